@@ -1,0 +1,64 @@
+// A batch of NAS-Bench-101 cells as the operators take it: three checked, contiguous tensors.
+#pragma once
+#include <torch/csrc/stable/ops.h>
+
+#include "cell.h"
+#include "check.h"
+
+namespace zcfast {
+
+struct CellTensors {
+  Tensor vertices, edges, operations;
+
+  CellTensors(const char* op, const Tensor& vertices_, const Tensor& edges_, const Tensor& operations_) {
+    check_dtype(op, "vertices", vertices_, ScalarType::Char);
+    check_dtype(op, "edges", edges_, ScalarType::Int);
+    check_dtype(op, "operations", operations_, ScalarType::Char);
+    check_shape(op, "vertices", vertices_, {-1});
+    check_shape(op, "edges", edges_, {vertices_.size(0)});
+    check_shape(op, "operations", operations_, {vertices_.size(0), kMaxOperations});
+    check_same_device(op, "edges", edges_, vertices_);
+    check_same_device(op, "operations", operations_, vertices_);
+    vertices = torch::stable::contiguous(vertices_);
+    edges = torch::stable::contiguous(edges_);
+    operations = torch::stable::contiguous(operations_);
+  }
+
+  int64_t size() const { return vertices.size(0); }
+
+  CellBatch batch() const {
+    return {static_cast<const int8_t*>(vertices.data_ptr()), static_cast<const int32_t*>(edges.data_ptr()),
+            static_cast<const int8_t*>(operations.data_ptr())};
+  }
+};
+
+// The tables of csrc/enumeration.h as the operators take them.
+struct TableTensors {
+  Tensor lookup, orders, class_first, class_orbits, orbits;
+
+  TableTensors(const char* op, const Tensor& lookup_, const Tensor& orders_, const Tensor& class_first_,
+               const Tensor& class_orbits_, const Tensor& orbits_, const Tensor& like) {
+    check_table(op, "lookup", lookup_, ScalarType::Int, like);
+    check_table(op, "orders", orders_, ScalarType::Char, like);
+    check_table(op, "class_first", class_first_, ScalarType::Int, like);
+    check_table(op, "class_orbits", class_orbits_, ScalarType::Int, like);
+    check_table(op, "orbits", orbits_, ScalarType::Int, like);
+    check_shape(op, "lookup", lookup_, {kLookupSize});
+    lookup = lookup_, orders = orders_, class_first = class_first_, class_orbits = class_orbits_, orbits = orbits_;
+  }
+
+  CellTables tables() const {
+    return {static_cast<const int32_t*>(lookup.data_ptr()), static_cast<const int8_t*>(orders.data_ptr()),
+            static_cast<const int32_t*>(class_first.data_ptr()), static_cast<const int32_t*>(class_orbits.data_ptr()),
+            static_cast<const int32_t*>(orbits.data_ptr())};
+  }
+
+ private:
+  static void check_table(const char* op, const char* name, const Tensor& table, ScalarType dtype, const Tensor& like) {
+    check_dtype(op, name, table, dtype);
+    check_same_device(op, name, table, like);
+    if (!table.is_contiguous()) fail(op, name, ": expected a contiguous tensor");
+  }
+};
+
+}  // namespace zcfast

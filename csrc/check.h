@@ -1,0 +1,59 @@
+// Argument checks of the operators: every message names the operator, the argument, what was expected and what came.
+#pragma once
+#include <torch/csrc/stable/tensor.h>
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace zcfast {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+template <class... Parts>
+[[noreturn]] void fail(const char* op, const Parts&... parts) {
+  std::ostringstream message;
+  message << "zcfast::" << op << ": ";
+  (message << ... << parts);
+  throw std::runtime_error(message.str());
+}
+
+inline std::string shape_of(const Tensor& tensor) {
+  std::ostringstream text;
+  text << '[';
+  for (int64_t d = 0; d < tensor.dim(); ++d) text << (d ? ", " : "") << tensor.size(d);
+  text << ']';
+  return text.str();
+}
+
+inline void check_dtype(const char* op, const char* name, const Tensor& tensor, ScalarType dtype) {
+  if (tensor.scalar_type() != dtype)
+    fail(op, name, ": expected dtype ", torch::headeronly::toString(dtype), ", got ",
+         torch::headeronly::toString(tensor.scalar_type()));
+}
+
+// -1 stands for any size.
+inline void check_shape(const char* op, const char* name, const Tensor& tensor, std::initializer_list<int64_t> shape) {
+  bool equal = tensor.dim() == int64_t(shape.size());
+  int64_t d = 0;
+  for (const int64_t size : shape) equal = equal && (size < 0 || tensor.size(d) == size), ++d;
+  if (equal) return;
+  std::ostringstream expected;
+  d = 0;
+  for (const int64_t size : shape) {
+    expected << (d++ ? ", " : "");
+    if (size < 0)
+      expected << "*";
+    else
+      expected << size;
+  }
+  fail(op, name, ": expected shape [", expected.str(), "], got ", shape_of(tensor));
+}
+
+inline void check_same_device(const char* op, const char* name, const Tensor& tensor, const Tensor& like) {
+  if (tensor.is_cuda() != like.is_cuda() || tensor.get_device_index() != like.get_device_index())
+    fail(op, name, ": expected a tensor on the device of the other arguments");
+}
+
+}  // namespace zcfast

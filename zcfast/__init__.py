@@ -1,0 +1,1 @@
+"""zcfast: score neural networks without training them."""
