@@ -6,4 +6,23 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
   m.def(
       "nasbench101_index(Tensor vertices, Tensor edges, Tensor operations, Tensor lookup, Tensor orders, "
       "Tensor class_first, Tensor class_orbits, Tensor orbits) -> (Tensor index, Tensor validity)");
+  // Natural logarithm of expected synflow, float64 [N]; the networks' and the initialisation's numbers as in
+  // csrc/initialisation.h and zcfast/networks.
+  m.def(
+      "nasbench101_expected_synflow(Tensor vertices, Tensor edges, Tensor operations, int stem_channels, int stacks, "
+      "int modules, int classes, int resolution, int image_channels, float init_scale, bool init_fan_out, "
+      "float init_linear_mean, bool double_precision) -> Tensor");
+  m.def(
+      "nasbench201_expected_synflow(Tensor operations, int stem_channels, int modules, int classes, int resolution, "
+      "int image_channels, float init_scale, bool init_fan_out, float init_linear_mean, float init_bias_scale, "
+      "bool double_precision) -> Tensor");
+  // Trainable parameters and multiply-adds of one image, int64 [N]; -1 where the cell is invalid.
+  m.def(
+      "nasbench101_size(Tensor vertices, Tensor edges, Tensor operations, int stem_channels, int stacks, int modules, "
+      "int classes, int resolution, int image_channels) -> (Tensor params, Tensor flops)");
+  // The official MD5 graph hash, uint8 [N, 16].
+  m.def("nasbench101_keys(Tensor vertices, Tensor edges, Tensor operations) -> Tensor");
+  // The level of SIMD that this machine's kernels use; whether CUDA kernels are built in.
+  m.def("simd_level() -> str");
+  m.def("cuda_built() -> bool");
 }

@@ -1,0 +1,1 @@
+"""Networks of the search spaces: their options, sizes and modules."""

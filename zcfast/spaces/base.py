@@ -1,0 +1,123 @@
+"""What every search space offers; an encoding is a batch of integer tensors."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+Index = int | slice | Tensor | Sequence[int]
+CellsT = TypeVar("CellsT", bound="Cells")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cells:
+    """A batch of architectures of one space: every field a tensor whose first dimension is the batch."""
+
+    def __post_init__(self) -> None:
+        """Check that the fields belong together."""
+        sizes = {name: len(tensor) for name, tensor in self.tensors().items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"cells: expected fields of equal length, got {sizes}")
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def __len__(self) -> int:
+        """Number of architectures."""
+        return len(next(iter(self.tensors().values())))
+
+    def __getitem__(self: CellsT, index: Index) -> CellsT:
+        """The architectures at an index, slice, mask or tensor of indices, as a batch (of one for an int)."""
+        if isinstance(index, int):
+            index = [range(len(self))[index]]
+        return type(self)(*(tensor[index] for tensor in self.tensors().values()))
+
+    def to(self: CellsT, device: torch.device | str) -> CellsT:
+        """The same batch on another device."""
+        return type(self)(*(tensor.to(device) for tensor in self.tensors().values()))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the batch lives."""
+        return next(iter(self.tensors().values())).device
+
+    def __repr__(self) -> str:
+        """Shapes, not values."""
+        shapes = ", ".join(f"{name}={list(tensor.shape)}" for name, tensor in self.tensors().items())
+        return f"{type(self).__name__}({shapes})"
+
+
+class SearchSpace(ABC, Generic[CellsT]):
+    """A finite space of architectures, listed in a fixed order. Tensors in, tensors out."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]
+    classes: ClassVar[int]  # isomorphism classes
+    network: Any  # the default options of the network around a cell, zcfast/networks
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of architectures."""
+
+    @abstractmethod
+    def enumerate(self) -> CellsT:
+        """All architectures, in the order that indices refer to. Built once and shared: do not write into it."""
+
+    @abstractmethod
+    def index(self, cells: CellsT) -> Tensor:
+        """Position in ``enumerate()``, int64 [N]; -1 where the encoding is invalid."""
+
+    @abstractmethod
+    def reasons(self, cells: CellsT) -> list[str]:
+        """Why each encoding is no architecture of the space, in words; empty where it is one."""
+
+    @abstractmethod
+    def canonical(self, cells: CellsT) -> CellsT:
+        """The representative of each one's isomorphism class: its first member in enumeration order.
+
+        Raises ValueError with the reason where an encoding is invalid.
+        """
+
+    @abstractmethod
+    def keys(self, cells: CellsT) -> Tensor:
+        """What the benchmark's releases file each architecture under."""
+
+    @abstractmethod
+    def parse(self, architecture: Any) -> CellsT:
+        """One architecture, or a list of them, from the original API's form or the compact string."""
+
+    @abstractmethod
+    def format(self, cells: CellsT) -> list[str]:
+        """Compact strings, which ``parse`` reads back."""
+
+    @abstractmethod
+    def params(self, cells: CellsT, **network: Any) -> Tensor:
+        """Trainable parameters of each architecture's network, int64 [N]."""
+
+    @abstractmethod
+    def flops(self, cells: CellsT, **network: Any) -> Tensor:
+        """Multiply-adds of one image through each architecture's network (convolutions and classifier), int64 [N]."""
+
+    def is_valid(self, cells: CellsT) -> Tensor:
+        """Whether each encoding is an architecture of the space, bool [N]; ``reasons`` says why not."""
+        return self.index(cells) >= 0
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> CellsT:
+        """``n`` architectures drawn uniformly, with replacement, from ``enumerate()``."""
+        if n < 0:
+            raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
+        return self.enumerate()[torch.randint(len(self), (n,), generator=generator)]
+
+    def require_valid(self, cells: CellsT) -> Tensor:
+        """Position in ``enumerate()``; a ValueError names the first invalid row and its reason."""
+        index = self.index(cells)
+        invalid = (index < 0).nonzero()
+        if len(invalid):
+            row = int(invalid[0])
+            raise ValueError(f"cells: row {row} is no {self.title} cell: {self.reasons(cells[row])[0]}")
+        return index
