@@ -26,9 +26,11 @@ class SmallCells:
     def __len__(self) -> int:
         return len(self.operations)
 
+    def tensors(self) -> dict[str, Tensor]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
     def __getitem__(self, rows):
-        fields = dataclasses.fields(self)
-        return type(self)(**{field.name: getattr(self, field.name)[rows] for field in fields})
+        return type(self)(**{name: tensor[rows] for name, tensor in self.tensors().items()})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +69,8 @@ class SmallSpace:
         return self.enumerate()[torch.tensor([rows[name] for name in names])]
 
     def _rows(self, cells):
-        fields = [
-            getattr(cells, field.name).reshape(len(cells), -1 if len(cells) else 1)
-            for field in dataclasses.fields(cells)
-        ]
-        return [tuple(row) for row in torch.cat([field.long() for field in fields], 1).tolist()]
+        columns = [tensor.long().reshape(len(cells), -1 if len(cells) else 1) for tensor in cells.tensors().values()]
+        return [tuple(row) for row in torch.cat(columns, 1).tolist()]
 
 
 class Small101(SmallSpace):
@@ -124,7 +123,6 @@ def small_spaces(monkeypatch, request):
     """Put the stand-ins in place of the real spaces."""
     if "real_spaces" not in request.keywords:
         monkeypatch.setattr(zcfast, "space", small_space, raising=False)
-        monkeypatch.setattr(zcfast, "spaces", lambda: list(SPACES), raising=False)
 
 
 @pytest.fixture(params=["nasbench101", "nasbench201"])

@@ -10,7 +10,7 @@ import torch
 from conftest import SPACES, small_scores
 
 import zcfast
-from zcfast import cli
+from zcfast import _native, cli  # noqa: F401 - the first registers the operators
 from zcfast.errors import unknown
 from zcfast.scores import Scores
 
@@ -100,11 +100,27 @@ def test_top_0_draws_nothing(run):
     assert "best" not in out
 
 
+@pytest.mark.real_spaces
 def test_spaces(run):
+    pytest.importorskip("zcfast.spaces")
     status, out, _ = run("spaces")
     assert status == 0
-    assert [line.split("│")[1].split()[0] for line in out.splitlines() if line.startswith("│")] == list(SPACES)
-    assert "64" in out
+    assert "423,624" in out
+    assert "15,625" in out
+    assert "6,466" in out
+
+
+@pytest.mark.real_spaces
+def test_info(run):
+    if not hasattr(torch.ops.zcfast, "simd_level"):
+        pytest.skip("needs the operators that tell how they were built")
+    status, out, _ = run("info")
+    assert status == 0
+    lines = dict(line.split(":", 1) for line in out.splitlines())
+    assert lines["zcfast"].strip() == zcfast.__version__
+    assert lines["torch"].strip() == torch.__version__
+    assert lines["CUDA code"].strip() in ("built in", "not built in")
+    assert lines["SIMD"].strip()
 
 
 def test_help_has_examples_and_needs_no_torch():
@@ -165,7 +181,7 @@ def test_ctrl_c_in_the_middle():
     script = """
 import sys, time, zcfast
 from conftest import small_space
-from zcfast import cli
+from zcfast import _native, cli  # noqa: F401 - the first registers the operators
 def slow(space, proxies, *, progress, **options):
     print("started", flush=True)
     time.sleep(60)

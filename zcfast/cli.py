@@ -102,29 +102,28 @@ def show(
     _summary(loaded, accuracies, top)
 
 
-@app.command()
-def spaces() -> None:
+@app.command("spaces")
+def list_spaces() -> None:
     """List the search spaces and their sizes."""
     from rich.table import Table as TextTable
 
-    import zcfast
+    from zcfast.spaces import space, spaces
 
-    text = TextTable()
-    for heading, justify in (("name", "left"), ("space", "left"), ("architectures", "right"), ("classes", "right")):
-        text.add_column(heading, justify="right" if justify == "right" else "left")
+    text = TextTable("name", "title")
+    text.add_column("architectures", justify="right")
+    text.add_column("classes", justify="right")
     text.add_column("source")
-    for name in zcfast.spaces():
-        space = zcfast.space(name)
-        text.add_row(name, space.title, f"{len(space):,}", f"{space.classes:,}", space.source)
+    for each in map(space, spaces()):
+        text.add_row(each.name, each.title, f"{len(each):,}", f"{each.classes:,}", each.source)
     _print(text)
 
 
-@app.command()
-def info() -> None:
+@app.command("info")
+def print_info() -> None:
     """Print versions, SIMD level, threads and CUDA."""
-    from zcfast.info import info as collect
+    from zcfast.info import info
 
-    for name, value in collect().items():
+    for name, value in info().items():
         typer.echo(f"{name + ':':13}{value}")
 
 

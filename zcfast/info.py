@@ -7,12 +7,11 @@ import platform
 import torch
 
 import zcfast
-from zcfast import _native
+from zcfast import _native  # noqa: F401 - registers the operators
 
 
 def info() -> dict[str, str]:
     """Versions, the SIMD level that the kernels use, threads and CUDA, as texts by what they say."""
-    _native.load()
     return {
         "zcfast": zcfast.__version__,
         "torch": torch.__version__,

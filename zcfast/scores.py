@@ -45,7 +45,7 @@ class Scores:
 
     def __post_init__(self) -> None:
         """Check the columns against the cells."""
-        taken = {*KEY_COLUMNS, *_encoding(self.cells)}
+        taken = {*KEY_COLUMNS, *self.cells.tensors()}
         for name, column in self.columns.items():
             if column.shape != (len(self),):
                 raise ValueError(f"column {name!r}: expected shape [{len(self)}], got {list(column.shape)}")
@@ -88,7 +88,7 @@ class Scores:
             arrays["hash"] = _hexadecimal(keys)
         else:
             arrays["architecture"] = pyarrow.array(space.format(self.cells), pyarrow.string())
-        for name, column in {**_encoding(self.cells), **self.columns}.items():
+        for name, column in {**self.cells.tensors(), **self.columns}.items():
             arrays[name] = _to_arrow(column)
         header = {"format": FORMAT, "space": self.space, "columns": list(self.columns), "protocol": self.protocol}
         return pyarrow.table(arrays).replace_schema_metadata({METADATA_KEY: json.dumps(header)})
@@ -115,7 +115,7 @@ class Scores:
         space = zcfast.space(header["space"])
         empty = space.enumerate()[:0]
         try:
-            encoding = {name: _to_torch(table.column(name), like) for name, like in _encoding(empty).items()}
+            encoding = {name: _to_torch(table.column(name), like) for name, like in empty.tensors().items()}
             columns = {name: _to_torch(table.column(name)) for name in header["columns"]}
             return cls(space.name, dataclasses.replace(empty, **encoding), columns, header["protocol"])
         except (KeyError, TypeError, ValueError) as error:
@@ -136,11 +136,6 @@ def hexadecimal_digits(keys: Tensor) -> Tensor:
     """Digests uint8 [N, B] as text, uint8 [N, 2 B]: two ASCII digits a byte."""
     digits = torch.tensor([list(b"%02x" % byte) for byte in range(256)], dtype=torch.uint8)
     return digits[keys.cpu().int()].flatten(1)
-
-
-def _encoding(cells: Cells) -> dict[str, Tensor]:
-    """The fields of a batch of cells."""
-    return {field.name: getattr(cells, field.name) for field in dataclasses.fields(cells)}
 
 
 def _to_arrow(column: Tensor) -> pyarrow.Array:

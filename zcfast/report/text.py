@@ -21,15 +21,17 @@ INDENT = "     "
 
 
 def best(scores: Scores, by: str, k: int) -> str:
-    """The k best architectures by a column, each with its scores and a drawing."""
+    """The k best architectures by a column, each with its scores, its name in the benchmark's release and a drawing."""
     rows = scores.top(k, by)
     cells = scores.cells[rows]
-    names = zcfast.space(scores.space).format(cells)
+    space = zcfast.space(scores.space)
+    keys = space.keys(cells)
+    names = space.format(cells) if keys.dim() == 1 else [bytes(digest).hex() for digest in keys.tolist()]
     blocks = []
     for place, row in enumerate(rows.tolist()):
         values = "   ".join(f"{name} {number(column[row].item())}" for name, column in scores.columns.items())
-        drawing = draw(scores.space, cells, place, names[place])
-        blocks.append("\n".join([f"{place + 1:3d}. {values}", *(INDENT + line for line in drawing)]))
+        lines = [names[place], *draw(scores.space, cells, place)]
+        blocks.append("\n".join([f"{place + 1:3d}. {values}", *(INDENT + line for line in lines)]))
     return "\n\n".join(blocks)
 
 
@@ -38,13 +40,13 @@ def number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def draw(space: str, cells: Cells, row: int, name: str) -> list[str]:
-    """Lines that show one cell of a batch: a drawing where the space has one, below the name where that says more."""
+def draw(space: str, cells: Cells, row: int) -> list[str]:
+    """Lines that show one cell of a batch; none for a space without a drawing."""
     if space == "nasbench101":
         return draw_nasbench101(int(cells.vertices[row]), int(cells.edges[row]), cells.operations[row].tolist())
     if space == "nasbench201":
-        return [name, *draw_nasbench201(cells.operations[row].tolist())]
-    return [name]
+        return draw_nasbench201(cells.operations[row].tolist())
+    return []
 
 
 def draw_nasbench101(vertices: int, edges: int, operations: list[int]) -> list[str]:
@@ -94,9 +96,9 @@ def ranking(scores: Scores, table: Table) -> TextTable:
     text = TextTable(title=table.description, title_justify="left", title_style="")
     text.add_column("metric")
     text.add_column("score")
-    for heading in ("Spearman", "Spearman, top 10 %", "top 5 % in top 64"):
+    for heading in ("Spearman", "in top 10 %", "top 5 % in top 64"):
         text.add_column(heading, justify="right")
-    index = zcfast.space(scores.space).index(scores.cells)
+    index = zcfast.space(scores.space).index(scores.cells).cpu()
     for metric in table.headline:
         accuracies = table.metrics[metric][index]
         for name, column in scores.columns.items():

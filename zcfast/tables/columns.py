@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zcfast.spaces import SearchSpace
 
 
-def read_parquet(space: SearchSpace, path: str | os.PathLike[str]) -> Table:
+def read_parquet(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     """A Parquet file; see `from_arrow`."""
     try:
         table = parquet.read_table(path)
@@ -29,7 +29,7 @@ def read_parquet(space: SearchSpace, path: str | os.PathLike[str]) -> Table:
     return from_arrow(space, table)
 
 
-def read_csv(space: SearchSpace, path: str | os.PathLike[str]) -> Table:
+def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     """A CSV file with a header, an empty field where an accuracy is missing; see `from_arrow`."""
     # Without this a column of digits-only hashes would be read as numbers and lose its leading zeros.
     text = {name: pyarrow.string() for name in ("hash", "architecture")}
@@ -44,7 +44,7 @@ def read_csv(space: SearchSpace, path: str | os.PathLike[str]) -> Table:
     return from_arrow(space, table)
 
 
-def from_arrow(space: SearchSpace, table: pyarrow.Table) -> Table:
+def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
     """Join a table of any order of rows to the space.
 
     Columns: one of `hash` (hexadecimal digits), `index` (row in `enumerate()`) and `architecture` (any text that
@@ -73,7 +73,7 @@ def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
     return torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
 
 
-def _index(space: SearchSpace, key: str, column: pyarrow.ChunkedArray) -> Tensor:
+def _index(space: SearchSpace[Any], key: str, column: pyarrow.ChunkedArray) -> Tensor:
     """The row in `enumerate()` of every entry of the key column, int64 [N]."""
     if column.null_count:
         raise ValueError(f"column {key!r}: expected a key in every row, got {column.null_count} empty ones")
@@ -89,7 +89,7 @@ def _index(space: SearchSpace, key: str, column: pyarrow.ChunkedArray) -> Tensor
     return space.index(space.parse(column.to_pylist()))
 
 
-def _index_of_hashes(space: SearchSpace, column: pyarrow.ChunkedArray) -> Tensor:
+def _index_of_hashes(space: SearchSpace[Any], column: pyarrow.ChunkedArray) -> Tensor:
     keys = space.keys(space.enumerate())
     if keys.dim() != 2:
         raise ValueError(f"column 'hash': {space.name} has no hashes; use index or architecture")

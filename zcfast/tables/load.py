@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import zcfast
 from zcfast.tables import columns, nasbench101, nasbench201
@@ -19,7 +19,7 @@ PARQUET_MAGIC = b"PAR1"
 ARCHIVES = {"nasbench101": nasbench101.read, "nasbench201": nasbench201.read}
 
 
-def load(space: str | SearchSpace, path: str | os.PathLike[str]) -> Table:
+def load(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     """Read a file of accuracies of a search space.
 
     Formats, told apart by the first bytes:

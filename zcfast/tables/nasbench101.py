@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 RUNS, TEST_IMAGES = 3, 9984
 
 
-def read(space: SearchSpace, archive: Archive) -> Table:
+def read(space: SearchSpace[Any], archive: Archive) -> Table:
     """Mean test accuracy on CIFAR-10 of three runs of 108 epochs, as a fraction: the metric "test".
 
     Arrays: `vertices` [N], `adj_bits` [N] (bit x + y(y-1)/2 is the edge x -> y), `ops` [N, 5] into `op_names`,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ HEADLINE = ("test_cifar10", "test_cifar100", "test_imagenet16")
 METRIC_PREFIXES = ("test_", "valid_", "valid1_", "ep12_test_", "ep12_valid_")
 
 
-def read(space: SearchSpace, archive: Archive) -> Table:
+def read(space: SearchSpace[Any], archive: Archive) -> Table:
     """Accuracies in percent on CIFAR-10, CIFAR-100 and ImageNet16-120, means over the seeds that were run.
 
     Metrics: `test_<data>` and `valid_<data>` after 200 epochs in NATS-Bench, `test_<data>_nb201v1` in the first
