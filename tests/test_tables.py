@@ -1,0 +1,232 @@
+import numpy as np
+import pyarrow
+import pytest
+import torch
+from conftest import DATA, SPACES, small_scores
+from pyarrow import parquet
+
+import zcfast
+from zcfast import tables
+from zcfast.report import text
+
+SPACE101, SPACE201 = SPACES["nasbench101"], SPACES["nasbench201"]
+
+
+def arrays101() -> dict:
+    """The release's arrays for all but the last architecture, in reverse order."""
+    cells = SPACE101.enumerate()[torch.arange(25, -1, -1)]
+    return {
+        "vertices": cells.vertices.numpy().astype(np.uint8),
+        "adj_bits": cells.edges.numpy().astype(np.uint32),
+        "ops": cells.operations.numpy(),
+        "op_names": np.array(["conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"]),
+        "test_correct_sum": np.arange(25, -1, -1, dtype=np.int32) * 1000,
+    }
+
+
+def arrays201() -> dict:
+    size = len(SPACE201)
+    return {
+        "ops": SPACE201.enumerate().operations.numpy(),
+        "op_names": np.array(["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"]),
+        "edge_order": np.array(["0->1", "0->2", "1->2", "0->3", "1->3", "2->3"]),
+        **{f"test_{data}": np.arange(size, dtype=np.float32) for data in ("cifar10", "cifar100", "imagenet16")},
+        "ep12_valid_cifar10": np.full(size, np.nan, dtype=np.float32),
+        "seeds_test_cifar10": np.zeros((size, 3), dtype=np.float32),
+        "params_cifar10": np.zeros(size, dtype=np.float32),
+    }
+
+
+def save(path, arrays):
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "accuracies.npz"
+
+
+def test_nasbench101_joins_by_architecture(path):
+    table = tables.load("nasbench101", save(path, arrays101()))
+    expected = torch.arange(27, dtype=torch.float64) * 1000 / (3 * 9984)
+    expected[26] = torch.nan
+    assert (table.space, table.headline, table.unit) == ("nasbench101", ("test",), "fraction")
+    torch.testing.assert_close(table.metrics["test"], expected, rtol=0, atol=0, equal_nan=True)
+
+
+def test_nasbench201_reads_every_metric(path):
+    table = tables.load(SPACE201, save(path, arrays201()))
+    assert list(table.metrics) == ["test_cifar10", "test_cifar100", "test_imagenet16", "ep12_valid_cifar10"]
+    assert table.headline == ("test_cifar10", "test_cifar100", "test_imagenet16")
+    assert table.metrics["test_cifar10"].dtype == torch.float64
+    assert table.metrics["test_cifar10"].tolist() == list(range(len(SPACE201)))
+    assert table.metrics["ep12_valid_cifar10"].isnan().all()
+
+
+def test_operations_and_edges_may_be_numbered_in_another_order(path):
+    arrays = arrays201()
+    edges, names = np.array([3, 0, 5, 1, 4, 2]), np.array([2, 4, 0, 1, 3])
+    arrays["edge_order"], arrays["ops"] = arrays["edge_order"][edges], arrays["ops"][:, edges]
+    arrays["op_names"], arrays["ops"] = arrays["op_names"][names], np.argsort(names)[arrays["ops"]]
+    table = tables.load(SPACE201, save(path, arrays))
+    assert table.metrics["test_cifar10"].tolist() == list(range(len(SPACE201)))
+
+
+def table_error(space: str, path) -> str:
+    with pytest.raises(ValueError, match="accuracies") as caught:
+        tables.load(space, path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.isprintable()
+    return message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vertices": None}, "expected an array 'vertices', got only adj_bits"),
+        ({"vertices": np.zeros(26)}, "array 'vertices': expected integers, got numbers"),
+        ({"vertices": np.zeros((26, 1), dtype=int)}, r"array 'vertices': expected shape [*], got [26, 1]"),
+        ({"adj_bits": np.zeros(3, dtype=int)}, "array 'adj_bits': expected shape [26], got [3]"),
+        ({"ops": np.zeros((26, 6), dtype=int)}, "array 'ops': expected shape [*, 5], got [26, 6]"),
+        ({"ops": np.zeros((20, 5), dtype=int)}, "array 'ops': expected 26 rows, got 20"),
+        ({"ops": np.full((26, 5), 3)}, "array 'ops': expected indices from -1 to 2"),
+        ({"op_names": np.array(["a", "b", "c"])}, "array 'op_names': expected conv3x3-bn-relu"),
+        (
+            {"op_names": np.array(["a", None], dtype=object)},
+            "array 'op_names': expected plain data, got a broken or pickled",
+        ),
+        ({"test_correct_sum": np.array(["1"] * 26)}, "array 'test_correct_sum': expected integers, got strings"),
+        ({"adj_bits": np.ones(26, dtype=int)}, "row 0: expected an architecture of nasbench101, got one outside"),
+        (
+            {"ops": np.tile(np.array([0, 0, 0, -1, -1]), (26, 1))},
+            "rows 0 and 1: the same architecture of nasbench101 twice",
+        ),
+    ],
+)
+def test_foreign_arrays_are_refused(path, change, message):
+    arrays = {name: array for name, array in {**arrays101(), **change}.items() if array is not None}
+    assert message in table_error("nasbench101", save(path, arrays))
+
+
+def test_a_table_of_the_other_space_is_refused(path):
+    assert "expected an array 'vertices'" in table_error("nasbench101", save(path, arrays201()))
+    assert "expected an array 'edge_order'" in table_error("nasbench201", save(path, arrays101()))
+
+
+def test_missing_metrics_and_wrong_edges(path):
+    arrays = arrays201()
+    arrays["edge_order"] = arrays["edge_order"][[0, 0, 1, 2, 3, 4]]
+    assert "array 'edge_order': expected 0->1" in table_error("nasbench201", save(path, arrays))
+    arrays = arrays201()
+    del arrays["test_cifar100"]
+    assert "got none named test_cifar100" in table_error("nasbench201", save(path, arrays))
+
+
+def test_files_of_no_use(path):
+    assert "got none: No such file or directory" in table_error("nasbench101", path)
+    path.mkdir()
+    assert "got none: Is a directory" in table_error("nasbench101", path)
+    path.rmdir()
+    for garbage, message in (
+        (b"", "got an empty one"),
+        (b"PK\x03\x04" + bytes(50), "got a broken one"),
+        (b"PAR1" + bytes(50), "expected a Parquet file, got a broken one"),
+        (bytes(range(256)) * 9, "none of them"),
+        (b"\x80\x04\x95\x0a\x00.", "got"),
+        (b"\x01\x02\x03\n1\n", "got other bytes"),
+        (b"one,two\n1,2\n", "expected a column index, hash or architecture, got one, two"),
+    ):
+        path.write_bytes(garbage)
+        assert message in table_error("nasbench101", path)
+
+
+def test_every_truncation_of_an_archive_is_noticed(path):
+    whole = save(path, arrays101()).read_bytes()
+    for length in range(0, len(whole), 61):
+        path.write_bytes(whole[:length])
+        table_error("nasbench101", path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("key", ["index", "hash", "architecture"])
+def test_a_users_file(tmp_path, kind, key):
+    rows = torch.tensor([5, 0, 26])
+    cells = SPACE101.enumerate()[rows]
+    keys = {
+        "index": rows.tolist(),
+        "hash": [bytes(digest).hex() for digest in SPACE101.keys(cells).tolist()],
+        "architecture": SPACE101.format(cells),
+    }[key]
+    path = tmp_path / "accuracies"
+    columns = {key: keys, "accuracy": [0.5, None, 0.7], "epochs": [1, 2, 3]}
+    if kind == "csv":
+        lines = [
+            ",".join("" if value is None else str(value) for value in row)
+            for row in zip(*columns.values(), strict=True)
+        ]
+        path.write_text("\n".join([",".join(columns), *lines]))
+    else:
+        parquet.write_table(pyarrow.table(columns), path)
+    table = tables.load("nasbench101", path)
+    assert table.headline == ("accuracy", "epochs")
+    expected = torch.full((27,), torch.nan, dtype=torch.float64)
+    expected[5], expected[26] = 0.5, 0.7
+    torch.testing.assert_close(table.metrics["accuracy"], expected, rtol=0, atol=0, equal_nan=True)
+    assert table.metrics["epochs"][rows].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("index\n1\n", "expected a column of accuracies beside the key"),
+        ("index,a,a\n1,2,3\n", "got two of one name"),
+        ("index,a\n27,1\n", "row 0: expected an architecture"),
+        ("index,a\n0,1\n-3,1\n", "row 1: expected an architecture"),
+        ("index,a\n3,1\n0,1\n3,2\n", "rows 0 and 2: the same architecture"),
+        ("index,a\n0.5,1\n", "column 'index': expected integers, got double"),
+        ("index,a\n,1\n1,1\n", "column 'index': expected a key in every row, got 1 empty"),
+        ("index,a\n0,93.1%\n", "column 'a': expected numbers, got string"),
+        ("index,a\n0,1\n1\n", "expected an .npz, Parquet or CSV file, got none of them"),
+        ("hash,a\n00,1\n", "row 0: expected an architecture"),
+        ("architecture,a\nnone,1\n", "not an architecture: none"),
+    ],
+)
+def test_a_users_file_that_does_not_fit(tmp_path, content, message):
+    path = tmp_path / "accuracies.csv"
+    path.write_text(content)
+    assert message in table_error("nasbench101", path)
+
+
+def test_hashes_of_a_space_without_any(tmp_path):
+    path = tmp_path / "accuracies.csv"
+    path.write_text("hash,a\n00,1\n")
+    assert "nasbench201 has no hashes; use index or architecture" in table_error("nasbench201", path)
+
+
+def test_the_ranking_of_part_of_a_space_joins_by_architecture(path):
+    scores = small_scores(SPACE101)
+    rows = torch.tensor([9, 4, 17, 25])
+    part = type(scores)(scores.space, scores.cells[rows], {"params": rows}, {})
+    printed = text.ranking(part, tables.load("nasbench101", save(path, arrays101())))
+    assert [list(column.cells) for column in printed.columns] == [["test"], ["params"], ["1.000"], ["nan"], ["1"]]
+
+
+@pytest.mark.real_spaces
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+def test_the_releases(name):
+    path = DATA / name / "accuracies.npz"
+    if not path.exists():
+        pytest.skip("needs the accuracies of the releases: set ZCFAST_DATA")
+    if not hasattr(zcfast, "space"):
+        pytest.skip("needs the search spaces")
+    table = tables.load(name, path)
+    best = {metric: float(table.metrics[metric].max()) for metric in table.headline}
+    if name == "nasbench101":
+        assert best["test"] == pytest.approx(0.94318, abs=5e-6)
+        assert (table.metrics["test"] >= 0.9422).sum() == 3
+    else:
+        expected = {"test_cifar10": 94.37, "test_cifar100": 73.51, "test_imagenet16": 47.31}
+        assert best == pytest.approx(expected, abs=0.01)
+    assert not any(table.metrics[metric].isnan().any() for metric in table.headline)

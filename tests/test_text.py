@@ -1,0 +1,72 @@
+from conftest import SPACES, small_scores
+
+from zcfast.report import text
+
+
+def edge_mask(*edges):
+    return sum(1 << (source + target * (target - 1) // 2) for source, target in edges)
+
+
+def draw(vertices, edges, operations):
+    return [line.rstrip() for line in text.draw_nasbench101(vertices, edge_mask(*edges), operations)]
+
+
+def test_the_smallest_cell():
+    assert draw(2, [(0, 1)], [-1] * 5) == [
+        "◆     0 input",
+        "╰──◆  1 output     ← 0",
+    ]
+
+
+def test_rails_that_branch_join_end_and_are_passed():
+    edges = [(0, 1), (0, 2), (1, 3), (0, 4), (3, 4), (1, 5), (2, 6), (4, 6), (5, 6)]
+    assert draw(7, edges, [0, 1, 2, 0, 1]) == [
+        "◆                    0 input",
+        "├──◆                 1 conv3x3    ← 0",
+        "├──│──◆              2 conv1x1    ← 0",
+        "│  ├──│──◆           3 maxpool3x3 ← 1",
+        "╰──│──│──┴──◆        4 conv3x3    ← 0, 3",
+        "   ╰──│─────│──◆     5 conv1x1    ← 1",
+        "      ╰─────┴──┴──◆  6 output     ← 2, 4, 5",
+    ]
+
+
+def test_a_rail_that_joins_and_goes_on():
+    lines = draw(5, [(0, 1), (1, 2), (0, 3), (1, 3), (2, 4), (1, 4), (3, 4)], [2, 2, 2, -1, -1])
+    assert lines[3] == "╰──┼──│──◆     3 maxpool3x3 ← 0, 1"
+
+
+def test_lines_fit_a_narrow_terminal():
+    every = [(source, target) for target in range(7) for source in range(target)]
+    assert max(map(len, text.draw_nasbench101(7, edge_mask(*every), [2] * 5))) <= 60
+
+
+def test_nasbench201():
+    assert text.draw_nasbench201([3, 1, 2, 0, 4, 3]) == [
+        "0 → 1  nor_conv_3x3",
+        "0 → 2  skip_connect  1 → 2  nor_conv_1x1",
+        "0 → 3  none          1 → 3  avg_pool_3x3  2 → 3  nor_conv_3x3",
+    ]
+
+
+def test_best_of_each_space():
+    printed = text.best(small_scores(SPACES["nasbench201"]), "params", 2).splitlines()
+    assert printed[0] == "  1. expected_synflow -inf   params 10,000,000"
+    assert printed[1:3] == ["     |1~1~1~0~0~0|", "     0 → 1  skip_connect"]
+    assert printed[5:7] == ["", "  2. expected_synflow 0.142857   params 9,999,999"]
+    printed = text.best(small_scores(SPACES["nasbench101"]), "params", 1).splitlines()
+    digest = SPACES["nasbench101"].keys(SPACES["nasbench101"].enumerate()[:1])[0]
+    assert printed[1:3] == [f"     {bytes(digest.tolist()).hex()}", "     ◆              0 input"]
+
+
+def test_a_space_without_a_drawing():
+    assert text.draw("another", None, 0) == []
+
+
+def test_numbers():
+    assert [text.number(value) for value in (49979274, 114.23456789, float("-inf"), float("nan"))] == [
+        "49,979,274",
+        "114.235",
+        "-inf",
+        "nan",
+    ]

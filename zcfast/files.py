@@ -1,0 +1,66 @@
+"""Output files that are there whole or not at all."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise an OSError that says why if `replace_file(path)` could not write there; leaves nothing behind."""
+    target = _target(path)
+    temporary = _temporary(target)
+    os.close(_create(temporary, target))
+    temporary.unlink()
+
+
+@contextmanager
+def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a new file to write in place of `path`; the path changes only once the block has ended without an error.
+
+    The new file stands in the same directory, is flushed to the disk and then renamed over `path`, so that a reader,
+    an exception, Ctrl-C or a power cut sees the old file or the whole new one. Errors: OSError.
+    """
+    target = _target(path)
+    temporary = _temporary(target)
+    descriptor = _create(temporary, target)
+    try:
+        yield temporary
+        os.fsync(descriptor)  # syncs the file, whoever wrote it
+        temporary.replace(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise OSError(f"{target}: cannot write: {error.strerror or error}") from error
+    finally:
+        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """The file that `path` names, behind any symbolic link; renaming over a device or a directory is refused."""
+    target = Path(path).resolve()
+    if target.is_dir():
+        raise IsADirectoryError(f"{path}: expected a file to write, got a directory")
+    if target.exists() and not target.is_file():
+        raise OSError(f"{path}: expected a regular file to write, got a device or a pipe")
+    return target
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+
+
+def _create(temporary: Path, target: Path) -> int:
+    try:
+        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # the umask applies
+    except OSError as error:
+        raise type(error)(f"{target}: cannot write: {error.strerror}") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

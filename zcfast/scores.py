@@ -1,0 +1,209 @@
+"""Scores of many architectures and their Parquet file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+import zcfast
+from zcfast.errors import first_line, unknown
+from zcfast.files import replace_file
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    from zcfast.spaces import Cells
+
+FORMAT = 1
+METADATA_KEY = b"zcfast"
+KEY_COLUMNS = ("index", "hash", "architecture")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """One row an architecture: its encoding and one column for each proxy.
+
+    Attributes:
+        space: name of the search space.
+        cells: the N architectures scored.
+        columns: proxy name -> [N] tensor. Higher is better. NaN: no score; -inf: the logarithm of a score of zero.
+        protocol: how the scores were made, as JSON values: versions, options, definition and unit of each column.
+
+    Errors: ValueError for a column without one entry for each cell, or with the name of another column of the file.
+    """
+
+    space: str
+    cells: Cells
+    columns: dict[str, Tensor]
+    protocol: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Check the columns against the cells."""
+        taken = {*KEY_COLUMNS, *self.cells.tensors()}
+        for name, column in self.columns.items():
+            if column.shape != (len(self),):
+                raise ValueError(f"column {name!r}: expected shape [{len(self)}], got {list(column.shape)}")
+            if name in taken:
+                raise ValueError(f"column {name!r}: the name belongs to the encoding of the cells")
+
+    def __len__(self) -> int:
+        """Return the number of architectures."""
+        return len(self.cells)
+
+    def __getitem__(self, column: str) -> Tensor:
+        """Return the column [N] of that name; an unknown name is a ValueError with the near matches."""
+        if column not in self.columns:
+            raise unknown("column", column, self.columns)
+        return self.columns[column]
+
+    def top(self, k: int, by: str) -> Tensor:
+        """Rows of the k highest entries of a column, best first, int64 [min(k, N)].
+
+        Equal entries come in the order of their rows, -inf after every number and NaN after that.
+        """
+        if k < 0:
+            raise ValueError(f"k: expected a number of rows >= 0, got {k}")
+        return best_first(self[by])[:k]
+
+    def to_arrow(self) -> pyarrow.Table:
+        """The scores as an Arrow table, one row an architecture.
+
+        Columns: `index`, the row of the architecture in the space's `enumerate()`; its name in the benchmark's release,
+        `hash` (32 hexadecimal digits) for NAS-Bench-101, `architecture` (the string of NATS-Bench) for NAS-Bench-201;
+        its encoding, one column for each field of the cells; the scores. The schema's metadata has the protocol as JSON
+        under the key b"zcfast".
+        """
+        import pyarrow
+
+        space = zcfast.space(self.space)
+        arrays = {"index": _to_arrow(space.index(self.cells))}
+        keys = space.keys(self.cells)
+        if keys.dim() == 2:
+            arrays["hash"] = _hexadecimal(keys)
+        else:
+            arrays["architecture"] = pyarrow.array(space.format(self.cells), pyarrow.string())
+        for name, column in {**self.cells.tensors(), **self.columns}.items():
+            arrays[name] = _to_arrow(column)
+        header = {"format": FORMAT, "space": self.space, "columns": list(self.columns), "protocol": self.protocol}
+        return pyarrow.table(arrays).replace_schema_metadata({METADATA_KEY: json.dumps(header)})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the table of `to_arrow` as a Parquet file; `path` is replaced in one step or not at all.
+
+        Errors: OSError for a path that cannot be written.
+        """
+        from pyarrow import parquet
+
+        table = self.to_arrow()
+        with replace_file(path) as temporary:
+            parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Scores:
+        """Read a file that `save` wrote, with the tensors on the CPU.
+
+        Errors: ValueError for a missing, unreadable or damaged file and for one that `save` did not write.
+        """
+        table = _read(path)
+        header = _header(path, table.schema.metadata or {})
+        space = zcfast.space(header["space"])
+        empty = space.enumerate()[:0]
+        try:
+            encoding = {name: _to_torch(table.column(name), like) for name, like in empty.tensors().items()}
+            columns = {name: _to_torch(table.column(name)) for name in header["columns"]}
+            return cls(space.name, dataclasses.replace(empty, **encoding), columns, header["protocol"])
+        except (KeyError, TypeError, ValueError) as error:
+            message = (
+                f"{path}: expected the columns of {space.name} scores, got a file without them: {first_line(error)}"
+            )
+            raise ValueError(message) from error
+
+
+def best_first(column: Tensor) -> Tensor:
+    """Rows of a column [N] from the highest entry to the lowest, int64 [N]; equal entries by row, NaN last."""
+    # ~x = -x - 1 turns the order of integers round without the overflow of -x; a sort puts NaN after every number.
+    reversed_order = -column if column.is_floating_point() else ~column
+    return torch.sort(reversed_order, stable=True).indices
+
+
+def hexadecimal_digits(keys: Tensor) -> Tensor:
+    """Digests uint8 [N, B] as text, uint8 [N, 2 B]: two ASCII digits a byte."""
+    digits = torch.tensor([list(b"%02x" % byte) for byte in range(256)], dtype=torch.uint8)
+    return digits[keys.cpu().int()].flatten(1)
+
+
+def _to_arrow(column: Tensor) -> pyarrow.Array:
+    """A column [N], or [N, K] as lists of K entries."""
+    import pyarrow
+
+    values = pyarrow.array(column.detach().cpu().flatten().numpy())
+    return values if column.dim() == 1 else pyarrow.FixedSizeListArray.from_arrays(values, column.shape[1])
+
+
+def _hexadecimal(keys: Tensor) -> pyarrow.Array:
+    """Digests uint8 [N, B] as strings of 2 B digits, without a Python object for each."""
+    import pyarrow
+
+    text = hexadecimal_digits(keys)
+    ends = torch.arange(len(keys) + 1, dtype=torch.int32) * text.shape[1]
+    buffers = (pyarrow.py_buffer(part.numpy()) for part in (ends, text.contiguous()))
+    return pyarrow.StringArray.from_buffers(len(keys), *buffers)
+
+
+def _to_torch(column: pyarrow.ChunkedArray, like: Tensor | None = None) -> Tensor:
+    """The column of a file as a tensor; where `like` is given, of its dtype and row shape."""
+    import pyarrow
+
+    array = column.combine_chunks()
+    if array.null_count:
+        raise ValueError(f"{array.null_count} entries are missing")
+    width = 0
+    if pyarrow.types.is_fixed_size_list(array.type):
+        width = array.type.list_size
+        array = array.flatten()
+    tensor = torch.from_numpy(array.to_numpy(zero_copy_only=False).copy())
+    tensor = tensor.reshape(-1, width) if width else tensor
+    if like is not None and (tensor.dtype, tensor.shape[1:]) != (like.dtype, like.shape[1:]):
+        raise ValueError(f"expected {like.dtype} {list(like.shape[1:])}, got {tensor.dtype} {list(tensor.shape[1:])}")
+    return tensor
+
+
+def _read(path: str | os.PathLike[str]) -> pyarrow.Table:
+    import pyarrow
+    from pyarrow import parquet
+
+    if not Path(path).is_file():
+        came = "a directory" if Path(path).is_dir() else "no file"
+        raise ValueError(f"{path}: expected a Parquet file of scores, got {came}")
+    try:
+        return parquet.ParquetFile(path, page_checksum_verification=True, memory_map=True).read()
+    except (pyarrow.ArrowException, OSError) as error:
+        message = (
+            f"{path}: expected a Parquet file of scores, got a file that does not read as Parquet: {first_line(error)}"
+        )
+        raise ValueError(message) from error
+
+
+def _header(path: str | os.PathLike[str], metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    """The JSON that `save` put into the schema."""
+    expected = f"{path}: expected a Parquet file of scores saved by zcfast"
+    if METADATA_KEY not in metadata:
+        raise ValueError(f"{expected}, got one without its metadata")
+    try:
+        header = json.loads(metadata[METADATA_KEY])
+        version = header["format"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{expected}, got one with broken metadata") from error
+    if version != FORMAT:
+        raise ValueError(f"{expected} in format {FORMAT}, got format {version}")
+    kinds = {"space": str, "columns": list, "protocol": dict}
+    for name, kind in kinds.items():
+        if not isinstance(header.get(name), kind):
+            raise ValueError(f"{expected}, got one with broken metadata: no {name}")
+    return header  # type: ignore[no-any-return]

@@ -1,0 +1,72 @@
+"""Arrays of an .npz file, checked as they are read."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from zcfast.errors import first_line
+
+KIND_NAMES = {"i": "integers", "u": "integers", "f": "numbers", "S": "strings", "U": "strings", "b": "booleans"}
+
+
+class Archive:
+    """An open .npz file; every error is a ValueError that names the array, what was expected and what came."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open the file; nothing in it is ever unpickled."""
+        try:
+            self._file = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"expected an .npz archive, got a broken one: {first_line(error)}") from error
+
+    def __enter__(self) -> Archive:
+        """Return the archive."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all arrays."""
+        return list(self._file.files)
+
+    def read(self, name: str, kinds: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.generic]:
+        """Read one array; `kinds` are the dtype kinds allowed ("iu", "f", "SU"), None in `shape` is any size."""
+        if name not in self.names:
+            raise ValueError(f"expected an array {name!r}, got only {', '.join(self.names) or 'nothing'}")
+        try:
+            array: npt.NDArray[np.generic] = self._file[name]
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(
+                f"array {name!r}: expected plain data, got a broken or pickled array: {first_line(error)}"
+            ) from error
+        if array.dtype.kind not in kinds:
+            expected, came = KIND_NAMES[kinds[0]], KIND_NAMES.get(array.dtype.kind, str(array.dtype))
+            raise ValueError(f"array {name!r}: expected {expected}, got {came}")
+        same = len(shape) == array.ndim and all(
+            want in (None, came) for want, came in zip(shape, array.shape, strict=True)
+        )
+        if not same:
+            expected = ", ".join("*" if want is None else str(want) for want in shape)
+            raise ValueError(f"array {name!r}: expected shape [{expected}], got {list(array.shape)}")
+        return array
+
+    def operations(self, expected: tuple[str, ...], width: int) -> npt.NDArray[np.int8]:
+        """Read `ops` [N, width], indices into `op_names`, as indices into `expected`; -1 stays -1."""
+        names = [str(name) for name in self.read("op_names", "U", (None,))]
+        foreign = sorted(set(names) - set(expected))
+        if foreign:
+            raise ValueError(f"array 'op_names': expected {', '.join(expected)}, got {', '.join(foreign)}")
+        operations = self.read("ops", "iu", (None, width)).astype(np.int64)
+        if operations.size and not -1 <= operations.min() <= operations.max() < len(names):
+            raise ValueError(f"array 'ops': expected indices from -1 to {len(names) - 1}, got others")
+        order = np.array([*(expected.index(name) for name in names), -1], dtype=np.int8)
+        return order[operations]

@@ -1,0 +1,105 @@
+"""Accuracies in a user's own CSV or Parquet file: a key column and columns of numbers."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow
+import torch
+from pyarrow import csv, parquet
+from torch import Tensor
+
+from zcfast.errors import first_line
+from zcfast.scores import KEY_COLUMNS, hexadecimal_digits
+from zcfast.tables.table import Table, check_rows, scatter
+
+if TYPE_CHECKING:
+    from zcfast.spaces import SearchSpace
+
+
+def read_parquet(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
+    """A Parquet file; see `from_arrow`."""
+    try:
+        table = parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
+    return from_arrow(space, table)
+
+
+def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
+    """A CSV file with a header, an empty field where an accuracy is missing; see `from_arrow`."""
+    # Without this a column of digits-only hashes would be read as numbers and lose its leading zeros.
+    text = {name: pyarrow.string() for name in ("hash", "architecture")}
+    try:
+        table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=text))
+        readable = all(name.isprintable() for name in table.column_names)
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+        message = f"expected an .npz, Parquet or CSV file, got none of them: {first_line(error)}"
+        raise ValueError(message) from error
+    if not readable:
+        raise ValueError("expected an .npz, Parquet or CSV file, got other bytes")
+    return from_arrow(space, table)
+
+
+def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
+    """Join a table of any order of rows to the space.
+
+    Columns: one of `hash` (hexadecimal digits), `index` (row in `enumerate()`) and `architecture` (any text that
+    `space.parse` takes), the first of them being the key; every other column is a metric and must hold numbers.
+    """
+    keys = [name for name in KEY_COLUMNS if name in table.column_names]
+    if not keys:
+        came = ", ".join(table.column_names[:8]) or "none"
+        raise ValueError(f"expected a column {', '.join(KEY_COLUMNS[:-1])} or {KEY_COLUMNS[-1]}, got {came}")
+    names = [name for name in table.column_names if name not in KEY_COLUMNS]
+    if not names:
+        raise ValueError("expected a column of accuracies beside the key, got none")
+    if len(set(table.column_names)) != len(table.column_names):
+        raise ValueError("expected every column once, got two of one name")
+    index = _index(space, keys[0], table.column(keys[0]))
+    check_rows(index, space.name)
+    metrics = {name: scatter(index, _numbers(name, table.column(name)), len(space)) for name in names}
+    description = f"{space.name}: {len(index)} rows of a user's file"
+    return Table(space.name, metrics, tuple(names), "as in the file", description)
+
+
+def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
+    kind = column.type
+    if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
+        raise ValueError(f"column {name!r}: expected numbers, got {kind}")
+    return torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
+
+
+def _index(space: SearchSpace[Any], key: str, column: pyarrow.ChunkedArray) -> Tensor:
+    """The row in `enumerate()` of every entry of the key column, int64 [N]."""
+    if column.null_count:
+        raise ValueError(f"column {key!r}: expected a key in every row, got {column.null_count} empty ones")
+    if key == "index":
+        if not pyarrow.types.is_integer(column.type):
+            raise ValueError(f"column 'index': expected integers, got {column.type}")
+        index = torch.from_numpy(column.cast(pyarrow.int64()).to_numpy().copy())
+        return torch.where(index < len(space), index, -1)
+    if not (pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)):
+        raise ValueError(f"column {key!r}: expected strings, got {column.type}")
+    if key == "hash":
+        return _index_of_hashes(space, column)
+    return space.index(space.parse(column.to_pylist()))
+
+
+def _index_of_hashes(space: SearchSpace[Any], column: pyarrow.ChunkedArray) -> Tensor:
+    keys = space.keys(space.enumerate())
+    if keys.dim() != 2:
+        raise ValueError(f"column 'hash': {space.name} has no hashes; use index or architecture")
+    known = _as_strings(hexadecimal_digits(keys))
+    wanted = np.array(column.to_pylist(), dtype=np.str_).astype(bytes)
+    order = np.argsort(known)
+    place = order[np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)]
+    return torch.from_numpy(np.where(known[place] == wanted, place, -1))
+
+
+def _as_strings(digits: Tensor) -> npt.NDArray[np.bytes_]:
+    """Text uint8 [N, D] as N byte strings of D characters."""
+    return digits.numpy().view(f"S{digits.shape[1]}").reshape(-1)

@@ -1,0 +1,50 @@
+"""Accuracies of NAS-Bench-101 (Ying et al. 2019)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from zcfast.tables.archive import Archive
+from zcfast.tables.table import Table, check_rows, scatter
+
+if TYPE_CHECKING:
+    from zcfast.spaces import SearchSpace
+
+OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+RUNS, TEST_IMAGES = 3, 9984
+
+
+def read(space: SearchSpace[Any], archive: Archive) -> Table:
+    """Mean test accuracy on CIFAR-10 of three runs of 108 epochs, as a fraction: the metric "test".
+
+    Arrays: `vertices` [N], `adj_bits` [N] (bit x + y(y-1)/2 is the edge x -> y), `ops` [N, 5] into `op_names`,
+    `test_correct_sum` [N]: right answers on the 9,984 test images, summed over the runs. Any order of the rows and of
+    the vertices.
+    """
+    vertices = archive.read("vertices", "iu", (None,))
+    size = len(vertices)
+    edges = archive.read("adj_bits", "iu", (size,))
+    correct = archive.read("test_correct_sum", "iu", (size,))
+    operations = archive.operations(OPERATIONS, 5)
+    if len(operations) != size:
+        raise ValueError(f"array 'ops': expected {size} rows, got {len(operations)}")
+    cells = dataclasses.replace(
+        space.enumerate()[:0],
+        vertices=torch.from_numpy(vertices.astype(np.int8)),
+        edges=torch.from_numpy(edges.astype(np.int32)),
+        operations=torch.from_numpy(operations),
+    )
+    index = space.index(cells)
+    check_rows(index, space.name)
+    accuracy = torch.from_numpy(correct.astype(np.float64)) / (RUNS * TEST_IMAGES)
+    return Table(
+        space=space.name,
+        metrics={"test": scatter(index, accuracy, len(space))},
+        headline=("test",),
+        unit="fraction",
+        description="NAS-Bench-101: mean CIFAR-10 test accuracy of 3 runs after 108 epochs",
+    )
