@@ -8,8 +8,10 @@ __version__ = "0.1.0"
 # Public name -> its module, imported at the first use: importing zcfast alone does not import torch.
 _PUBLIC = {
     "Scores": "zcfast.scores",
+    "score_space": "zcfast.space_scoring",
+    "space": "zcfast.spaces",
 }
-__all__ = ["Scores", "__version__"]
+__all__ = ["Scores", "__version__", "score_space", "space"]
 
 
 def __getattr__(name: str) -> Any:

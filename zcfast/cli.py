@@ -107,13 +107,13 @@ def list_spaces() -> None:
     """List the search spaces and their sizes."""
     from rich.table import Table as TextTable
 
-    from zcfast.spaces import space, spaces
+    from zcfast.spaces import names, space
 
     text = TextTable("name", "title")
     text.add_column("architectures", justify="right")
     text.add_column("classes", justify="right")
     text.add_column("source")
-    for each in map(space, spaces()):
+    for each in map(space, names()):
         text.add_row(each.name, each.title, f"{len(each):,}", f"{each.classes:,}", each.source)
     _print(text)
 

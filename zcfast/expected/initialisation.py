@@ -1,8 +1,9 @@
 """Mean absolute weights of the initialisations that the closed forms know."""
 
-import difflib
 import math
 from dataclasses import dataclass
+
+from zcfast.errors import unknown
 
 _NORMAL = math.sqrt(2 / math.pi)  # E|x| of a standard normal
 
@@ -36,7 +37,5 @@ INITIALISATIONS = {
 def initialisation(name: str) -> Initialisation:
     """The initialisation called ``name``; a ValueError lists what there is."""
     if name not in INITIALISATIONS:
-        near = difflib.get_close_matches(str(name), INITIALISATIONS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(INITIALISATIONS)}"
-        raise ValueError(f"initialisation: unknown {name!r}; {hint}")
+        raise unknown("initialisation", str(name), INITIALISATIONS)
     return INITIALISATIONS[name]

@@ -12,8 +12,8 @@ from torch import Tensor
 from zcfast.expected.initialisation import initialisation as named_initialisation
 from zcfast.networks.nasbench101 import NasBench101Network
 from zcfast.networks.nasbench201 import NasBench201Network
-from zcfast.spaces.nasbench101 import NasBench101Cells
-from zcfast.spaces.nasbench201 import NasBench201Cells
+from zcfast.spaces.nasbench101 import NasBench101, NasBench101Cells
+from zcfast.spaces.nasbench201 import NasBench201, NasBench201Cells
 
 _ops = torch.ops.zcfast
 
@@ -27,7 +27,7 @@ def _double(dtype: torch.dtype) -> bool:
 def nasbench101_expected_synflow(
     cells: NasBench101Cells,
     network: NasBench101Network | None = None,
-    initialisation: str = "kaiming_fan_out",
+    initialisation: str = NasBench101.initialisation,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Natural logarithm of expected synflow of NAS-Bench-101 networks, float64 [N].
@@ -55,7 +55,7 @@ def nasbench101_expected_synflow(
 def nasbench201_expected_synflow(
     cells: NasBench201Cells,
     network: NasBench201Network | None = None,
-    initialisation: str = "pytorch",
+    initialisation: str = NasBench201.initialisation,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """Natural logarithm of expected synflow of NAS-Bench-201 networks, float64 [N].

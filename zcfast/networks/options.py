@@ -1,8 +1,9 @@
 """Reads the options of a network from keyword arguments: an unknown or impossible one is refused, never ignored."""
 
 import dataclasses
-import difflib
 from typing import Any, TypeVar
+
+from zcfast.errors import unknown
 
 NetworkT = TypeVar("NetworkT")
 
@@ -12,9 +13,7 @@ def with_options(default: NetworkT, options: dict[str, Any]) -> NetworkT:
     names = [field.name for field in dataclasses.fields(default)]  # type: ignore[arg-type]
     for name, value in options.items():
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=2)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-            raise ValueError(f"{name}: no option of this network; {hint}")
+            raise unknown("option", name, names)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}: expected an integer >= 1, got {value!r}")
     return dataclasses.replace(default, **options)  # type: ignore[type-var]

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from zcfast.networks.options import with_options
+
 Index = int | slice | Tensor | Sequence[int]
 CellsT = TypeVar("CellsT", bound="Cells")
 
@@ -59,6 +61,7 @@ class SearchSpace(ABC, Generic[CellsT]):
     source: ClassVar[str]
     classes: ClassVar[int]  # isomorphism classes
     network: Any  # the default options of the network around a cell, zcfast/networks
+    initialisation: ClassVar[str]  # that the space's proxies were published with, zcfast/expected/initialisation.py
 
     @abstractmethod
     def __len__(self) -> int:
@@ -102,6 +105,10 @@ class SearchSpace(ABC, Generic[CellsT]):
     @abstractmethod
     def flops(self, cells: CellsT, **network: Any) -> Tensor:
         """Multiply-adds of one image through each architecture's network (convolutions and classifier), int64 [N]."""
+
+    def network_with(self, options: dict[str, Any]) -> Any:
+        """``network`` with some options replaced; a ValueError names one that it does not have or that cannot be."""
+        return with_options(self.network, options)
 
     def is_valid(self, cells: CellsT) -> Tensor:
         """Whether each encoding is an architecture of the space, bool [N]; ``reasons`` says why not."""

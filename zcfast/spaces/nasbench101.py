@@ -12,7 +12,6 @@ from torch import Tensor
 
 from zcfast import _tables, space_ops
 from zcfast.networks.nasbench101 import NasBench101Network, sizes
-from zcfast.networks.options import with_options
 from zcfast.spaces.base import Cells, SearchSpace
 
 MAX_VERTICES, MAX_EDGES, MAX_OPERATIONS = 7, 9, 5
@@ -57,6 +56,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
     source = "Ying et al., NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019"
     classes = 423_624
     network = NasBench101Network()
+    initialisation = "kaiming_fan_out"
 
     def __len__(self) -> int:
         """423,624."""
@@ -162,7 +162,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
 
     def _sizes(self, cells: NasBench101Cells, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
         self.require_valid(cells)
-        params, flops = sizes(*cells.to("cpu").tensors().values(), with_options(self.network, network))
+        params, flops = sizes(*cells.to("cpu").tensors().values(), self.network_with(network))
         return params.to(cells.device), flops.to(cells.device)
 
     def _index_and_validity(self, cells: NasBench101Cells) -> tuple[Tensor, Tensor]:

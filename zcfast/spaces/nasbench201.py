@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from zcfast.networks.nasbench201 import NasBench201Network, sizes
-from zcfast.networks.options import with_options
 from zcfast.spaces.base import Cells, SearchSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # in the order of their codes
@@ -87,6 +86,7 @@ class NasBench201(SearchSpace[NasBench201Cells]):
     )
     classes = 6_466
     network = NasBench201Network()
+    initialisation = "pytorch"
 
     def __len__(self) -> int:
         """15,625."""
@@ -143,12 +143,12 @@ class NasBench201(SearchSpace[NasBench201Cells]):
     def params(self, cells: NasBench201Cells, **network: Any) -> Tensor:
         """Trainable parameters, int64 [N]; equal to the released numbers of each data set."""
         self.require_valid(cells)
-        return sizes(cells.operations, with_options(self.network, network))[0]
+        return sizes(cells.operations, self.network_with(network))[0]
 
     def flops(self, cells: NasBench201Cells, **network: Any) -> Tensor:
         """Multiply-adds of one image in convolutions and classifier, int64 [N]."""
         self.require_valid(cells)
-        return sizes(cells.operations, with_options(self.network, network))[1]
+        return sizes(cells.operations, self.network_with(network))[1]
 
 
 def _encode(text: Any) -> list[int]:

@@ -1,0 +1,1 @@
+"""Scores of whole search spaces in closed form, without a network."""
