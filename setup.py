@@ -22,7 +22,6 @@ class CMakeBuild(build_ext):
         build = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}"
         configure = ["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "--fresh"]
         configure += ["-DCMAKE_BUILD_TYPE=Release", f"-DPython_EXECUTABLE={sys.executable}", f"-DZCFAST_CUDA={cuda}"]
-        configure += [f"-DZCFAST_VERSION={self.distribution.get_version()}"]
         subprocess.check_call([*configure, *os.environ.get("ZCFAST_CMAKE_ARGS", "").split()])
         subprocess.check_call(["cmake", "--build", build])
         subprocess.check_call(["cmake", "--install", build, "--prefix", destination])

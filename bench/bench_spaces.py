@@ -1,0 +1,78 @@
+"""Enumeration, canonical index and graph hashes of NAS-Bench-101, each beside the benchmark's own Python."""
+
+import itertools
+
+import pytest
+import torch
+
+from tests.spaces import original
+from zcfast import _tables, space_ops
+from zcfast.spaces import space
+
+SPACE = space("nasbench101")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.benchmark(group="enumerate NAS-Bench-101 with canonical tables")
+def test_enumeration(benchmark):
+    assert len(benchmark(_tables.nasbench101)["vertices"]) == 423_624
+
+
+@pytest.mark.benchmark(group="enumerate NAS-Bench-101 with canonical tables")
+def test_enumeration_by_hash_up_to_six_vertices_in_python(benchmark):
+    """The original's loops, up to isomorphism by its hash; seven vertices take about fifteen times as long."""
+
+    def run():
+        seen = set()
+        for n in range(2, 7):
+            for edges in range(2 ** (n * (n - 1) // 2)):
+                matrix = original.matrix_of(n, edges)
+                if original.is_full(matrix) and sum(map(sum, matrix)) <= 9:
+                    for operations in itertools.product(range(3), repeat=n - 2):
+                        seen.add(original.graph_hash(matrix, (-1, *operations, -2)))
+        return seen
+
+    assert len(benchmark.pedantic(run, rounds=1)) == 1 + 6 + 84 + 2441 + 62010
+
+
+@pytest.mark.benchmark(group="canonical index of 400,000 random encodings")
+def test_canonical_index(benchmark):
+    generator = torch.Generator().manual_seed(0)
+    n = 400_000
+    vertices = torch.full((n,), 7, dtype=torch.int8)
+    edges = torch.randint(2**21, (n,), dtype=torch.int32, generator=generator)
+    operations = torch.randint(3, (n, 5), dtype=torch.int8, generator=generator)
+    cells = type(SPACE.enumerate())(vertices, edges, operations)
+    benchmark(SPACE.index, cells)
+    benchmark.extra_info["ns_per_cell"] = benchmark.stats.stats.median / n * 1e9
+
+
+@pytest.mark.benchmark(group="graph hash, 1,000 cells")
+def test_keys_of_1000_cells(benchmark):
+    cells = SPACE.enumerate()[::423].tensors().values()
+    benchmark(space_ops.nasbench101_keys, *cells)
+
+
+@pytest.mark.benchmark(group="graph hash, 1,000 cells")
+def test_keys_of_1000_cells_in_python(benchmark):
+    cells = SPACE.enumerate()[::423]
+    graphs = [
+        (matrix.tolist(), (-1, *operations[: len(matrix) - 2], -2))
+        for (matrix, _), operations in zip(SPACE.to_matrices(cells), cells.operations.tolist(), strict=True)
+    ]
+    benchmark.pedantic(lambda: [original.graph_hash(*graph) for graph in graphs], rounds=3)
+
+
+@pytest.mark.benchmark(group="graph hash, all cells")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_keys_of_all_cells(benchmark, threads):
+    torch.set_num_threads(threads)
+    cells = SPACE.enumerate().tensors().values()
+    benchmark.pedantic(space_ops.nasbench101_keys, cells, rounds=3)
