@@ -1,11 +1,14 @@
 """The network around a NAS-Bench-201 cell (Dong and Yang 2020, section 2.1), and its size without building it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-CONV_1X1, CONV_3X3 = 2, 3  # codes of the edges' operations that have weights
+from zcfast.networks.layers import Classifier, Convolution
+
+NONE, SKIP_CONNECT, CONV_1X1, CONV_3X3, AVG_POOL_3X3 = range(5)  # codes of the edges' operations
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,86 @@ def sizes(operations: Tensor, network: NasBench201Network) -> tuple[Tensor, Tens
     params += 2 * channels + (channels + 1) * network.classes
     flops += channels * network.classes
     return cell_params + params, cell_flops + flops
+
+
+class ConvolutionBlock(nn.Sequential):
+    """ReLU, convolution, BatchNorm; without BatchNorm the convolution of a cell has a bias instead."""
+
+    def __init__(self, ins: int, out: int, kernel: int, batch_norm: bool, stride: int = 1, bias: bool = False) -> None:
+        """``bias``: whether the convolution has one where BatchNorm is left out."""
+        layers: list[nn.Module] = [nn.ReLU(), Convolution(ins, out, kernel, stride, bias=bias and not batch_norm)]
+        super().__init__(*layers, *([nn.BatchNorm2d(out)] if batch_norm else []))
+
+
+def _edge(operation: int, channels: int, batch_norm: bool) -> nn.Module:
+    if operation == SKIP_CONNECT:
+        return nn.Identity()
+    if operation == AVG_POOL_3X3:
+        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+    return ConvolutionBlock(channels, channels, 1 if operation == CONV_1X1 else 3, batch_norm, bias=True)
+
+
+class Cell(nn.Module):
+    """Four nodes, each the sum of the operations on its edges; an edge with ``none`` has no module."""
+
+    def __init__(self, operations: Sequence[int], channels: int, batch_norm: bool) -> None:
+        """``operations``: codes of the edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3."""
+        super().__init__()
+        pairs = ((source, target) for target in range(1, 4) for source in range(target))
+        self.edges = nn.ModuleDict(
+            {
+                f"{source}-{target}": _edge(operation, channels, batch_norm)
+                for (source, target), operation in zip(pairs, operations, strict=True)
+                if operation != NONE
+            }
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From [B, channels, H, W] to the same."""
+        nodes: list[Tensor | None] = [x]
+        for target in range(1, 4):
+            total: Tensor | None = None
+            for source in range(target):
+                value = nodes[source]
+                name = f"{source}-{target}"
+                # A node without inputs is zero. A convolution of zeros can still give its bias.
+                if name not in self.edges:
+                    continue
+                term = self.edges[name](torch.zeros_like(x) if value is None else value)
+                total = term if total is None else total + term
+            nodes.append(total)
+        return torch.zeros_like(x) if nodes[-1] is None else nodes[-1]
+
+
+class Reduction(nn.Module):
+    """The residual block between stages: half the resolution, twice the channels."""
+
+    def __init__(self, ins: int, batch_norm: bool) -> None:
+        """``ins``: channels of the input."""
+        super().__init__()
+        self.first = ConvolutionBlock(ins, 2 * ins, 3, batch_norm, stride=2)
+        self.second = ConvolutionBlock(2 * ins, 2 * ins, 3, batch_norm)
+        self.residual = nn.Sequential(nn.AvgPool2d(2), Convolution(ins, 2 * ins, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From [B, ins, H, W] to [B, 2 ins, H / 2, W / 2]."""
+        residual: Tensor = self.residual(x)
+        return residual + self.second(self.first(x))
+
+
+class Network(nn.Sequential):
+    """The whole network; its forward takes images [B, image_channels, H, W] and returns logits [B, classes]."""
+
+    def __init__(self, operations: Sequence[int], options: NasBench201Network, batch_norm: bool) -> None:
+        """The cell as for ``Cell``. The weights are not yet drawn."""
+        channels = options.stem_channels
+        layers: list[nn.Module] = [Convolution(options.image_channels, channels, 3)]
+        layers += [nn.BatchNorm2d(channels)] if batch_norm else []
+        for stage in range(3):
+            if stage > 0:
+                layers.append(Reduction(channels, batch_norm))
+                channels *= 2
+            layers += [Cell(operations, channels, batch_norm) for _ in range(options.modules)]
+        layers += [nn.BatchNorm2d(channels)] if batch_norm else []
+        layers += [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Classifier(channels, options.classes)]
+        super().__init__(*layers)

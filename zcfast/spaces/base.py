@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from zcfast.networks.layers import draw_weights
 from zcfast.networks.options import with_options
 
 Index = int | slice | Tensor | Sequence[int]
@@ -105,6 +106,40 @@ class SearchSpace(ABC, Generic[CellsT]):
     @abstractmethod
     def flops(self, cells: CellsT, **network: Any) -> Tensor:
         """Multiply-adds of one image through each architecture's network (convolutions and classifier), int64 [N]."""
+
+    @abstractmethod
+    def _network(self, cell: CellsT, options: Any, batch_norm: bool) -> nn.Module:
+        """The network around one valid cell, its weights not yet drawn."""
+
+    def build(
+        self,
+        architecture: Any,
+        *,
+        initialisation: str | None = None,
+        batch_norm: bool = True,
+        generator: torch.Generator | None = None,
+        **network: Any,
+    ) -> nn.Module:
+        """The network of one architecture, in train mode on the CPU.
+
+        Args:
+            architecture: a batch of one cell, or whatever ``parse`` takes. It is built as it stands, vertex order
+                included: pass a canonical cell to get the network that the benchmark trained.
+            initialisation: "kaiming_fan_out", "kaiming_fan_in" or "pytorch"; the space's own by default.
+            batch_norm: False leaves every BatchNorm out, as synflow does.
+            generator: of the weights; torch's global one by default.
+            network: options such as stem_channels, modules, classes, resolution (the last one changes no weight).
+
+        Raises:
+            ValueError: an invalid architecture, more than one, an unknown or impossible option.
+        """
+        cell = architecture if isinstance(architecture, Cells) else self.parse(architecture)
+        if len(cell) != 1:
+            raise ValueError(f"architecture: expected one, got {len(cell)}")
+        self.require_valid(cell)
+        module = self._network(cell, self.network_with(network), batch_norm)
+        draw_weights(module, initialisation or self.initialisation, generator)
+        return module
 
     def network_with(self, options: dict[str, Any]) -> Any:
         """``network`` with some options replaced; a ValueError names one that it does not have or that cannot be."""

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from zcfast import _tables, space_ops
-from zcfast.networks.nasbench101 import NasBench101Network, sizes
+from zcfast.networks.nasbench101 import NasBench101Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
 
 MAX_VERTICES, MAX_EDGES, MAX_OPERATIONS = 7, 9, 5
@@ -165,6 +165,13 @@ class NasBench101(SearchSpace[NasBench101Cells]):
         params, flops = sizes(*cells.to("cpu").tensors().values(), self.network_with(network))
         return params.to(cells.device), flops.to(cells.device)
 
+    def _network(self, cell: NasBench101Cells, options: NasBench101Network, batch_norm: bool) -> nn.Module:
+        n, edges, operations = (tensor[0].tolist() for tensor in cell.tensors().values())
+        keep = _on_paths(n, edges)
+        position = {v: i for i, v in enumerate(keep)}
+        sources = [[position[u] for u in _sources(edges, v) if u in position] for v in keep[1:]]
+        return Network(sources, [operations[v - 1] for v in keep[1:-1]], options, batch_norm)
+
     def _index_and_validity(self, cells: NasBench101Cells) -> tuple[Tensor, Tensor]:
         tables = _tables_on(cells.device)
         names = ("lookup", "orders", "class_first", "class_orbits", "orbits")
@@ -174,6 +181,18 @@ class NasBench101(SearchSpace[NasBench101Cells]):
 def _sources(edges: int, vertex: int) -> list[int]:
     first = vertex * (vertex - 1) // 2
     return [u for u in range(vertex) if edges >> (first + u) & 1]
+
+
+def _on_paths(vertices: int, edges: int) -> list[int]:
+    """The vertices on some path from input to output."""
+    forward, backward = {0}, {vertices - 1}
+    for v in range(1, vertices):
+        if forward & set(_sources(edges, v)):
+            forward.add(v)
+    for v in range(vertices - 1, 0, -1):
+        if v in backward:
+            backward |= set(_sources(edges, v))
+    return sorted(forward & backward)
 
 
 def _random_encodings(n: int, generator: torch.Generator | None) -> NasBench101Cells:

@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from zcfast.networks.nasbench201 import NasBench201Network, sizes
+from zcfast.networks.nasbench201 import NasBench201Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # in the order of their codes
@@ -149,6 +149,9 @@ class NasBench201(SearchSpace[NasBench201Cells]):
         """Multiply-adds of one image in convolutions and classifier, int64 [N]."""
         self.require_valid(cells)
         return sizes(cells.operations, self.network_with(network))[1]
+
+    def _network(self, cell: NasBench201Cells, options: NasBench201Network, batch_norm: bool) -> nn.Module:
+        return Network(cell.operations[0].tolist(), options, batch_norm)
 
 
 def _encode(text: Any) -> list[int]:
