@@ -1,6 +1,5 @@
-from conftest import SPACES, small_scores
-
 from zcfast.report import text
+from zcfast.spaces import Cells
 
 
 def edge_mask(*edges):
@@ -49,18 +48,22 @@ def test_nasbench201():
     ]
 
 
-def test_best_of_each_space():
-    printed = text.best(small_scores(SPACES["nasbench201"]), "params", 2).splitlines()
-    assert printed[0] == "  1. expected_synflow -inf   params 10,000,000"
-    assert printed[1:3] == ["     |1~1~1~0~0~0|", "     0 → 1  skip_connect"]
-    assert printed[5:7] == ["", "  2. expected_synflow 0.142857   params 9,999,999"]
-    printed = text.best(small_scores(SPACES["nasbench101"]), "params", 1).splitlines()
-    digest = SPACES["nasbench101"].keys(SPACES["nasbench101"].enumerate()[:1])[0]
-    assert printed[1:3] == [f"     {bytes(digest.tolist()).hex()}", "     ◆              0 input"]
+def test_best(scores, space):
+    blocks = text.best(scores, "params", 2).split("\n\n")
+    assert [block.splitlines()[0] for block in blocks] == [
+        "  1. expected_synflow -inf   params 10,000,000",
+        "  2. expected_synflow 0.142857   params 9,999,999",
+    ]
+    first = [line.strip() for line in blocks[0].splitlines()[1:]]
+    if space.name == "nasbench101":
+        digest = space.keys(scores.cells[0])[0]
+        assert first == [bytes(digest.tolist()).hex(), "◆     0 input", "╰──◆  1 output     ← 0"]
+    else:
+        assert first[:2] == [*space.format(scores.cells[0]), "0 → 1  avg_pool_3x3"]
 
 
 def test_a_space_without_a_drawing():
-    assert text.draw("another", None, 0) == []
+    assert text.draw(Cells()) == []
 
 
 def test_numbers():

@@ -68,11 +68,11 @@ def score(
     from zcfast.files import check_writable
 
     check_writable(out)
-    search_space = zcfast.space(space)
+    search_space, score_space = zcfast.space(space), zcfast.score_space
     accuracies = None if table is None else tables.load(search_space, table)
     started = time.perf_counter()
     with _progress(f"Scoring {search_space.title}") as progress:
-        scores = zcfast.score_space(search_space, names, progress=progress, **options)
+        scores = score_space(search_space, names, progress=progress, **options)
     seconds = time.perf_counter() - started
     scores.save(out)
     typer.echo(f"{len(scores):,} cells in {seconds:.2f} s: {len(scores) / seconds:,.0f} cells/s")
@@ -105,17 +105,11 @@ def show(
 @app.command("spaces")
 def list_spaces() -> None:
     """List the search spaces and their sizes."""
-    from rich.table import Table as TextTable
-
     from zcfast.spaces import names, space
 
-    text = TextTable("name", "title")
-    text.add_column("architectures", justify="right")
-    text.add_column("classes", justify="right")
-    text.add_column("source")
     for each in map(space, names()):
-        text.add_row(each.name, each.title, f"{len(each):,}", f"{each.classes:,}", each.source)
-    _print(text)
+        typer.echo(f"{each.name}   {each.title}: {len(each):,} architectures, {each.classes:,} up to isomorphism")
+        typer.echo(f"              {each.source}")
 
 
 @app.command("info")

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-import zcfast
 from zcfast.errors import first_line, unknown
 from zcfast.files import replace_file
+from zcfast.spaces import Cells
+from zcfast.spaces import space as named_space
 
 if TYPE_CHECKING:
     import pyarrow
-
-    from zcfast.spaces import Cells
 
 FORMAT = 1
 METADATA_KEY = b"zcfast"
@@ -81,7 +80,7 @@ class Scores:
         """
         import pyarrow
 
-        space = zcfast.space(self.space)
+        space = named_space(self.space)
         arrays = {"index": _to_arrow(space.index(self.cells))}
         keys = space.keys(self.cells)
         if keys.dim() == 2:
@@ -112,7 +111,7 @@ class Scores:
         """
         table = _read(path)
         header = _header(path, table.schema.metadata or {})
-        space = zcfast.space(header["space"])
+        space = named_space(header["space"])
         empty = space.enumerate()[:0]
         try:
             encoding = {name: _to_torch(table.column(name), like) for name, like in empty.tensors().items()}

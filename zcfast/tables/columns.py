@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,8 @@ from torch import Tensor
 
 from zcfast.errors import first_line
 from zcfast.scores import KEY_COLUMNS, hexadecimal_digits
+from zcfast.spaces import SearchSpace
 from zcfast.tables.table import Table, check_rows, scatter
-
-if TYPE_CHECKING:
-    from zcfast.spaces import SearchSpace
 
 
 def read_parquet(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import zcfast
+from zcfast.spaces import SearchSpace
+from zcfast.spaces import space as named_space
 from zcfast.tables import columns, nasbench101, nasbench201
 from zcfast.tables.archive import Archive
 from zcfast.tables.table import Table
 
-if TYPE_CHECKING:
-    from zcfast.spaces import SearchSpace
-
 ZIP_MAGIC = b"PK\x03\x04"
 PARQUET_MAGIC = b"PAR1"
-ARCHIVES = {"nasbench101": nasbench101.read, "nasbench201": nasbench201.read}
+ARCHIVES: dict[str, Callable[[Any, Archive], Table]] = {
+    "nasbench101": nasbench101.read,
+    "nasbench201": nasbench201.read,
+}
 
 
 def load(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
@@ -31,7 +33,7 @@ def load(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     Errors: one ValueError that names the file, what was expected and what came: for a missing or unreadable file, one
     of another kind, missing arrays or columns, wrong lengths, an architecture outside the space or there twice.
     """
-    space = zcfast.space(space) if isinstance(space, str) else space
+    space = named_space(space) if isinstance(space, str) else space
     magic = _first_bytes(path)
     try:
         if magic != ZIP_MAGIC:

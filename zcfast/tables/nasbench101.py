@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import torch
 
+from zcfast.spaces import NasBench101, NasBench101Cells
+from zcfast.spaces.nasbench101 import OPERATIONS
 from zcfast.tables.archive import Archive
 from zcfast.tables.table import Table, check_rows, scatter
 
-if TYPE_CHECKING:
-    from zcfast.spaces import SearchSpace
-
-OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 RUNS, TEST_IMAGES = 3, 9984
 
 
-def read(space: SearchSpace[Any], archive: Archive) -> Table:
+def read(space: NasBench101, archive: Archive) -> Table:
     """Mean test accuracy on CIFAR-10 of three runs of 108 epochs, as a fraction: the metric "test".
 
     Arrays: `vertices` [N], `adj_bits` [N] (bit x + y(y-1)/2 is the edge x -> y), `ops` [N, 5] into `op_names`,
@@ -32,8 +27,7 @@ def read(space: SearchSpace[Any], archive: Archive) -> Table:
     operations = archive.operations(OPERATIONS, 5)
     if len(operations) != size:
         raise ValueError(f"array 'ops': expected {size} rows, got {len(operations)}")
-    cells = dataclasses.replace(
-        space.enumerate()[:0],
+    cells = NasBench101Cells(
         vertices=torch.from_numpy(vertices.astype(np.int8)),
         edges=torch.from_numpy(edges.astype(np.int32)),
         operations=torch.from_numpy(operations),
