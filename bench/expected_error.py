@@ -23,14 +23,20 @@ def compare(forward, initialisation, closed_form, count, generator):
     )
     mean, error = values.mean().item(), values.std().item() / math.sqrt(count)
     spread = values.log().std().item()
-    print(f"  ln mean {math.log(mean):.4f} +- {error / mean:.4f}   closed form {closed_form:.4f}   "
-          f"difference {closed_form - math.log(mean):+.4f}   between two seeds {spread * math.sqrt(2):.4f}", flush=True)
+    print(
+        f"  ln mean {math.log(mean):.4f} +- {error / mean:.4f}   closed form {closed_form:.4f}   "
+        f"difference {closed_form - math.log(mean):+.4f}   between two seeds {spread * math.sqrt(2):.4f}",
+        flush=True,
+    )
     return closed_form - math.log(mean)
 
 
 def main(cells: int, count: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    for name, function in (("nasbench101", nasbench101_expected_synflow), ("nasbench201", nasbench201_expected_synflow)):
+    for name, function in (
+        ("nasbench101", nasbench101_expected_synflow),
+        ("nasbench201", nasbench201_expected_synflow),
+    ):
         each = space(name)
         options = dataclasses.asdict(each.network)
         sample = each.sample(cells, generator)
@@ -42,13 +48,20 @@ def main(cells: int, count: int) -> None:
             print(text)
             if name == "nasbench101":
                 matrix, names = each.to_matrices(sample[i])[0]
-                forward = lambda weight: networks.nasbench101(matrix, names, weight, **options)  # noqa: B023
+
+                def forward(weight):
+                    return networks.nasbench101(matrix, names, weight, **options)  # noqa: B023
             else:
                 operations = sample.operations[i].tolist()
-                forward = lambda weight: networks.nasbench201(operations, weight, **options)  # noqa: B023
+
+                def forward(weight):
+                    return networks.nasbench201(operations, weight, **options)  # noqa: B023
+
             differences.append(compare(forward, each.initialisation, scores[i].item(), count, generator))
-        print(f"{name}: largest |difference| {max(map(abs, differences)):.4f}, mean {sum(differences) / len(differences):+.4f}")
+        mean = sum(differences) / len(differences)
+        print(f"{name}: largest |difference| {max(map(abs, differences)):.4f}, mean {mean:+.4f}")
 
 
 if __name__ == "__main__":
-    main(*(int(x) for x in (sys.argv[1:] + ["12", "20"])[:2]))
+    given = sys.argv[1:]
+    main(*map(int, given + ["12", "20"][len(given) :]))

@@ -120,11 +120,11 @@ ZCFAST_HOST_DEVICE Validity validate(Cell& cell) {
 
 // What enumeration.h builds: exact canonical forms by look-up.
 struct CellTables {
-  const int32_t* lookup;         // [kLookupSize] 0 for no cell, else 1 + 128 graph class + vertex order
-  const int8_t* orders;          // [120, 5] vertex v of the representative is vertex order[v - 1] of this graph
-  const int32_t* class_first;    // [classes] index of the class's first cell
-  const int32_t* class_orbits;   // [classes] offset in orbits, or -1 where every labelling is a cell of its own
-  const int32_t* orbits;         // labelling -> cell within the class
+  const int32_t* lookup;        // [kLookupSize] 0 for no cell, else 1 + 128 graph class + vertex order
+  const int8_t* orders;         // [120, 5] vertex v of the representative is vertex order[v - 1] of this graph
+  const int32_t* class_first;   // [classes] index of the class's first cell
+  const int32_t* class_orbits;  // [classes] offset in orbits, or -1 where every labelling is a cell of its own
+  const int32_t* orbits;        // labelling -> cell within the class
 };
 
 // Index of the pruned, valid cell in enumeration order.

@@ -205,13 +205,20 @@ ZCFAST_INLINE void operate(const Module<T>& module, int v, Map<T> in, Map<T> out
 template <class T>
 ZCFAST_INLINE void operate(const Module<T>& module, int v, Map<T> in, Map<T> out, Triangle shape) {
   switch (4 * module.any_conv3x3[v] + 2 * module.any_conv1x1[v] + module.any_pool[v]) {
-    case 1: return operate<T, false, false, true>(module, v, in, out, shape);
-    case 2: return operate<T, false, true, false>(module, v, in, out, shape);
-    case 3: return operate<T, false, true, true>(module, v, in, out, shape);
-    case 4: return operate<T, true, false, false>(module, v, in, out, shape);
-    case 5: return operate<T, true, false, true>(module, v, in, out, shape);
-    case 6: return operate<T, true, true, false>(module, v, in, out, shape);
-    case 7: return operate<T, true, true, true>(module, v, in, out, shape);
+    case 1:
+      return operate<T, false, false, true>(module, v, in, out, shape);
+    case 2:
+      return operate<T, false, true, false>(module, v, in, out, shape);
+    case 3:
+      return operate<T, false, true, true>(module, v, in, out, shape);
+    case 4:
+      return operate<T, true, false, false>(module, v, in, out, shape);
+    case 5:
+      return operate<T, true, false, true>(module, v, in, out, shape);
+    case 6:
+      return operate<T, true, true, false>(module, v, in, out, shape);
+    case 7:
+      return operate<T, true, true, true>(module, v, in, out, shape);
   }
 }
 
@@ -289,11 +296,9 @@ ZCFAST_INLINE void head(const Network& network, int channels, Map<T> map, Triang
       tangent += twins * map.tangent[shape.row_start(row) + column];
     }
   }
-  const double gain =
-      network.classes * network.initialisation.linear(channels) / (double(shape.size) * shape.size);
+  const double gain = network.classes * network.initialisation.linear(channels) / (double(shape.size) * shape.size);
   for (int lane = 0; lane < kLanes<T>; ++lane)
-    log_scores[lane] =
-        std::log(gain * (double(value[lane]) + double(tangent[lane]))) + double(exponents[lane]) * M_LN2;
+    log_scores[lane] = std::log(gain * (double(value[lane]) + double(tangent[lane]))) + double(exponents[lane]) * M_LN2;
 }
 
 // Scores kLanes<T> cells. Stacks but the last are computed on maps cut short where they are constant.
@@ -311,7 +316,8 @@ ZCFAST_INLINE void score_group(const Network& network, const Cell* cells, GainCa
   Triangle shape{quadrant};
   for (int stack = 0; stack < network.stacks; ++stack) {
     const Triangle before = shape;
-    shape.size = stack + 1 == network.stacks ? quadrant : std::min(needed_size(module, network.modules, &border), quadrant);
+    shape.size =
+        stack + 1 == network.stacks ? quadrant : std::min(needed_size(module, network.modules, &border), quadrant);
     for (int lane = 0; lane < kLanes<T>; ++lane) border[lane] = T(int(border[lane]) / 2);  // every second pixel stays
     if (stack == 0) {
       stem(network, input, scratch, shape);
@@ -355,10 +361,10 @@ ZCFAST_INLINE void score_groups(const Network& network, CellBatch batch, const i
   }
 }
 
-#define ZCFAST_SCORE_GROUPS(T)                                                                                        \
-  ZCFAST_CLONES void score_groups_##T(const Network& network, CellBatch batch, const int32_t* order, int64_t count,   \
+#define ZCFAST_SCORE_GROUPS(T)                                                                                         \
+  ZCFAST_CLONES void score_groups_##T(const Network& network, CellBatch batch, const int32_t* order, int64_t count,    \
                                       int64_t begin, int64_t end, double* log_scores, std::atomic<int64_t>* invalid) { \
-    score_groups<T>(network, batch, order, count, begin, end, log_scores, invalid);                                   \
+    score_groups<T>(network, batch, order, count, begin, end, log_scores, invalid);                                    \
   }
 ZCFAST_SCORE_GROUPS(float)
 ZCFAST_SCORE_GROUPS(double)
@@ -384,8 +390,12 @@ Tensor expected_synflow(const Tensor& vertices, const Tensor& edges, const Tenso
     fail(kOp, "expected stem_channels >= 5, 1 <= stacks <= 8, modules, classes and image_channels >= 1");
   if (resolution < 1 || resolution % (int64_t(1) << stacks))
     fail(kOp, "resolution: expected a multiple of 2^stacks, got ", resolution);
-  const Network network{int(stem_channels),   int(stacks),         int(modules),
-                        int(classes),         int(resolution / 2), int(image_channels),
+  const Network network{int(stem_channels),
+                        int(stacks),
+                        int(modules),
+                        int(classes),
+                        int(resolution / 2),
+                        int(image_channels),
                         {init_scale, init_fan_out, init_linear_mean, 0}};
   const CellBatch batch = cells.batch();
   const int64_t count = cells.size();

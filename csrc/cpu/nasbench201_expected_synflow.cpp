@@ -108,8 +108,9 @@ ZCFAST_INLINE void run_cell(const CellOf<T>& cell, const Map<T>* nodes, Triangle
   }
 }
 
-// The residual block between stages (conv 3x3 stride 2, conv 3x3, and 2 x 2 average pool with conv 1x1 beside), no bias.
-// The stride breaks the mirror symmetry: from here on a map is the whole image. `pixel(row, column)` reads the input.
+// The residual block between stages (conv 3x3 stride 2, conv 3x3, and 2 x 2 average pool with conv 1x1 beside), no
+// bias. The stride breaks the mirror symmetry: from here on a map is the whole image. `pixel(row, column)` reads the
+// input.
 template <class T, class Pixel>
 ZCFAST_INLINE void reduce(int in, const Initialisation& init, Pixel pixel, Map<T> to, Map<T> scratch, Triangle shape) {
   const int out = 2 * in;
@@ -189,11 +190,10 @@ ZCFAST_INLINE void head(const Network& network, Map<T> map, Triangle shape, cons
     }
   }
   const int channels = 4 * network.stem_channels;
-  const double gain = double(network.classes) * channels * network.initialisation.linear(channels) /
-                      (double(shape.size) * shape.size);
+  const double gain =
+      double(network.classes) * channels * network.initialisation.linear(channels) / (double(shape.size) * shape.size);
   for (int lane = 0; lane < kLanes<T>; ++lane)
-    log_scores[lane] =
-        std::log(gain * (double(value[lane]) + double(tangent[lane]))) + double(exponents[lane]) * M_LN2;
+    log_scores[lane] = std::log(gain * (double(value[lane]) + double(tangent[lane]))) + double(exponents[lane]) * M_LN2;
 }
 
 template <class T>
@@ -249,10 +249,10 @@ ZCFAST_INLINE void score_groups(const Network& network, const int8_t* operations
   }
 }
 
-#define ZCFAST_SCORE_GROUPS(T)                                                                                      \
-  ZCFAST_CLONES void score_groups_##T(const Network& network, const int8_t* operations, const int32_t* order,       \
-                                      int64_t count, int64_t begin, int64_t end, double* log_scores) {              \
-    score_groups<T>(network, operations, order, count, begin, end, log_scores);                                     \
+#define ZCFAST_SCORE_GROUPS(T)                                                                                \
+  ZCFAST_CLONES void score_groups_##T(const Network& network, const int8_t* operations, const int32_t* order, \
+                                      int64_t count, int64_t begin, int64_t end, double* log_scores) {        \
+    score_groups<T>(network, operations, order, count, begin, end, log_scores);                               \
   }
 ZCFAST_SCORE_GROUPS(float)
 ZCFAST_SCORE_GROUPS(double)
@@ -277,7 +277,8 @@ Tensor expected_synflow(const Tensor& operations_, int64_t stem_channels, int64_
   if (stem_channels < 1 || modules < 0 || classes < 1 || image_channels < 1)
     fail(kOp, "expected stem_channels, classes and image_channels >= 1 and modules >= 0");
   if (resolution < 4 || resolution % 4) fail(kOp, "resolution: expected a multiple of 4, got ", resolution);
-  const Network network{int(stem_channels),  int(modules), int(classes), int(resolution),
+  const Network network{int(stem_channels),  int(modules),
+                        int(classes),        int(resolution),
                         int(image_channels), {init_scale, init_fan_out, init_linear_mean, init_bias_scale}};
   const Tensor contiguous = torch::stable::contiguous(operations_);
   const auto* operations = static_cast<const int8_t*>(contiguous.data_ptr());

@@ -1,8 +1,7 @@
-#include "nasbench101_index.cuh"
-
 #include <algorithm>
 
 #include "launch.h"
+#include "nasbench101_index.cuh"
 
 namespace zcfast {
 

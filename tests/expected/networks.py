@@ -1,7 +1,7 @@
 """The two spaces' networks without BatchNorm, written from the papers in plain PyTorch to compare with.
 
-Each takes `weight(name, shape)`, which gives and remembers a leaf tensor, and returns the sum of outputs for an input of
-ones.
+Each takes `weight(shape, kind)`, which gives and remembers a leaf tensor, and returns the sum of outputs for an input
+of ones.
 """
 
 import math

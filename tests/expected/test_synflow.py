@@ -90,9 +90,7 @@ def test_nasbench101_without_pools_is_the_mean_over_initialisations(text, initia
 
 
 def test_nasbench201_is_the_mean_over_initialisations():
-    cell = SPACE201.parse(
-        "|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|nor_conv_3x3~2|"
-    )
+    cell = SPACE201.parse("|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|nor_conv_3x3~2|")
     network = NasBench201Network(stem_channels=4, modules=1, classes=3, resolution=8)
     mean, error = mean_of_random_networks(
         lambda w: networks.nasbench201(cell.operations[0].tolist(), w, **dataclasses.asdict(network)), "pytorch", 800, 0
@@ -164,8 +162,10 @@ def test_wide_and_deep_networks_stay_finite():
 
 
 def test_bad_input_names_the_argument():
-    invalid = NasBench101Cells(*(torch.tensor(x, dtype=d) for x, d in (([3], torch.int8), ([1], torch.int32))),
-                               torch.tensor([[0, -1, -1, -1, -1]], dtype=torch.int8))
+    invalid = NasBench101Cells(
+        *(torch.tensor(x, dtype=d) for x, d in (([3], torch.int8), ([1], torch.int32))),
+        torch.tensor([[0, -1, -1, -1, -1]], dtype=torch.int8),
+    )
     with pytest.raises(RuntimeError, match="expected valid cells, got an invalid one in row 0"):
         nasbench101_expected_synflow(invalid)
     with pytest.raises(RuntimeError, match="operations: expected 0 to 4, got 7 in row 1"):

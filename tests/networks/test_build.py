@@ -115,6 +115,6 @@ def test_bad_input(name):
         each.build(each.enumerate()[0], depth=3)
     with pytest.raises(ValueError, match="unknown initialisation 'xavier'"):
         each.build(each.enumerate()[0], initialisation="xavier")
+    cells = each.enumerate()[:1]
     with pytest.raises(ValueError, match="row 0 is no NAS-Bench"):
-        cells = each.enumerate()[:1]
         each.build(dataclasses.replace(cells, operations=cells.operations + 9))

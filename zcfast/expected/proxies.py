@@ -24,9 +24,7 @@ class SpaceProxy:
     options: tuple[str, ...] = ()  # beyond those of the network
 
 
-def _expected_synflow(
-    space: SearchSpace[Any], cells: Any, network: dict[str, Any], options: dict[str, Any]
-) -> Tensor:
+def _expected_synflow(space: SearchSpace[Any], cells: Any, network: dict[str, Any], options: dict[str, Any]) -> Tensor:
     functions: dict[str, Callable[..., Tensor]] = {
         "nasbench101": nasbench101_expected_synflow,
         "nasbench201": nasbench201_expected_synflow,

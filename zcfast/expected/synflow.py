@@ -1,9 +1,9 @@
 """Expected synflow of whole search spaces in closed form; derivation and error in docs/expected.md.
 
-Synflow (Tanaka et al. 2020; Abdelfattah et al. 2021, section 3.2) is the sum of w dR/dw over the weights at their absolute values, R
-the sum of the outputs for an input of ones, BatchNorm removed. R is multilinear in the weights of different layers, so
-its mean over random initialisations is its value at the weights' mean absolute values, exactly where there is no
-max-pool.
+Synflow (Tanaka et al. 2020; Abdelfattah et al. 2021, section 3.2) is the sum of w dR/dw over the weights at their
+absolute values, R the sum of the outputs for an input of ones, BatchNorm removed. R is multilinear in the weights of
+different layers, so its mean over random initialisations is its value at the weights' mean absolute values, exactly
+where there is no max-pool.
 """
 
 import torch
@@ -37,7 +37,9 @@ def nasbench101_expected_synflow(
     """
     net, init = network or NasBench101Network(), named_initialisation(initialisation)
     scores: Tensor = _ops.nasbench101_expected_synflow(
-        *cells.to("cpu").tensors().values(),
+        cells.vertices.cpu(),
+        cells.edges.cpu(),
+        cells.operations.cpu(),
         net.stem_channels,
         net.stacks,
         net.modules,

@@ -29,7 +29,9 @@ class NasBench101Network:
     def __post_init__(self) -> None:
         """Refuse networks that the closed forms and the size formulas do not describe."""
         if self.stem_channels < 5:
-            raise ValueError(f"stem_channels: expected >= 5, one for each operation of a cell, got {self.stem_channels}")
+            raise ValueError(
+                f"stem_channels: expected >= 5, one for each operation of a cell, got {self.stem_channels}"
+            )
         if self.stacks > 8:
             raise ValueError(f"stacks: expected 1 to 8, got {self.stacks}")
         if self.resolution % 2**self.stacks:

@@ -106,7 +106,8 @@ class Cell(nn.Module):
                 term = self.edges[name](torch.zeros_like(x) if value is None else value)
                 total = term if total is None else total + term
             nodes.append(total)
-        return torch.zeros_like(x) if nodes[-1] is None else nodes[-1]
+        output = nodes[-1]
+        return torch.zeros_like(x) if output is None else output
 
 
 class Reduction(nn.Module):
@@ -121,8 +122,8 @@ class Reduction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """From [B, ins, H, W] to [B, 2 ins, H / 2, W / 2]."""
-        residual: Tensor = self.residual(x)
-        return residual + self.second(self.first(x))
+        result: Tensor = self.residual(x) + self.second(self.first(x))
+        return result
 
 
 class Network(nn.Sequential):

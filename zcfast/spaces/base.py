@@ -133,7 +133,7 @@ class SearchSpace(ABC, Generic[CellsT]):
         Raises:
             ValueError: an invalid architecture, more than one, an unknown or impossible option.
         """
-        cell = architecture if isinstance(architecture, Cells) else self.parse(architecture)
+        cell: CellsT = architecture if isinstance(architecture, Cells) else self.parse(architecture)  # type: ignore[assignment]
         if len(cell) != 1:
             raise ValueError(f"architecture: expected one, got {len(cell)}")
         self.require_valid(cell)

@@ -91,7 +91,9 @@ class NasBench101(SearchSpace[NasBench101Cells]):
     def keys(self, cells: NasBench101Cells) -> Tensor:
         """Official MD5 graph hash of each cell, uint8 [N, 16]; the same for isomorphic ones."""
         self.require_valid(cells)
-        return space_ops.nasbench101_keys(*cells.to("cpu").tensors().values()).to(cells.device)
+        return space_ops.nasbench101_keys(cells.vertices.cpu(), cells.edges.cpu(), cells.operations.cpu()).to(
+            cells.device
+        )
 
     def sample(
         self,
@@ -162,11 +164,13 @@ class NasBench101(SearchSpace[NasBench101Cells]):
 
     def _sizes(self, cells: NasBench101Cells, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
         self.require_valid(cells)
-        params, flops = sizes(*cells.to("cpu").tensors().values(), self.network_with(network))
+        params, flops = sizes(
+            cells.vertices.cpu(), cells.edges.cpu(), cells.operations.cpu(), self.network_with(network)
+        )
         return params.to(cells.device), flops.to(cells.device)
 
     def _network(self, cell: NasBench101Cells, options: NasBench101Network, batch_norm: bool) -> nn.Module:
-        n, edges, operations = (tensor[0].tolist() for tensor in cell.tensors().values())
+        n, edges, operations = int(cell.vertices), int(cell.edges), cell.operations[0].tolist()
         keep = _on_paths(n, edges)
         position = {v: i for i, v in enumerate(keep)}
         sources = [[position[u] for u in _sources(edges, v) if u in position] for v in keep[1:]]
@@ -175,7 +179,9 @@ class NasBench101(SearchSpace[NasBench101Cells]):
     def _index_and_validity(self, cells: NasBench101Cells) -> tuple[Tensor, Tensor]:
         tables = _tables_on(cells.device)
         names = ("lookup", "orders", "class_first", "class_orbits", "orbits")
-        return space_ops.nasbench101_index(*cells.tensors().values(), [tables[name] for name in names])
+        return space_ops.nasbench101_index(
+            cells.vertices, cells.edges, cells.operations, [tables[name] for name in names]
+        )
 
 
 def _sources(edges: int, vertex: int) -> list[int]:
