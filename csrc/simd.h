@@ -10,6 +10,7 @@
 #if defined(__x86_64__) && defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && defined(__GLIBC__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(ZCFAST_NO_CLONES)
 #define ZCFAST_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define ZCFAST_HAS_CLONES
 #else
 #define ZCFAST_CLONES
 #endif

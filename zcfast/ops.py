@@ -80,7 +80,8 @@ def jacobian_correlation(jacobian: Tensor, k: float = 1e-5) -> Tensor:
     float64 whatever the dtype; beyond the input the memory is one N x N and one N x 256 float64 matrix.
 
     Returns a float64 scalar: 0 for N = 0; NaN where a row is constant or has a NaN or inf, and where D < 2. The same
-    bits for any number of threads. `k` is finite and at least 0. Raises RuntimeError or ValueError, naming the argument.
+    bits for any number of threads. `k` is finite and at least 0.
+    Raises RuntimeError or ValueError, naming the argument.
     """
     if not _has_kernel("jacobian_correlation", jacobian.device.type):
         return reference.jacobian_correlation(jacobian, k)

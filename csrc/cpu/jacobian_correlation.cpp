@@ -20,9 +20,9 @@ namespace {
 constexpr const char* kOp = "jacobian_correlation";
 constexpr int64_t kDepth = 256;  // columns packed at once: a panel of them stays in the first-level cache
 constexpr int64_t kStrips = 16;  // tasks of the inverse, each a mix of long and short panels
-// The least work of a task, about 100 microseconds: threads meet after every block, so a smaller one does not pay.
-constexpr int64_t kGrainElements = 1 << 16;
-constexpr int64_t kGrainProducts = 1 << 20;
+// The least work of a task, about 150 microseconds: threads meet after every block, so a smaller one does not pay.
+constexpr int64_t kGrainElements = 1 << 18;
+constexpr int64_t kGrainProducts = 1 << 22;
 
 int64_t grain(int64_t least_work, int64_t work_of_one) {
   return std::max<int64_t>(1, least_work / std::max<int64_t>(1, work_of_one));
@@ -52,20 +52,23 @@ struct Rows {
 
 // Relative to the first element, so that a constant row is centred to exact zeros.
 template <class T>
-double mean_of(const Rows<T>& jacobian, int64_t i) {
-  if (jacobian.columns == 0) return 0;
-  const T* x = jacobian.row(i);
-  const int64_t stride = jacobian.column_stride;
+ZCFAST_INLINE double mean_of(const T* x, int64_t stride, int64_t count) {
+  if (count == 0) return 0;
   const double first = widen(x[0]);
   double sum = 0;
   if (stride == 1) {
 #pragma omp simd reduction(+ : sum)
-    for (int64_t k = 0; k < jacobian.columns; ++k) sum += double(widen(x[k])) - first;
+    for (int64_t k = 0; k < count; ++k) sum += double(widen(x[k])) - first;
   } else {
-    for (int64_t k = 0; k < jacobian.columns; ++k) sum += double(widen(x[k * stride])) - first;
+    for (int64_t k = 0; k < count; ++k) sum += double(widen(x[k * stride])) - first;
   }
-  return first + sum / double(jacobian.columns);
+  return first + sum / double(count);
 }
+
+ZCFAST_CLONES double mean(const double* x, int64_t stride, int64_t count) { return mean_of(x, stride, count); }
+ZCFAST_CLONES double mean(const float* x, int64_t stride, int64_t count) { return mean_of(x, stride, count); }
+ZCFAST_CLONES double mean(const BFloat16* x, int64_t stride, int64_t count) { return mean_of(x, stride, count); }
+ZCFAST_CLONES double mean(const Float16* x, int64_t stride, int64_t count) { return mean_of(x, stride, count); }
 
 // Columns begin to begin + depth of the rows of one panel, centred; rows past the last are zero.
 template <class T>
@@ -99,7 +102,8 @@ void gram(const Rows<T>& jacobian, double* matrix, int64_t padded) {
   AlignedDoubles means(padded), packed(padded * kDepth);
   torch::stable::parallel_for(0, jacobian.rows, grain(kGrainElements, jacobian.columns),
                               [&](int64_t begin, int64_t end) {
-                                for (int64_t i = begin; i < end; ++i) means[i] = mean_of(jacobian, i);
+                                for (int64_t i = begin; i < end; ++i)
+                                  means[i] = mean(jacobian.row(i), jacobian.column_stride, jacobian.columns);
                               });
   for (int64_t first = 0; first < jacobian.columns; first += kDepth) {
     const int64_t depth = std::min(kDepth, jacobian.columns - first);
