@@ -2,6 +2,7 @@
 #pragma once
 #include <torch/csrc/stable/tensor.h>
 
+#include <algorithm>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -49,6 +50,12 @@ inline void check_shape(const char* op, const char* name, const Tensor& tensor, 
       expected << size;
   }
   fail(op, name, ": expected shape [", expected.str(), "], got ", shape_of(tensor));
+}
+
+inline void check_same_shape(const char* op, const char* name, const Tensor& tensor, const Tensor& like) {
+  const auto sizes = tensor.sizes(), expected = like.sizes();
+  if (!std::equal(sizes.begin(), sizes.end(), expected.begin(), expected.end()))
+    fail(op, name, ": expected shape ", shape_of(like), ", got ", shape_of(tensor));
 }
 
 inline void check_same_device(const char* op, const char* name, const Tensor& tensor, const Tensor& like) {

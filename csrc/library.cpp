@@ -25,4 +25,10 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
   // The level of SIMD that this machine's kernels use; whether CUDA kernels are built in.
   m.def("simd_level() -> str");
   m.def("cuda_built() -> bool");
+  // Sums of saliencies (csrc/saliency.h) over each layer: [kinds, layers] float64.
+  m.def("saliency_reduce(Tensor[] weights, Tensor[] grads, str[] kinds) -> Tensor");
+  // Fisher saliency of the channels of one layer's output: [channels] float64.
+  m.def("fisher_reduce(Tensor activation, Tensor gradient, int channel_dim, bool elementwise=False) -> Tensor");
+  // jacob_cov of the rows of a Jacobian: scalar float64.
+  m.def("jacobian_correlation(Tensor jacobian, float k=1e-05) -> Tensor");
 }

@@ -1,13 +1,19 @@
-// SIMD on the CPU: GNU vectors, and one clone of a function for each x86-64 level, chosen when the library is loaded.
+// SIMD on the CPU: GNU vectors, and functions compiled for several levels of x86-64. No torch headers.
 #pragma once
+#include <cstdint>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define ZCFAST_HAS_CLONES 1
+// A function marked so is compiled three times and the fastest that runs is picked at load time. It needs GCC's names
+// of x86-64 levels and glibc's indirect functions; these are resolved before a sanitizer is ready, so sanitizer builds,
+// like every other compiler and processor, compile the function once. Not for templates.
+#if defined(__x86_64__) && defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) && defined(__GLIBC__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(ZCFAST_NO_CLONES)
 #define ZCFAST_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define ZCFAST_HAS_CLONES
 #else
 #define ZCFAST_CLONES
 #endif
+
+// For what a cloned function calls: left as a call, it would be compiled for the lowest level only.
 #define ZCFAST_INLINE inline __attribute__((always_inline))
 
 namespace zcfast {
