@@ -9,7 +9,9 @@ def load() -> None:
     """Register torch.ops.zcfast; an ImportError says what to do where the extension was never built."""
     libraries = sorted(Path(__file__).parent.glob("_C*.so"))
     if not libraries:
-        raise ImportError("zcfast's compiled extension is missing: install the package (pip install -e . in a checkout)")
+        raise ImportError(
+            "zcfast's compiled extension is missing: install the package (pip install -e . in a checkout)"
+        )
     torch.ops.load_library(str(libraries[0]))
 
 
