@@ -1,6 +1,6 @@
 """BatchNorm seen at the function it calls, so that subclasses and functional uses count too."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -46,8 +46,8 @@ class RefusedBatchStatistics(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def run_synchronised_as_plain(module: nn.Module) -> None:
+def run_synchronised_as_plain(modules: Sequence[nn.Module]) -> None:
     """Make each SyncBatchNorm run as BatchNorm on one process, on any device (inside `preserved` only)."""
-    for child in module.modules():
+    for child in modules:
         if isinstance(child, nn.SyncBatchNorm):
             child.__dict__["forward"] = partial(_BatchNorm.forward, child)

@@ -1,6 +1,6 @@
 """Where a net of integer tokens has its real-valued input: at the output of its token embedding."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +17,13 @@ class EmbeddingTap:
 
 
 @contextmanager
-def tapped_embedding(module: nn.Module, tokens: Tensor, replace: Callable[[Tensor], Tensor]) -> Iterator[EmbeddingTap]:
+def tapped_embedding(
+    modules: Sequence[nn.Module], tokens: Tensor, replace: Callable[[Tensor], Tensor]
+) -> Iterator[EmbeddingTap]:
     """Replace the output of the first nn.Embedding or nn.EmbeddingBag that is called on the tokens themselves.
 
     Args:
-        module: the net.
+        modules: all modules of the net.
         tokens: the integer inputs that the net is called with.
         replace: from the embedding's output to the tensor that flows on.
     """
@@ -37,7 +39,7 @@ def tapped_embedding(module: nn.Module, tokens: Tensor, replace: Callable[[Tenso
         return replace(output)
 
     kinds = (nn.Embedding, nn.EmbeddingBag)
-    handles = [child.register_forward_hook(hook) for child in module.modules() if isinstance(child, kinds)]
+    handles = [child.register_forward_hook(hook) for child in modules if isinstance(child, kinds)]
     try:
         yield tap
     finally:

@@ -113,8 +113,11 @@ class _FlowRun:
             weight = slot.parameter.detach().double().abs()
             return CountedWeight(weight, count) if count else weight
 
-        with self.prepared(lambda value: value if isinstance(value, Pair) else Pair.constant(value, scale)) as call:
-            Slots(self.module, self.layers).install(stand_in)
+        with self.prepared(lambda value: value if isinstance(value, Pair) else Pair.constant(value, scale)) as (
+            slots,
+            call,
+        ):
+            slots.install(stand_in)
             total = call().sum()
             if not isinstance(total, Pair):
                 raise UnsupportedError("the output is not a pair")
@@ -127,8 +130,8 @@ class _FlowRun:
             weight = slot.parameter.detach().double().abs()
             return _dual(weight, count * weight) if count else weight
 
-        with forward_ad.dual_level(), self.prepared(lambda value: value) as call:
-            Slots(self.module, self.layers).install(stand_in)
+        with forward_ad.dual_level(), self.prepared(lambda value: value) as (slots, call):
+            slots.install(stand_in)
             with _RefusedNoGrad():
                 total = call().sum()
             tangent = forward_ad.unpack_dual(total).tangent  # type: ignore[no-untyped-call]
@@ -136,8 +139,7 @@ class _FlowRun:
 
     def reverse(self, kind: Literal["product", "abs_product"]) -> Flow:
         """Reverse-mode differentiation: the value of every layer."""
-        with self.prepared(lambda value: value) as call:
-            slots = Slots(self.module, self.layers)
+        with self.prepared(lambda value: value) as (slots, call):
             stand_ins = slots.install(lambda slot, _: nn.Parameter(slot.parameter.detach().double().abs()))
             leaves = [stand_ins[index] for index in slots.counted]
             total = call().sum()
@@ -147,22 +149,23 @@ class _FlowRun:
             return _flow_of(values.sum().item(), values, "reverse")
 
     @contextmanager
-    def prepared(self, enter: Callable[[Tensor], Tensor]) -> Iterator[Callable[[], Tensor]]:
-        """Give a call of the net in float64 with one sample of ones, which `enter` turns into what flows."""
+    def prepared(self, enter: Callable[[Tensor], Tensor]) -> Iterator[tuple[Slots, Callable[[], Tensor]]]:
+        """Give the slots of the net, and a call of it in float64 on one sample of ones as `enter` wraps it."""
         with ExitStack() as stack:
-            stack.enter_context(isolated(self.module, train=self.train))
+            modules = stack.enter_context(isolated(self.module, train=self.train))
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # fused attention has no forward derivative
-            expose_parametrized(self.module)
-            _make_buffers_positive(self.module)
-            run_synchronised_as_plain(self.module)
+            expose_parametrized(modules)
+            _make_buffers_positive(modules)
+            run_synchronised_as_plain(modules)
             if not self.keep_batchnorm:
                 stack.enter_context(ReplacedBatchNorm(_copied))
+            slots = Slots(modules, self.layers)
             sample = self.batch.inputs[:1]
             if sample.is_floating_point():
                 flowing = enter(torch.ones_like(sample, dtype=torch.float64))
-                yield lambda: self.batch.logits(self.module(flowing))
+                yield slots, lambda: self.batch.logits(self.module(flowing))
                 return
-            ones = stack.enter_context(tapped_embedding(self.module, sample, lambda out: enter(torch.ones_like(out))))
+            ones = stack.enter_context(tapped_embedding(modules, sample, lambda out: enter(torch.ones_like(out))))
 
             def call() -> Tensor:
                 logits = self.batch.logits(self.module(sample.clone()))
@@ -170,7 +173,7 @@ class _FlowRun:
                     raise ProxyError("failed", "integer inputs: no nn.Embedding was called on them")
                 return logits
 
-            yield call
+            yield slots, call
 
 
 class _RefusedNoGrad(TorchFunctionMode):
@@ -187,9 +190,9 @@ def _copied(x: Tensor) -> Tensor:
     return x.with_stacked(x.stacked) if isinstance(x, Pair) else x.clone()
 
 
-def _make_buffers_positive(module: nn.Module) -> None:
+def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:
     """float64 for all buffers, and absolute values for those that are saved with the net, as its parameters are."""
-    for child in module.modules():
+    for child in modules:
         for name, buffer in child._buffers.items():
             if buffer is not None and buffer.is_floating_point():
                 saved = name not in child._non_persistent_buffers_set

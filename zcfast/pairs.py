@@ -158,6 +158,8 @@ def _add(x: Any, other: Any) -> Tensor:
             raise UnsupportedError("sum of pairs of different dimensions")
         return pair.stacked + other.stacked
     if isinstance(other, (int, float)):
+        if other == 0:  # where sum() starts
+            return pair.stacked
         other = torch.tensor(other, dtype=pair.dtype, device=pair.device)
     value = pair.stacked[0] + pair.scale * _constant(other)
     if value.shape != pair.shape:

@@ -10,9 +10,9 @@ from torch.nn.utils import parametrize
 from zcfast.layers import Layer
 
 
-def expose_parametrized(module: nn.Module) -> None:
+def expose_parametrized(modules: Sequence[nn.Module]) -> None:
     """Replace each parametrized tensor by its present value, a plain parameter (inside `preserved` only)."""
-    for child in module.modules():
+    for child in modules:
         if not parametrize.is_parametrized(child):
             continue
         assert isinstance(child.parametrizations, nn.ModuleDict)
@@ -42,11 +42,11 @@ class Slots:
         counts: for each slot of `all`, how many counted layers hold its parameter as their weight.
     """
 
-    def __init__(self, module: nn.Module, layers: Sequence[Layer]) -> None:
-        """List the slots of a net whose parametrizations are exposed."""
+    def __init__(self, modules: Sequence[nn.Module], layers: Sequence[Layer]) -> None:
+        """List the slots of the modules of a net whose parametrizations are exposed."""
         self.all = [
             Slot(child, name, parameter)
-            for child in module.modules()
+            for child in modules
             for name, parameter in child._parameters.items()
             if parameter is not None and parameter.is_floating_point()
         ]

@@ -78,6 +78,6 @@ def recorded(layers: Sequence[Layer], *, keep: bool, clone: bool) -> Iterator[Re
             handle.remove()
 
 
-def has_inplace_modules(module: nn.Module) -> bool:
-    """Whether some module of the net declares that it overwrites its input."""
-    return any(getattr(child, "inplace", False) is True for child in module.modules())
+def has_inplace_modules(modules: Sequence[nn.Module]) -> bool:
+    """Whether some module declares that it overwrites its input."""
+    return any(getattr(child, "inplace", False) is True for child in modules)

@@ -74,9 +74,9 @@ def run_sampled(
     Raises:
         TypeError, ValueError: an argument that shows itself as wrong during the run: logits, targets, loss_fn.
     """
-    with isolated(module, train=train):
-        expose_parametrized(module)
-        run = _Run(module, layers, batch, passes, collectors)
+    with isolated(module, train=train) as modules:
+        expose_parametrized(modules)
+        run = _Run(module, modules, layers, batch, passes, collectors)
         for inputs, targets in batch.parts():
             run.part(inputs, targets)
             if Pass.FORWARD in run.result.failures:
@@ -92,15 +92,16 @@ class _Run:
     def __init__(
         self,
         module: nn.Module,
+        modules: Sequence[nn.Module],
         layers: Sequence[Layer],
         batch: Batch,
         passes: Pass,
         collectors: Mapping[str, Collector],
     ) -> None:
-        self.module, self.layers, self.batch = module, layers, batch
+        self.module, self.modules, self.layers, self.batch = module, modules, layers, batch
         self.passes, self.collectors = passes, collectors
         self.result = Sampled(positions=[0] * len(layers))
-        self.slots = Slots(module, layers)
+        self.slots = Slots(modules, layers)
         gradients_wanted = passes != Pass.FORWARD
         # Copies, not views: a net that writes to its weights writes to these.
         stand_ins = self.slots.install(
@@ -143,7 +144,7 @@ class _Run:
     def forward(self, inputs: Tensor) -> tuple[Tensor | None, Any, Recording]:
         """One forward pass; once more with copies where the net overwrote, unannounced, an output to be kept."""
         keep = self.wants(Pass.ACTIVATIONS)
-        clone = keep and has_inplace_modules(self.module)
+        clone = keep and has_inplace_modules(self.modules)
         point, output, recording = self.forward_once(inputs, keep=keep, clone=clone)
         if recording.was_overwritten() and not clone:
             point, output, recording = self.forward_once(inputs, keep=keep, clone=True)
@@ -168,7 +169,7 @@ class _Run:
                     point = inputs.detach().clone().requires_grad_()
                     flowing = point.clone()
                 else:
-                    tap = stack.enter_context(tapped_embedding(self.module, inputs, Tensor.clone))
+                    tap = stack.enter_context(tapped_embedding(self.modules, inputs, Tensor.clone))
             before = _random_state(devices)
             output = self.module(flowing)
             if self.batch.is_split and not torch.equal(before, _random_state(devices)):

@@ -114,6 +114,6 @@ def trace(
 def _weights(module: nn.Module, layers: Sequence[Layer], *, train: bool) -> list[Tensor]:
     if all(isinstance(layer.module._parameters.get("weight"), Tensor) for layer in layers):
         return [layer.weight.detach() for layer in layers]
-    with isolated(module, train=train), torch.no_grad():
-        expose_parametrized(module)
+    with isolated(module, train=train) as modules, torch.no_grad():
+        expose_parametrized(modules)
         return [layer.weight.detach() for layer in layers]

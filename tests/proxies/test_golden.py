@@ -6,7 +6,6 @@ import math
 
 import golden_nets
 import pytest
-import torch
 import torch.nn as nn
 
 from zcfast.score import score
