@@ -58,20 +58,19 @@ class Batch:
             raise ValueError(
                 f"targets: expected one a sample ({len(self.inputs)}), got shape {tuple(self.targets.shape)}"
             )
-        for name, value in (("inputs", self.inputs), ("targets", self.targets)):
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
         size = self.microbatch
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise ValueError(f"microbatch: expected a positive integer, got {size!r}")
 
-    def check_device(self, module: nn.Module) -> None:
-        """Raise ValueError where the batch is on a device that holds no parameter of the net."""
+    def check_for(self, module: nn.Module) -> None:
+        """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite."""
         devices = {parameter.device for parameter in module.parameters()}
         for name, value in (("inputs", self.inputs), ("targets", self.targets)):
             if devices and value.device not in devices:
                 expected = ", ".join(sorted(map(str, devices)))
                 raise ValueError(f"{name}: expected to be on the module's device ({expected}), got {value.device}")
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
 
     def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut the batch into its parts, all but the last of the same size."""

@@ -24,7 +24,13 @@ def hessian_vector_product(slots: Slots, leaves: Sequence[Tensor], gradients: Se
 
     Returns:
         L tensors, one a layer. A tied weight enters the gradient, and so the product, once for each layer it serves.
+
+    Raises:
+        ProxyError: an operation's derivative cannot be differentiated.
     """
+    if any("Error" in node.name() for node in _consumers(gradients)):
+        # It is on no path to the weights, so nothing would raise and its part would be missing.
+        raise ProxyError("failed", "an operation of the net is marked once_differentiable")
     directions: list[Tensor] = [torch.zeros_like(leaf) for leaf in leaves]
     shared = [direction.detach() for direction in slots.shared(gradients)]
     for group, direction in zip(slots.groups, shared, strict=True):
@@ -93,7 +99,7 @@ def _logit_slope(logits: Tensor, bias: Tensor | None, loss_of_logits: Callable[[
 
 def _find_classifier(layers: Sequence[Layer], loss: Tensor, logits: Tensor, recording: Recording) -> int | None:
     """Index of the layer that puts out the logits; every other layer must lead into BatchNorm alone."""
-    consumers = _consumers(loss)
+    consumers = _consumers([loss])
     classifier: int | None = None
     for layer, node in zip(recording.layer, recording.nodes, strict=True):
         if node is None or node not in consumers:
@@ -112,12 +118,10 @@ def _find_classifier(layers: Sequence[Layer], loss: Tensor, logits: Tensor, reco
     return classifier
 
 
-def _consumers(loss: Tensor) -> dict[Node, list[Node]]:
-    """For each node of the graph behind the loss, the nodes that take its result."""
-    consumers: dict[Node, list[Node]] = {}
-    stack = [loss.grad_fn] if loss.grad_fn is not None else []
-    for node in stack:
-        consumers[node] = []
+def _consumers(results: Sequence[Tensor]) -> dict[Node, list[Node]]:
+    """For each node of the graph behind the results, the nodes that take what it gives."""
+    stack = [result.grad_fn for result in results if result.grad_fn is not None]
+    consumers: dict[Node, list[Node]] = {node: [] for node in stack}
     while stack:
         node = stack.pop()
         for source in _sources(node):

@@ -68,7 +68,7 @@ def run_flow(
         return run.reverse("abs_product")
     if per_layer:
         flow = run.reverse("product")
-        return flow if math.isfinite(flow.value) else run.rescaled(flow)
+        return flow if _SMALLEST < flow.value < math.inf else run.rescaled(flow)
     # Where a faster way raises, the next one decides whether the net or the rule is at fault.
     for method in (run.pairs, run.forward):
         try:

@@ -105,14 +105,18 @@ def score(
     Raises:
         TypeError, ValueError: an argument is wrong; the message names it, what was expected and what came.
     """
+    if isinstance(proxies, str):
+        raise TypeError(f"proxies: expected a list of names or configured proxies, got {proxies!r}")
     chosen = [resolve(proxy) for proxy in proxies]
     labels = [proxy.label for proxy in chosen]
     if len(set(labels)) < len(labels):
         raise ValueError(f"proxies: expected each once, got {labels}")
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected an nn.Module, got {type(module).__name__}")
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
     checked = Batch(*batch, loss_fn, logits or find_logits, microbatch)
-    checked.check_device(module)
+    checked.check_for(module)
     found = find_layers(module, layers)
     if not found and any(proxy.sums_layers for proxy in chosen):
         kinds = ", ".join(kind.__name__ for kind in layers)

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn as nn
 from example_nets import image_batch
-from traps import Trap
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from traps import Trap
 
 from zcfast.proxies import fisher, grasp, registered
 from zcfast.score import score
