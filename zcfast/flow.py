@@ -23,6 +23,7 @@ from zcfast.layers import Layer
 from zcfast.pairs import CountedWeight, Pair, UnsupportedError
 from zcfast.parameters import Slot, Slots, expose_parametrized
 from zcfast.passes import ProxyError
+from zcfast.recording import recorded
 from zcfast.reference import saliency_reduce
 from zcfast.sampled import differentiate
 
@@ -142,7 +143,8 @@ class _FlowRun:
         with self.prepared(lambda value: value) as (slots, call):
             stand_ins = slots.install(lambda slot, _: nn.Parameter(slot.parameter.detach().double().abs()))
             leaves = [stand_ins[index] for index in slots.counted]
-            total = call().sum()
+            with recorded(self.layers, gradients=True):
+                total = call().sum()
             gradients = differentiate(total, leaves)
             weights = [leaves[rank].detach() for rank in slots.own]
             values = saliency_reduce(weights, slots.shared(gradients), [kind])[0]

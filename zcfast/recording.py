@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from zcfast.layers import Layer
+from zcfast.passes import ProxyError
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,24 @@ class Recording:
 
 
 @contextmanager
-def recorded(layers: Sequence[Layer], *, keep: bool, clone: bool) -> Iterator[Recording]:
+def recorded(
+    layers: Sequence[Layer], *, gradients: bool, keep: bool = False, clone: bool = False
+) -> Iterator[Recording]:
     """Record the outputs of the layers while a net runs.
 
     Args:
         layers: the counted layers.
+        gradients: refuse a layer that runs with gradients off: inside reentrant checkpointing, whose gradients only
+            .backward() reaches, it would seem to score 0.
         keep: keep the outputs, not only their shapes.
         clone: let a copy flow on, so that in-place operations leave the kept output alone.
     """
     recording = Recording()
 
     def observe(index: int, layer: Layer, output: Tensor) -> Tensor | None:
+        if gradients and not torch.is_grad_enabled():
+            reason = f"layer {layer.name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
+            raise ProxyError("refused", reason)
         channels = output.shape[layer.channel_dim(output)]
         recording.layer.append(index)
         recording.positions.append(output.numel() // channels if channels else 0)

@@ -121,7 +121,7 @@ class _Run:
     def part(self, inputs: Tensor, targets: Tensor) -> None:
         """Run all passes on one part and add what they give to the result."""
         share = len(inputs) / len(self.batch.inputs)
-        point, logits, recording = None, None, Recording()
+        point, recording = None, Recording()
         with self.result.guard(Pass.FORWARD):
             point, output, recording = self.forward(inputs)
         if Pass.FORWARD in self.result.failures:
@@ -161,7 +161,8 @@ class _Run:
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             if self.batch.is_split:
                 stack.enter_context(RefusedBatchStatistics())
-            recording = stack.enter_context(recorded(self.layers, keep=keep, clone=clone))
+            gradients = self.passes != Pass.FORWARD
+            recording = stack.enter_context(recorded(self.layers, gradients=gradients, keep=keep, clone=clone))
             # The net gets a copy: it may write to its input, and a leaf that needs a gradient cannot be written to.
             flowing = inputs.detach().clone()
             if self.passes & Pass.INPUT_JACOBIAN:

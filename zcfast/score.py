@@ -105,12 +105,7 @@ def score(
     Raises:
         TypeError, ValueError: an argument is wrong; the message names it, what was expected and what came.
     """
-    if isinstance(proxies, str):
-        raise TypeError(f"proxies: expected a list of names or configured proxies, got {proxies!r}")
-    chosen = [resolve(proxy) for proxy in proxies]
-    labels = [proxy.label for proxy in chosen]
-    if len(set(labels)) < len(labels):
-        raise ValueError(f"proxies: expected each once, got {labels}")
+    chosen = _resolve(proxies)
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected an nn.Module, got {type(module).__name__}")
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
@@ -136,6 +131,16 @@ def score(
     )
     protocol = _protocol(module, checked, layers, train)
     return {proxy.label: _score(proxy, result, protocol, per_layer) for proxy in chosen}
+
+
+def _resolve(proxies: Sequence[str | Proxy]) -> list[Proxy]:
+    if isinstance(proxies, str):
+        raise TypeError(f"proxies: expected a list of names or configured proxies, got {proxies!r}")
+    chosen = [resolve(proxy) for proxy in proxies]
+    labels = [proxy.label for proxy in chosen]
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"proxies: expected each once, got {labels}")
+    return chosen
 
 
 def _score(proxy: Proxy, result: Trace, protocol: Protocol, per_layer: bool) -> Score:

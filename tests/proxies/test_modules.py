@@ -8,8 +8,10 @@ import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 from example_nets import Tokens, image_batch, small_cnn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from torch.utils.checkpoint import checkpoint
 
-from zcfast.proxies import fisher, registered
+from zcfast.passes import Pass
+from zcfast.proxies import Proxy, base, fisher, register, registered
 from zcfast.reference import fisher_reduce, jacobian_correlation
 from zcfast.score import PAPER, score
 
@@ -220,6 +222,28 @@ def test_integers_without_embedding_fail_where_an_input_is_needed():
     assert all("nn.Embedding" in result[name].reason for name in failed)
 
 
+class Checkpointed(nn.Module):
+    def __init__(self, reentrant):
+        super().__init__()
+        self.net, self.reentrant = small_cnn(batchnorm=False, inplace=True), reentrant
+
+    def forward(self, x):
+        return self.net[6:](checkpoint(self.net[:6], x, use_reentrant=self.reentrant))
+
+
+def test_checkpointing():
+    net = Checkpointed(reentrant=False).double()
+    same(values(net, image_batch()), values(net.net, image_batch()))
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+def test_reentrant_checkpointing_is_refused():
+    result = score(Checkpointed(reentrant=True).double(), image_batch(), ALL)
+    assert {name for name, s in result.items() if s.status == "ok"} == {"params", "l2_norm"}
+    assert all("use_reentrant=False" in s.reason for s in result.values() if s.status != "ok")
+    assert score(Checkpointed(reentrant=True).double(), image_batch(), ["flops"])["flops"].status == "ok"
+
+
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
@@ -299,3 +323,25 @@ def test_a_dead_net_has_a_value_or_a_reason_for_each_proxy():
     assert result["fisher"].value > 0  # the classifier's outputs still move the loss, through its bias
     assert math.isnan(result["jacob_cov"].value)
     assert (result["jacob_cov"].status, "constant" in result["jacob_cov"].reason) == ("undefined", True)
+
+
+def test_a_proxy_of_ones_own(monkeypatch):
+    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
+
+    class HalfSquare(Proxy):
+        name, source = "half_square", "this test"
+
+        @property
+        def needs(self):
+            return Pass.LOSS_GRAD
+
+        def layerwise(self, trace):
+            return trace.saliency("square") / 2
+
+    net = small_cnn().double()
+    result = score(net, image_batch(), [HalfSquare(), "grad_norm"], per_layer=True)
+    assert torch.allclose(result["half_square"].per_layer, result["grad_norm"].per_layer ** 2 / 2)
+    register(HalfSquare)
+    assert registered()["half_square"] is HalfSquare
+    with pytest.raises(ValueError, match="registered already"):
+        register(HalfSquare)
