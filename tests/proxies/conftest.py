@@ -1,0 +1,24 @@
+"""Paths of the data that is not part of the repository, and one thread for every test."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("ZCFAST_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def golden_folder():
+    """Folder of the golden values; tests that need it are skipped where it is absent."""
+    folder = DATA.parent / "golden"
+    if not (folder / "golden.json").exists():
+        pytest.skip(f"golden values are not at {folder}")
+    return folder

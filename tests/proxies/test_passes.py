@@ -1,0 +1,67 @@
+"""Only the passes that are needed run, each once."""
+
+from collections import Counter
+
+import pytest
+import torch
+import torch.nn as nn
+from example_nets import image_batch, small_cnn
+from traps import Trap
+
+from zcfast.proxies import fisher, grasp
+from zcfast.score import score
+
+GRADIENTS = ["grad_norm", "snip", "plain", "fisher"]
+
+
+def log_of(proxies, **options):
+    """How often each stage is reached in a small net of one BatchNorm; double backward counts the graph it passes."""
+    trap = Trap()
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), trap, nn.Flatten(), nn.Linear(144, 5))
+    result = score(net, image_batch(dtype=torch.float32), proxies, **options)
+    assert all(s.status == "ok" for s in result.values())
+    return Counter(trap.log)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forward", "backward", "double"),
+    [
+        (["params", "l2_norm"], 0, 0, 0),
+        (["flops"], 1, 0, 0),
+        (["snip"], 1, 1, 0),
+        (GRADIENTS, 1, 1, 0),
+        ([*GRADIENTS, fisher(weighting="channel"), fisher(aggregation="elementwise")], 1, 1, 0),
+        (["jacob_cov"], 1, 1, 0),
+        ([*GRADIENTS, "jacob_cov", "flops"], 1, 2, 0),
+        ([*GRADIENTS, "grasp"], 1, 2, 1),  # the second-order pass goes backward through the forward's graph as well
+        ([*GRADIENTS, grasp(scale_invariant=True)], 1, 2, 0),
+    ],
+)
+def test_passes(proxies, forward, backward, double):
+    log = log_of(proxies)
+    assert (log["forward"], log["backward"], log["double backward"]) == (forward, backward, double)
+
+
+def test_synflow_runs_forward_once_and_never_backward(monkeypatch):
+    calls = []
+    net = small_cnn()
+    net[0].register_forward_pre_hook(lambda module, args: calls.append(args[0].shape))
+    monkeypatch.setattr(torch.autograd, "grad", None)
+    assert score(net, image_batch(dtype=torch.float32), ["synflow"])["synflow"].status == "ok"
+    assert calls == [(1, 3, 8, 8)]
+
+
+def test_time_is_that_of_the_passes_needed():
+    result = score(small_cnn().double(), image_batch(), ["l2_norm", "snip", "synflow"])
+    assert all(s.seconds > 0 for s in result.values())
+    assert result["l2_norm"].seconds < result["snip"].seconds
+
+
+def test_weights_are_not_copied_with_the_net(monkeypatch):
+    import copy
+
+    def refused(*_):
+        raise AssertionError("deepcopy")
+
+    monkeypatch.setattr(copy, "deepcopy", refused)
+    assert score(small_cnn().double(), image_batch(), ["snip", "synflow"])["snip"].status == "ok"

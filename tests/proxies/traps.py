@@ -1,0 +1,51 @@
+"""A layer that counts the passes through it and can raise in each of them."""
+
+import torch
+import torch.nn as nn
+
+
+class Trip(torch.autograd.Function):
+    """The identity; raises where its trap is set."""
+
+    @staticmethod
+    def forward(ctx, x, trap):
+        ctx.trap = trap
+        trap.reach("forward", x)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        ctx.trap.reach("backward", gradient)
+        return TripBackward.apply(gradient, ctx.trap), None
+
+
+class TripBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, gradient, trap):
+        ctx.trap = trap
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        ctx.trap.reach("double backward", gradient)
+        return gradient.clone(), None
+
+
+class Trap(nn.Module):
+    """Springs at one stage, after `skip` times, `times` times."""
+
+    def __init__(self, stage=None, error=RuntimeError, skip=0, times=10, dtype=None):
+        super().__init__()
+        self.plan = {"stage": stage, "error": error, "skip": skip, "times": times, "dtype": dtype}
+        self.calls = []  # lists, as attributes of the module are put back
+        self.log = []
+
+    def reach(self, stage, x):
+        self.log.append(stage)
+        if stage == self.plan["stage"] and self.plan["dtype"] in (None, x.dtype):
+            self.calls.append(stage)
+            if 0 < len(self.calls) - self.plan["skip"] <= self.plan["times"]:
+                raise self.plan["error"]("sprung")
+
+    def forward(self, x):
+        return Trip.apply(x, self)

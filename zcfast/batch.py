@@ -1,0 +1,119 @@
+"""The minibatch of a score, its loss and how logits are found in what the net returns."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
+from torch import Tensor, nn
+
+from zcfast.passes import ProxyError, describe
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def find_logits(output: Any) -> Tensor:
+    """Find the logits in a net's output.
+
+    A tensor is its own; otherwise the attribute `logits` (Hugging Face, torchvision's Inception), the key "logits",
+    or the first tensor of a tuple, list or mapping.
+
+    Raises:
+        TypeError: nothing of the kind is there.
+    """
+    if isinstance(output, Tensor):
+        return output
+    found = getattr(output, "logits", None)
+    if not isinstance(found, Tensor) and isinstance(output, Mapping):
+        found = output.get("logits")
+    if isinstance(found, Tensor):
+        return found
+    values = output.values() if isinstance(output, Mapping) else output
+    if isinstance(output, (Mapping, tuple, list)):
+        for value in values:
+            if isinstance(value, Tensor):
+                return value
+    raise TypeError(f"logits: expected a callable that finds them in the net's output, got {type(output).__name__}")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A checked minibatch: inputs [N, ...], targets [N, ...], the loss and the size of the parts it is run in."""
+
+    inputs: Tensor
+    targets: Tensor
+    loss_fn: Loss | None = None
+    logits: Callable[[Any], Tensor] = find_logits
+    microbatch: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments against one another."""
+        for name, value in (("inputs", self.inputs), ("targets", self.targets)):
+            if not isinstance(value, Tensor):
+                raise TypeError(f"{name}: expected a tensor, got {type(value).__name__}")
+        if self.inputs.dim() == 0 or len(self.inputs) == 0:
+            raise ValueError(f"inputs: expected at least one sample, got shape {tuple(self.inputs.shape)}")
+        if self.targets.dim() == 0 or len(self.targets) != len(self.inputs):
+            raise ValueError(
+                f"targets: expected one a sample ({len(self.inputs)}), got shape {tuple(self.targets.shape)}"
+            )
+        size = self.microbatch
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise ValueError(f"microbatch: expected a positive integer, got {size!r}")
+
+    def check_for(self, module: nn.Module) -> None:
+        """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite."""
+        devices = {parameter.device for parameter in module.parameters()}
+        for name, value in (("inputs", self.inputs), ("targets", self.targets)):
+            if devices and value.device not in devices:
+                expected = ", ".join(sorted(map(str, devices)))
+                raise ValueError(f"{name}: expected to be on the module's device ({expected}), got {value.device}")
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+
+    def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Cut the batch into its parts, all but the last of the same size."""
+        size = self.microbatch or len(self.inputs)
+        yield from zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the batch runs in more than one part."""
+        return self.microbatch is not None and self.microbatch < len(self.inputs)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Loss of one part: a scalar.
+
+        Raises:
+            ValueError: the loss is not a scalar, or with the default loss, targets do not fit the logits.
+            TypeError: the loss is not a tensor.
+            ProxyError: loss_fn raised.
+        """
+        if self.loss_fn is None:
+            _check_targets(logits, targets)
+            return F.cross_entropy(logits, targets)
+        try:
+            loss = self.loss_fn(logits, targets)
+        except Exception as error:  # a foreign function: what it raises is the result
+            raise ProxyError("failed", f"loss_fn raised {describe(error).reason}") from error
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"loss_fn: expected to return a tensor, got {type(loss).__name__}")
+        if loss.dim() != 0:
+            raise ValueError(f"loss_fn: expected to return a scalar, got shape {tuple(loss.shape)}")
+        return loss
+
+
+def _check_targets(logits: Tensor, targets: Tensor) -> None:
+    if logits.dim() < 2:
+        raise ValueError(f"logits: expected [N, classes, ...], got shape {tuple(logits.shape)}")
+    if targets.is_floating_point():
+        if targets.shape != logits.shape:
+            raise ValueError(f"targets: expected probabilities [{tuple(logits.shape)}], got {tuple(targets.shape)}")
+        return
+    expected = (len(logits), *logits.shape[2:])
+    if tuple(targets.shape) != expected:
+        raise ValueError(f"targets: expected shape {expected} for the default loss, got {tuple(targets.shape)}")
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high >= logits.shape[1]:
+        raise ValueError(f"targets: expected classes 0 to {logits.shape[1] - 1}, got {low} to {high}")

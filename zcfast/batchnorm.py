@@ -1,0 +1,53 @@
+"""BatchNorm seen at the function it calls, so that subclasses and functional uses count too."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
+
+from zcfast.passes import ProxyError
+
+
+class ReplacedBatchNorm(TorchFunctionMode):
+    """Calls `replace(input)` in place of every batch normalisation."""
+
+    def __init__(self, replace: Callable[[Tensor], Tensor]) -> None:
+        """Take the replacement."""
+        super().__init__()
+        self.replace = replace
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Divert batch_norm, pass everything else on."""
+        kwargs = kwargs or {}
+        if func is F.batch_norm or func is torch.batch_norm:
+            return self.replace(args[0] if args else kwargs["input"])
+        return func(*args, **kwargs)
+
+
+class RefusedBatchStatistics(TorchFunctionMode):
+    """Refuses batch normalisation by the statistics of the minibatch, which a part of it does not have."""
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Raise ProxyError from batch_norm in training, pass everything else on."""
+        kwargs = kwargs or {}
+        if func is F.batch_norm or func is torch.batch_norm:
+            training = kwargs.get("training", args[5] if len(args) > 5 else False)
+            if training:
+                raise ProxyError("refused", "microbatch: BatchNorm uses the statistics of the whole minibatch")
+        return func(*args, **kwargs)
+
+
+def run_synchronised_as_plain(modules: Sequence[nn.Module]) -> None:
+    """Make each SyncBatchNorm run as BatchNorm on one process, on any device (inside `preserved` only)."""
+    for child in modules:
+        if isinstance(child, nn.SyncBatchNorm):
+            child.__dict__["forward"] = partial(_BatchNorm.forward, child)

@@ -1,0 +1,210 @@
+"""synflow's pass: the derivative of the sum of outputs along the weights themselves, all weights made positive.
+
+Source: Tanaka et al. 2020 (Pruning neural networks without any data by iteratively conserving synaptic flow).
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from zcfast.batch import Batch
+from zcfast.batchnorm import ReplacedBatchNorm, run_synchronised_as_plain
+from zcfast.embedding import tapped_embedding
+from zcfast.isolation import isolated
+from zcfast.layers import Layer
+from zcfast.pairs import CountedWeight, Pair, UnsupportedError
+from zcfast.parameters import Slot, Slots, expose_parametrized
+from zcfast.passes import ProxyError
+from zcfast.recording import recorded
+from zcfast.ops import saliency_reduce
+from zcfast.sampled import differentiate
+
+_RESCALE = 1000  # powers of two: a net is run again with its inputs and biases scaled by them
+_SMALLEST = 2.0**-900  # below this, float64 may have lost terms
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One synflow pass.
+
+    Attributes:
+        value: sum over the counted layers of W * dR/dW, or of |W * dR/dW| where BatchNorm is kept; inf where it exceeds
+            float64.
+        log_value: its natural logarithm, finite wherever the net is known to be homogeneous; -inf of a dead net.
+        per_layer: [L] float64, if it was asked for.
+        method: how it was computed: by pairs, by forward-mode or by reverse-mode differentiation.
+    """
+
+    value: float
+    log_value: float
+    per_layer: Tensor | None
+    method: Literal["pairs", "forward", "reverse"]
+
+
+def run_flow(
+    module: nn.Module,
+    layers: Sequence[Layer],
+    batch: Batch,
+    *,
+    keep_batchnorm: bool,
+    per_layer: bool,
+    train: bool,
+) -> Flow:
+    """Compute the derivative by the fastest way that is exact for this net.
+
+    Pairs serve nets of convolutions, linear layers, ReLU and pools; forward mode every net whose operations have a
+    forward derivative; reverse mode the rest, and the values of single layers. With BatchNorm kept, terms may be
+    negative and their absolute values are summed, as the published code does: that takes reverse mode.
+    """
+    run = _FlowRun(module, layers, batch, keep_batchnorm, train)
+    if keep_batchnorm:
+        return run.reverse("abs_product")
+    if per_layer:
+        flow = run.reverse("product")
+        return flow if _SMALLEST < flow.value < math.inf else run.rescaled(flow)
+    # Where a faster way raises, the next one decides whether the net or the rule is at fault.
+    for method in (run.pairs, run.forward):
+        try:
+            return method()
+        except Exception:
+            continue
+    return run.reverse("product")
+
+
+@dataclass(frozen=True)
+class _FlowRun:
+    module: nn.Module
+    layers: Sequence[Layer]
+    batch: Batch
+    keep_batchnorm: bool
+    train: bool
+
+    def pairs(self) -> Flow:
+        """Value and tangent through one batch of two, scaled where float64 would overflow or lose terms."""
+        value = self.pairs_once(1.0)
+        if _SMALLEST < value < math.inf:
+            return Flow(value, math.log(value), None, "pairs")
+        exponent = _RESCALE if value <= _SMALLEST else -_RESCALE
+        scaled = self.pairs_once(2.0**exponent)
+        if not math.isfinite(scaled):
+            raise ProxyError("undefined", "the value exceeds float64 even after scaling")
+        if scaled == 0:
+            return Flow(0.0, -math.inf, None, "pairs")
+        log_value = math.log(scaled) - exponent * math.log(2)
+        return Flow(value if value <= _SMALLEST else math.inf, log_value, None, "pairs")
+
+    def rescaled(self, flow: Flow) -> Flow:
+        """Add the logarithm that reverse mode could not give; its values of single layers stay as they are."""
+        try:
+            total = self.pairs()
+        except Exception:  # no rule for this net: what reverse mode gave is all there is
+            return flow
+        return Flow(total.value, total.log_value, flow.per_layer, "reverse")
+
+    def pairs_once(self, scale: float) -> float:
+        def stand_in(slot: Slot, count: int) -> Tensor:
+            weight = slot.parameter.detach().double().abs()
+            return CountedWeight(weight, count) if count else weight
+
+        with self.prepared(lambda value: value if isinstance(value, Pair) else Pair.constant(value, scale)) as (
+            slots,
+            call,
+        ):
+            slots.install(stand_in)
+            total = call().sum()
+            if not isinstance(total, Pair):
+                raise UnsupportedError("the output is not a pair")
+            return total.stacked[1].item()
+
+    def forward(self) -> Flow:
+        """Forward-mode differentiation along the weights."""
+
+        def stand_in(slot: Slot, count: int) -> Tensor:
+            weight = slot.parameter.detach().double().abs()
+            return _dual(weight, count * weight) if count else weight
+
+        with forward_ad.dual_level(), self.prepared(lambda value: value) as (slots, call):
+            slots.install(stand_in)
+            with _RefusedNoGrad():
+                total = call().sum()
+            tangent = forward_ad.unpack_dual(total).tangent  # type: ignore[no-untyped-call]
+            return _flow_of(0.0 if tangent is None else tangent.item(), None, "forward")
+
+    def reverse(self, kind: Literal["product", "abs_product"]) -> Flow:
+        """Reverse-mode differentiation: the value of every layer."""
+        with self.prepared(lambda value: value) as (slots, call):
+            stand_ins = slots.install(lambda slot, _: nn.Parameter(slot.parameter.detach().double().abs()))
+            leaves = [stand_ins[index] for index in slots.counted]
+            with recorded(self.layers, gradients=True):
+                total = call().sum()
+            gradients = differentiate(total, leaves)
+            weights = [leaves[rank].detach() for rank in slots.own]
+            values = saliency_reduce(weights, slots.shared(gradients), [kind])[0]
+            return _flow_of(values.sum().item(), values, "reverse")
+
+    @contextmanager
+    def prepared(self, enter: Callable[[Tensor], Tensor]) -> Iterator[tuple[Slots, Callable[[], Tensor]]]:
+        """Give the slots of the net, and a call of it in float64 on one sample of ones as `enter` wraps it."""
+        with ExitStack() as stack:
+            modules = stack.enter_context(isolated(self.module, train=self.train))
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # fused attention has no forward derivative
+            expose_parametrized(modules)
+            _make_buffers_positive(modules)
+            run_synchronised_as_plain(modules)
+            if not self.keep_batchnorm:
+                stack.enter_context(ReplacedBatchNorm(_copied))
+            slots = Slots(modules, self.layers)
+            sample = self.batch.inputs[:1]
+            if sample.is_floating_point():
+                flowing = enter(torch.ones_like(sample, dtype=torch.float64))
+                yield slots, lambda: self.batch.logits(self.module(flowing))
+                return
+            ones = stack.enter_context(tapped_embedding(modules, sample, lambda out: enter(torch.ones_like(out))))
+
+            def call() -> Tensor:
+                logits = self.batch.logits(self.module(sample.clone()))
+                if ones.output is None:
+                    raise ProxyError("failed", "integer inputs: no nn.Embedding was called on them")
+                return logits
+
+            yield slots, call
+
+
+class _RefusedNoGrad(TorchFunctionMode):
+    """Refuses to run under no_grad, which forward mode differentiates and reverse mode does not."""
+
+    def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
+        if not torch.is_grad_enabled():
+            raise UnsupportedError("no_grad inside the net")
+        return func(*args, **(kwargs or {}))
+
+
+def _copied(x: Tensor) -> Tensor:
+    """What stands for a removed BatchNorm: a tensor of its own, that in-place operations may write to."""
+    return x.with_stacked(x.stacked) if isinstance(x, Pair) else x.clone()
+
+
+def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:
+    """float64 for all buffers, and absolute values for those that are saved with the net, as its parameters are."""
+    for child in modules:
+        for name, buffer in child._buffers.items():
+            if buffer is not None and buffer.is_floating_point():
+                saved = name not in child._non_persistent_buffers_set
+                child._buffers[name] = buffer.double().abs() if saved else buffer.double()
+
+
+def _dual(value: Tensor, tangent: Tensor) -> Tensor:
+    return forward_ad.make_dual(value, tangent)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _flow_of(value: float, per_layer: Tensor | None, method: Literal["forward", "reverse"]) -> Flow:
+    log_value = -math.inf if value == 0 else math.log(value) if value > 0 else math.nan
+    return Flow(value, log_value, per_layer, method)

@@ -1,0 +1,68 @@
+"""Which layers of a net count in a score that is a sum over layers."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils import parametrize
+
+COUNTABLE: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One counted layer: its name in the net and the module whose weight counts."""
+
+    name: str
+    module: nn.Module
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight that the layer multiplies by: with a parametrization, its result."""
+        weight = self.module.weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    def channel_dim(self, output: Tensor) -> int:
+        """Dimension of the channels in the layer's output: second of a convolution, last of a linear layer."""
+        return output.dim() - 1 if isinstance(self.module, nn.Linear) else 1
+
+
+def find_layers(module: nn.Module, kinds: tuple[type[nn.Module], ...] = COUNTABLE) -> list[Layer]:
+    """List the distinct layers of a net that are of the given kinds, in the order of registration.
+
+    Args:
+        module: any net.
+        kinds: layer types, each one of nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear or derived from them.
+
+    Returns:
+        The layers; a module registered under several names appears once, two modules that share a weight twice.
+
+    Raises:
+        TypeError: kinds is not a tuple of such types.
+        ValueError: a layer's weight is not an initialised floating-point parameter (or parametrized as one).
+    """
+    if not isinstance(kinds, tuple) or not all(
+        isinstance(kind, type) and issubclass(kind, COUNTABLE) for kind in kinds
+    ):
+        expected = ", ".join(f"nn.{kind.__name__}" for kind in COUNTABLE)
+        raise TypeError(f"layers: expected a tuple of types among {expected}, got {kinds!r}")
+    layers = [Layer(name, child) for name, child in module.named_modules() if isinstance(child, kinds)]
+    for layer in layers:
+        _check_weight(layer)
+    return layers
+
+
+def _check_weight(layer: Layer) -> None:
+    if parametrize.is_parametrized(layer.module, "weight"):
+        return
+    weight = layer.module._parameters.get("weight")
+    if weight is None:
+        raise ValueError(
+            f"module: expected layer {layer.name!r} to hold its weight as a parameter, got none; "
+            "of weight normalisations, only those of torch.nn.utils.parametrizations are supported"
+        )
+    if isinstance(weight, UninitializedParameter):
+        raise ValueError(f"module: layer {layer.name!r} is lazy and has no weight yet; run the net once first")
+    if not weight.is_floating_point():
+        raise ValueError(f"module: expected floating-point weights, layer {layer.name!r} has {weight.dtype}")

@@ -1,0 +1,94 @@
+"""Stand-ins for the parameters of a net, one for each place that holds one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from zcfast.layers import Layer
+
+
+def expose_parametrized(modules: Sequence[nn.Module]) -> None:
+    """Replace each parametrized tensor by its present value, a plain parameter (inside `preserved` only)."""
+    for child in modules:
+        if not parametrize.is_parametrized(child):
+            continue
+        assert isinstance(child.parametrizations, nn.ModuleDict)
+        with torch.no_grad():
+            values = {name: getattr(child, name).clone() for name in child.parametrizations}
+        child.__class__ = parametrize.type_before_parametrizations(child)
+        child._parameters.update({name: nn.Parameter(value) for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place that holds a parameter. Places of tied parameters are distinct slots with the same parameter."""
+
+    module: nn.Module
+    name: str
+    parameter: Tensor
+
+
+class Slots:
+    """All places of floating-point parameters of a net, and which of them hold the weights of counted layers.
+
+    Attributes:
+        all: every slot.
+        counted: indices into `all` of the slots whose parameter is a counted layer's weight.
+        groups: for each layer, the positions in `counted` of the slots that hold its weight.
+        own: for each layer, the position in `counted` of its own slot.
+        counts: for each slot of `all`, how many counted layers hold its parameter as their weight.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], layers: Sequence[Layer]) -> None:
+        """List the slots of the modules of a net whose parametrizations are exposed."""
+        self.all = [
+            Slot(child, name, parameter)
+            for child in modules
+            for name, parameter in child._parameters.items()
+            if parameter is not None and parameter.is_floating_point()
+        ]
+        weights = [layer.weight for layer in layers]
+        multiplicity: dict[int, int] = {}
+        for weight in weights:
+            multiplicity[id(weight)] = multiplicity.get(id(weight), 0) + 1
+        self.counts = [multiplicity.get(id(slot.parameter), 0) for slot in self.all]
+        self.counted = [index for index, count in enumerate(self.counts) if count]
+        places: dict[int, list[int]] = {}
+        position: dict[int, int] = {}
+        for rank, index in enumerate(self.counted):
+            slot = self.all[index]
+            places.setdefault(id(slot.parameter), []).append(rank)
+            if slot.name == "weight":
+                position[id(slot.module)] = rank
+        self.groups = [places[id(weight)] for weight in weights]
+        self.own = [position[id(layer.module)] for layer in layers]
+
+    @property
+    def tied(self) -> bool:
+        """Whether some counted weight is held in more than one place."""
+        return any(len(group) > 1 for group in self.groups)
+
+    def install(self, stand_in: Callable[[Slot, int], Tensor]) -> list[Tensor]:
+        """Put a stand-in, made from the slot and its count, in each slot (inside `preserved` only); list them."""
+        tensors = [stand_in(slot, count) for slot, count in zip(self.all, self.counts, strict=True)]
+        for slot, tensor in zip(self.all, tensors, strict=True):
+            slot.module._parameters[slot.name] = tensor  # type: ignore[assignment]  # any tensor serves a forward pass
+        for child in {id(slot.module): slot.module for slot in self.all}.values():
+            if isinstance(child, nn.RNNBase):  # it keeps a second list of its parameters
+                child.__dict__["_flat_weights"] = [getattr(child, name, None) for name in child._flat_weights_names]
+        return tensors
+
+    def shared(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Gradient of each layer's weight as a whole: of a tied weight, the sum over its places."""
+        return [sum_tensors([gradients[rank] for rank in group]) for group in self.groups]
+
+
+def sum_tensors(tensors: Sequence[Tensor]) -> Tensor:
+    """Sum tensors of one shape; a single one is returned as it is."""
+    total = tensors[0]
+    for tensor in tensors[1:]:
+        total = total + tensor
+    return total

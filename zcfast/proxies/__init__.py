@@ -1,0 +1,36 @@
+"""The proxies. A list of proxies may hold their names, or these classes with options: fisher(weighting="channel")."""
+
+from zcfast.proxies.base import Proxy, register, registered, resolve
+from zcfast.proxies.fisher import Fisher
+from zcfast.proxies.flops import Flops
+from zcfast.proxies.grad_norm import GradNorm
+from zcfast.proxies.grasp import Grasp
+from zcfast.proxies.jacob_cov import JacobCov
+from zcfast.proxies.l2_norm import L2Norm
+from zcfast.proxies.params import Params
+from zcfast.proxies.plain import Plain
+from zcfast.proxies.snip import Snip
+from zcfast.proxies.synflow import Synflow
+from zcfast.proxies.synflow_bn import SynflowBatchNorm
+
+# The names by which scores are known; they take the place of the modules of the same names.
+fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
+params, plain, snip, synflow, synflow_bn = Params, Plain, Snip, Synflow, SynflowBatchNorm
+
+__all__ = [
+    "Proxy",
+    "fisher",
+    "flops",
+    "grad_norm",
+    "grasp",
+    "jacob_cov",
+    "l2_norm",
+    "params",
+    "plain",
+    "register",
+    "registered",
+    "resolve",
+    "snip",
+    "synflow",
+    "synflow_bn",
+]

@@ -1,0 +1,101 @@
+"""What a proxy is, and the registry of their names."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from torch import Tensor
+
+from zcfast.passes import Pass
+from zcfast.trace import Activations, Trace
+
+
+class Proxy(ABC):
+    """One zero-cost proxy, with its options if it has any (as a frozen dataclass).
+
+    A proxy that sums over layers overrides `layerwise`, another one `value`.
+
+    Attributes:
+        name: the registered name.
+        source: the paper that defines it.
+        higher_is_better: the orientation as published.
+        saliency: the sum over gradients that it takes from the trace, if any; see saliency_reduce.
+        sums_layers: whether the score is a sum over the counted layers.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+    saliency: ClassVar[str | None] = None
+    sums_layers: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def needs(self) -> Pass:
+        """The passes that must have run."""
+
+    @property
+    def label(self) -> str:
+        """The name, followed by the options that differ from the default: fisher(weighting='channel')."""
+        fields: tuple[dataclasses.Field[Any], ...] = ()
+        if dataclasses.is_dataclass(self):
+            fields = dataclasses.fields(self)
+        changed = {f.name: getattr(self, f.name) for f in fields if getattr(self, f.name) != f.default}
+        options = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+        return f"{self.name}({options})" if options else self.name
+
+    def collect(self, activations: Activations) -> Tensor:
+        """Reduce the activations of one part of the minibatch to [L]: called where ACTIVATIONS is needed."""
+        raise NotImplementedError(f"{self.name}: a proxy that needs ACTIVATIONS must define collect")
+
+    def layerwise(self, trace: Trace) -> Tensor | None:
+        """[L] float64, the share of each counted layer; None where the score is no sum over layers."""
+        return None
+
+    def value(self, trace: Trace) -> float:
+        """The score.
+
+        Raises:
+            ProxyError: the formula has no value for this net and minibatch.
+        """
+        layers = self.layerwise(trace)
+        assert layers is not None
+        return layers.sum().item()
+
+    def log_value(self, trace: Trace) -> float | None:
+        """Natural logarithm of a score that may exceed float64; None for all others."""
+        return None
+
+
+_REGISTRY: dict[str, type[Proxy]] = {}
+_P = TypeVar("_P", bound=Proxy)
+
+
+def register(proxy: type[_P]) -> type[_P]:
+    """Make a proxy known by its name (a class decorator)."""
+    if proxy.name in _REGISTRY:
+        raise ValueError(f"proxy: {proxy.name!r} is registered already")
+    _REGISTRY[proxy.name] = proxy
+    return proxy
+
+
+def registered() -> Mapping[str, type[Proxy]]:
+    """All registered proxies by name."""
+    return dict(_REGISTRY)
+
+
+def resolve(proxy: str | Proxy) -> Proxy:
+    """Turn a name into the proxy with default options; a configured proxy is returned as it is.
+
+    Raises:
+        ValueError: no proxy has this name.
+        TypeError: neither a name nor a proxy.
+    """
+    if isinstance(proxy, Proxy):
+        return proxy
+    if not isinstance(proxy, str):
+        raise TypeError(f"proxies: expected names or configured proxies, got {proxy!r}")
+    if proxy not in _REGISTRY:
+        raise ValueError(f"proxies: expected any of {', '.join(_REGISTRY)}, got {proxy!r}")
+    return _REGISTRY[proxy]()

@@ -1,0 +1,59 @@
+"""How much removing single channels of a layer's output changes the loss, to second order."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zcfast.passes import Pass
+from zcfast.proxies.base import Proxy, register
+from zcfast.recording import Activations
+from zcfast.ops import fisher_reduce
+from zcfast.trace import Trace
+
+
+@register
+@dataclass(frozen=True)
+class Fisher(Proxy):
+    """Sum over layers and channels k of 1/2 mean_n (sum_space a_nk * dLoss/da_nk)^2, a the output of the layer.
+
+    Attributes:
+        weighting: "weights" counts each channel once for each weight that makes it, as the published code does;
+            "channel" counts it once.
+        aggregation: "spatial" squares the sum over space, as the published code does; "elementwise" squares each
+            term, as the paper's formula reads.
+    """
+
+    name = "fisher"
+    source = "Theis et al. 2018; Turner et al. 2020 (BlockSwap); Abdelfattah et al. 2021, section 3.2"
+
+    weighting: str = "weights"
+    aggregation: str = "spatial"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.weighting not in ("weights", "channel"):
+            raise ValueError(f"weighting: expected 'weights' or 'channel', got {self.weighting!r}")
+        if self.aggregation not in ("spatial", "elementwise"):
+            raise ValueError(f"aggregation: expected 'spatial' or 'elementwise', got {self.aggregation!r}")
+
+    @property
+    def needs(self) -> Pass:
+        """The loss gradient, by the activations too."""
+        return Pass.ACTIVATIONS
+
+    def collect(self, activations: Activations) -> Tensor:
+        """Reduce the activations of one part; a layer that ran several times adds its calls."""
+        sums = []
+        for layer, calls in zip(activations.layers, activations.calls, strict=True):
+            total = torch.zeros((), dtype=torch.float64, device=layer.weight.device)
+            for activation, gradient in calls:
+                channel_dim = layer.channel_dim(activation)
+                channels = fisher_reduce(activation, gradient, channel_dim, self.aggregation == "elementwise")
+                total = total + channels.sum() * (layer.weight[0].numel() if self.weighting == "weights" else 1)
+            sums.append(total)
+        return torch.stack(sums)
+
+    def layerwise(self, trace: Trace) -> Tensor:
+        """The saliency of each layer."""
+        return trace.sampled.collected[self.label]

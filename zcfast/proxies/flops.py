@@ -1,0 +1,27 @@
+"""The work of a forward pass."""
+
+import torch
+from torch import Tensor
+
+from zcfast.passes import Pass
+from zcfast.proxies.base import Proxy, register
+from zcfast.trace import Trace
+
+
+@register
+class Flops(Proxy):
+    """Multiply-adds of the counted layers for one sample; biases, norms, pools and attention products not included."""
+
+    name = "flops"
+    source = "Abdelfattah et al. 2021, section 4"
+
+    @property
+    def needs(self) -> Pass:
+        """One forward pass."""
+        return Pass.FORWARD
+
+    def layerwise(self, trace: Trace) -> Tensor:
+        """Weights times output positions of each layer; 0 of a layer whose module is not called."""
+        positions = torch.tensor(trace.sampled.positions, dtype=torch.float64)
+        weights = torch.tensor([weight.numel() for weight in trace.weights], dtype=torch.float64)
+        return weights * positions / len(trace.batch.inputs)

@@ -1,0 +1,25 @@
+"""Sum over layers of the norm of the loss gradient."""
+
+from torch import Tensor
+
+from zcfast.passes import Pass
+from zcfast.proxies.base import Proxy, register
+from zcfast.trace import Trace
+
+
+@register
+class GradNorm(Proxy):
+    """Sum of ||g_l||_2: of the layers' norms, not the norm of the whole gradient."""
+
+    name = "grad_norm"
+    source = "Abdelfattah et al. 2021, section 3.1"
+    saliency = "square"
+
+    @property
+    def needs(self) -> Pass:
+        """The loss gradient."""
+        return Pass.LOSS_GRAD
+
+    def layerwise(self, trace: Trace) -> Tensor:
+        """||g_l||_2 of each layer."""
+        return trace.saliency("square").sqrt()

@@ -1,0 +1,35 @@
+"""How differently a net reacts to each sample."""
+
+from zcfast.passes import Pass, ProxyError
+from zcfast.proxies.base import Proxy, register
+from zcfast.ops import jacobian_correlation
+from zcfast.trace import Trace
+
+
+@register
+class JacobCov(Proxy):
+    """-sum_i [log(v_i + k) + 1/(v_i + k)], k = 1e-5: v are the eigenvalues of the correlation matrix of the samples.
+
+    What is correlated is the derivative of the sum of all logits by each sample, of a net of tokens by the output of
+    its token embedding.
+    """
+
+    name = "jacob_cov"
+    source = "Mellor et al. 2020 (version 1); Abdelfattah et al. 2021, section 3.2"
+    sums_layers = False
+
+    @property
+    def needs(self) -> Pass:
+        """The gradient of the logits by the inputs."""
+        return Pass.INPUT_JACOBIAN
+
+    def value(self, trace: Trace) -> float:
+        """The score of the minibatch."""
+        jacobian = trace.sampled.jacobian
+        assert jacobian is not None
+        if len(jacobian) < 2:
+            raise ProxyError("undefined", "the correlation of samples needs two or more, got one")
+        value = jacobian_correlation(jacobian)
+        if value.isnan() and not jacobian.isnan().any():
+            raise ProxyError("undefined", "the Jacobian of some sample is constant, so it correlates with no other")
+        return value.item()

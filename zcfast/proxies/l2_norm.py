@@ -1,0 +1,25 @@
+"""The size of the weights."""
+
+from torch import Tensor
+
+from zcfast.passes import Pass
+from zcfast.proxies.base import Proxy, register
+from zcfast.ops import saliency_reduce
+from zcfast.trace import Trace
+
+
+@register
+class L2Norm(Proxy):
+    """Sum of ||W_l||_2."""
+
+    name = "l2_norm"
+    source = "published code of Abdelfattah et al. 2021"
+
+    @property
+    def needs(self) -> Pass:
+        """No pass: the weights are enough."""
+        return Pass.NONE
+
+    def layerwise(self, trace: Trace) -> Tensor:
+        """||W_l||_2 of each layer."""
+        return saliency_reduce([], trace.weights, ["square"])[0].sqrt()

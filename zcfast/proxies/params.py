@@ -1,0 +1,23 @@
+"""The number of parameters."""
+
+from zcfast.passes import Pass
+from zcfast.proxies.base import Proxy, register
+from zcfast.trace import Trace
+
+
+@register
+class Params(Proxy):
+    """Trainable parameters of the whole net, tied ones once, frozen ones not."""
+
+    name = "params"
+    source = "Abdelfattah et al. 2021, section 4"
+    sums_layers = False
+
+    @property
+    def needs(self) -> Pass:
+        """No pass."""
+        return Pass.NONE
+
+    def value(self, trace: Trace) -> float:
+        """The count."""
+        return float(sum(parameter.numel() for parameter in trace.module.parameters() if parameter.requires_grad))

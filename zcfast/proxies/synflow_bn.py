@@ -1,0 +1,21 @@
+"""synflow of the net as it is."""
+
+from zcfast.passes import Pass
+from zcfast.proxies.base import register
+from zcfast.proxies.synflow import Synflow
+
+
+@register
+class SynflowBatchNorm(Synflow):
+    """Sum of |W_l * dR/dW_l|, R as in synflow but with every BatchNorm kept.
+
+    BatchNorm normalises by the statistics of the one sample of ones. Terms may be negative, hence the absolute values.
+    """
+
+    name = "synflow_bn"
+    source = "published code of Abdelfattah et al. 2021"
+
+    @property
+    def needs(self) -> Pass:
+        """One forward and backward pass of its own."""
+        return Pass.LINEAR_FLOW_BATCHNORM

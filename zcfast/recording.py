@@ -1,0 +1,92 @@
+"""What the counted layers put out during one forward pass."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+
+from zcfast.layers import Layer
+from zcfast.passes import ProxyError
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Outputs of the counted layers and the derivatives of the loss by them, for one part of the minibatch.
+
+    calls holds, for each layer, one pair (activation, gradient) a call of the layer, both [n, ...] of one shape.
+    """
+
+    layers: Sequence[Layer]
+    calls: Sequence[Sequence[tuple[Tensor, Tensor]]]
+
+
+@dataclass
+class Recording:
+    """Outputs of the counted layers in order of execution, each before anything that follows has touched it.
+
+    Attributes:
+        layer: index of the layer of each call.
+        positions: places of each output at which the weight was applied, over all samples.
+        nodes: graph node of each output; None where gradients are off.
+        outputs: the outputs, if they were to be kept.
+    """
+
+    layer: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    nodes: list[Node | None] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
+
+    def was_overwritten(self) -> bool:
+        """Whether an in-place operation has changed an output that was kept."""
+        return any(output._version != version for output, version in zip(self.outputs, self.versions, strict=True))
+
+
+@contextmanager
+def recorded(
+    layers: Sequence[Layer], *, gradients: bool, keep: bool = False, clone: bool = False
+) -> Iterator[Recording]:
+    """Record the outputs of the layers while a net runs.
+
+    Args:
+        layers: the counted layers.
+        gradients: refuse a layer that runs with gradients off: inside reentrant checkpointing, whose gradients only
+            .backward() reaches, it would seem to score 0.
+        keep: keep the outputs, not only their shapes.
+        clone: let a copy flow on, so that in-place operations leave the kept output alone.
+    """
+    recording = Recording()
+
+    def observe(index: int, layer: Layer, output: Tensor) -> Tensor | None:
+        if gradients and not torch.is_grad_enabled():
+            reason = f"layer {layer.name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
+            raise ProxyError("refused", reason)
+        channels = output.shape[layer.channel_dim(output)]
+        recording.layer.append(index)
+        recording.positions.append(output.numel() // channels if channels else 0)
+        recording.nodes.append(output.grad_fn)
+        if not keep:
+            return None
+        recording.outputs.append(output)
+        recording.versions.append(output._version)
+        return output.clone() if clone else None
+
+    handles = [
+        layer.module.register_forward_hook(
+            lambda module, args, output, index=index, layer=layer: observe(index, layer, output)
+        )
+        for index, layer in enumerate(layers)
+    ]
+    try:
+        yield recording
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def has_inplace_modules(modules: Sequence[nn.Module]) -> bool:
+    """Whether some module declares that it overwrites its input."""
+    return any(getattr(child, "inplace", False) is True for child in modules)

@@ -1,0 +1,119 @@
+"""Runs what the requested proxies need of a net, once, and holds the results."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from zcfast.batch import Batch
+from zcfast.flow import Flow, run_flow
+from zcfast.isolation import isolated
+from zcfast.layers import Layer
+from zcfast.parameters import expose_parametrized
+from zcfast.passes import Pass
+from zcfast.recording import Activations
+from zcfast.ops import saliency_reduce
+from zcfast.sampled import Collector, Sampled, run_sampled
+
+__all__ = ["Activations", "Batch", "Pass", "Trace", "trace"]
+
+_FLOWS = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_BATCHNORM)
+
+
+@dataclass
+class Trace:
+    """Results of the passes over one net and one minibatch.
+
+    Attributes:
+        module: the net, as the caller gave it.
+        layers: the L counted layers.
+        batch: the minibatch.
+        weights: the layers' weights; of a parametrized layer, the result of the parametrization.
+        sampled: results of the passes over the minibatch.
+        flows: synflow's passes that succeeded.
+        saliency_kinds: the sums over gradients that will be asked for, so that one sweep over memory serves all.
+    """
+
+    module: nn.Module
+    layers: Sequence[Layer]
+    batch: Batch
+    weights: Sequence[Tensor]
+    sampled: Sampled
+    flows: Mapping[Pass, Flow]
+    saliency_kinds: tuple[str, ...] = ()
+    _saliencies: dict[str, Tensor] = field(default_factory=dict)
+
+    def saliency(self, kind: str) -> Tensor:
+        """Sum a saliency of the loss gradient over each layer; see saliency_reduce for the kinds.
+
+        "abs_product" takes the gradient by each layer's own use of its weight, the others that of the whole weight:
+        the two differ only where weights are tied.
+
+        Returns:
+            [L] float64.
+        """
+        if kind not in self._saliencies:
+            kinds = [name for name in dict.fromkeys((*self.saliency_kinds, kind)) if name not in self._saliencies]
+            rows = saliency_reduce(self.weights, self.sampled.gradients, kinds)
+            self._saliencies.update(zip(kinds, rows, strict=True))
+            own, shared = self.sampled.own_gradients, self.sampled.gradients
+            if "abs_product" in kinds and any(a is not b for a, b in zip(own, shared, strict=True)):
+                self._saliencies["abs_product"] = saliency_reduce(self.weights, own, ["abs_product"])[0]
+        return self._saliencies[kind]
+
+
+def trace(
+    module: nn.Module,
+    layers: Sequence[Layer],
+    batch: Batch,
+    passes: Pass,
+    *,
+    collectors: Mapping[str, Collector] | None = None,
+    saliency_kinds: Collection[str] = (),
+    flow_per_layer: bool = False,
+    train: bool = True,
+) -> Trace:
+    """Run each pass once and leave the net as it was, also after an exception.
+
+    Args:
+        module: the net.
+        layers: the counted layers, of find_layers.
+        batch: the minibatch.
+        passes: what to run; passes that these build on are added.
+        collectors: named functions from Activations to [L], called while the activations of a part are there. Each is
+            a mean over samples; parts are weighted by their share.
+        saliency_kinds: which sums over gradients will be asked for.
+        flow_per_layer: run synflow backward, for its value of each layer.
+        train: put the net in training mode; False leaves every submodule in the mode it is in.
+
+    Raises:
+        TypeError, ValueError: an argument that shows itself as wrong during the run.
+    """
+    passes = passes.with_requirements()
+    weights = _weights(module, layers, train=train)
+    sampled = Sampled()
+    minibatch_passes = passes & ~(Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM)
+    if minibatch_passes:
+        sampled = run_sampled(module, layers, batch, minibatch_passes, collectors or {}, train=train)
+    flows: dict[Pass, Flow] = {}
+    for which in _FLOWS:
+        if which in passes:
+            with sampled.guard(which):
+                flows[which] = run_flow(
+                    module,
+                    layers,
+                    batch,
+                    keep_batchnorm=which is Pass.LINEAR_FLOW_BATCHNORM,
+                    per_layer=flow_per_layer,
+                    train=train,
+                )
+    return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds))
+
+
+def _weights(module: nn.Module, layers: Sequence[Layer], *, train: bool) -> list[Tensor]:
+    if all(isinstance(layer.module._parameters.get("weight"), Tensor) for layer in layers):
+        return [layer.weight.detach() for layer in layers]
+    with isolated(module, train=train) as modules, torch.no_grad():
+        expose_parametrized(modules)
+        return [layer.weight.detach() for layer in layers]
