@@ -12,7 +12,7 @@ def load() -> None:
         raise ImportError(
             "zcfast's compiled extension is missing: install the package (pip install -e . in a checkout)"
         )
-    torch.ops.load_library(str(libraries[0]))
+    torch.ops.load_library(str(libraries[0]))  # type: ignore[no-untyped-call]
 
 
 load()
