@@ -7,11 +7,14 @@ __version__ = "0.1.0"
 
 # Public name -> its module, imported at the first use: importing zcfast alone does not import torch.
 _PUBLIC = {
+    "Score": "zcfast.scoring",
     "Scores": "zcfast.scores",
+    "score": "zcfast.scoring",
     "score_space": "zcfast.space_scoring",
     "space": "zcfast.spaces",
+    "vote": "zcfast.voting",
 }
-__all__ = ["Scores", "__version__", "score_space", "space"]
+__all__ = ["Score", "Scores", "__version__", "score", "score_space", "space", "vote"]
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,8 @@ def saliency_reduce(weights: Sequence[Tensor], grads: Sequence[Tensor], kinds: S
     """Sums of saliencies over each layer, several kinds in one pass over memory.
 
     Kinds: "abs_product" sum |w g|, "product" sum w g, "square" sum g^2. `weights` and `grads` hold one tensor a layer,
-    equal in shape, dtype (float64, float32, bfloat16, float16) and device; weights are read only if a kind needs them.
+    equal in shape, dtype (float64, float32, bfloat16, float16) and device; weights are read only if a kind needs them, and
+    one of another dtype than its gradient (summed in a wider one, say) is converted to it.
 
     Returns [len(kinds), len(weights)] float64: an empty layer sums to 0, NaN and inf propagate. The same bits for any
     number of threads. float64 sums of exact products, but bfloat16 and float16 are summed in float32 over 512 elements.
@@ -42,6 +43,8 @@ def saliency_reduce(weights: Sequence[Tensor], grads: Sequence[Tensor], kinds: S
     if not weights or not grads or not _has_kernel("saliency_reduce", grads[0].device.type):
         return reference.saliency_reduce(weights, grads, kinds)
     with torch.no_grad():
+        if len(weights) == len(grads):
+            weights = [w if w.dtype == g.dtype else w.to(g.dtype) for w, g in zip(weights, grads, strict=True)]
         result: Tensor = torch.ops.zcfast.saliency_reduce(weights, grads, kinds)
     return result
 

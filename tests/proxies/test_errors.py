@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from example_nets import image_batch, small_cnn
 
 from zcfast.proxies import fisher, registered
-from zcfast.score import score
+from zcfast.scoring import score
 
 ALL = tuple(registered())
 IMAGES, TARGETS = image_batch()

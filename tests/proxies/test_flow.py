@@ -8,10 +8,10 @@ import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 from example_nets import DenseNet, ResNet, Tokens, image_batch, small_cnn
 
-from zcfast.batch import Batch
-from zcfast.flow import _FlowRun, run_flow
-from zcfast.layers import find_layers
-from zcfast.score import score
+from zcfast.scoring import score
+from zcfast.tracing.batch import Batch
+from zcfast.tracing.flow import _FlowRun, run_flow
+from zcfast.tracing.layers import find_layers
 
 
 @pytest.fixture(autouse=True)

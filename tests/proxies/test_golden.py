@@ -8,7 +8,7 @@ import golden_nets
 import pytest
 import torch.nn as nn
 
-from zcfast.score import score
+from zcfast.scoring import score
 
 PUBLISHED_LAYERS = (nn.Conv2d, nn.Linear)
 PROXIES = ("grad_norm", "snip", "plain", "grasp", "fisher", "synflow", "synflow_bn", "l2_norm", "jacob_cov")

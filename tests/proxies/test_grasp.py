@@ -8,7 +8,7 @@ from example_nets import ResNet, image_batch, small_cnn
 from golden_nets import NASBench101Chain, NASBench201
 
 from zcfast.proxies import fisher, grasp
-from zcfast.score import score
+from zcfast.scoring import score
 
 INVARIANT = grasp(scale_invariant=True)
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from example_nets import Tokens, image_batch, small_cnn
 
 from zcfast.proxies import fisher, grasp
-from zcfast.score import score
+from zcfast.scoring import score
 
 SPLITTABLE = [
     "grad_norm",

@@ -10,10 +10,10 @@ from example_nets import Tokens, image_batch, small_cnn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from torch.utils.checkpoint import checkpoint
 
-from zcfast.passes import Pass
-from zcfast.proxies import Proxy, base, fisher, register, registered
 from zcfast.ops import fisher_reduce, jacobian_correlation
-from zcfast.score import PAPER, score
+from zcfast.proxies import Proxy, base, fisher, register, registered
+from zcfast.scoring import PAPER, score
+from zcfast.tracing.passes import Pass
 
 ALL = tuple(registered())
 

@@ -9,7 +9,7 @@ from example_nets import image_batch, small_cnn
 from traps import Trap
 
 from zcfast.proxies import fisher, grasp
-from zcfast.score import score
+from zcfast.scoring import score
 
 GRADIENTS = ["grad_norm", "snip", "plain", "fisher"]
 

@@ -11,7 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from traps import Trap
 
 from zcfast.proxies import fisher, grasp, registered
-from zcfast.score import score
+from zcfast.scoring import score
 
 ALL = tuple(registered())
 MINIBATCH = ("grad_norm", "snip", "plain", "grasp", "fisher", "jacob_cov", "flops")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from zcfast.vote import vote
+from zcfast.voting import vote
 
 
 def slow_vote(columns):

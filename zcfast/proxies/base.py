@@ -7,8 +7,8 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
-from zcfast.passes import Pass
-from zcfast.trace import Activations, Trace
+from zcfast.tracing.passes import Pass
+from zcfast.tracing.trace import Activations, Trace
 
 
 class Proxy(ABC):

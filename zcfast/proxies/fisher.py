@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zcfast.passes import Pass
-from zcfast.proxies.base import Proxy, register
-from zcfast.recording import Activations
 from zcfast.ops import fisher_reduce
-from zcfast.trace import Trace
+from zcfast.proxies.base import Proxy, register
+from zcfast.tracing.passes import Pass
+from zcfast.tracing.recording import Activations
+from zcfast.tracing.trace import Trace
 
 
 @register

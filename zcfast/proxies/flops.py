@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from zcfast.passes import Pass
 from zcfast.proxies.base import Proxy, register
-from zcfast.trace import Trace
+from zcfast.tracing.passes import Pass
+from zcfast.tracing.trace import Trace
 
 
 @register

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from zcfast.passes import Pass
-from zcfast.proxies.base import Proxy, register
 from zcfast.ops import saliency_reduce
-from zcfast.trace import Trace
+from zcfast.proxies.base import Proxy, register
+from zcfast.tracing.passes import Pass
+from zcfast.tracing.trace import Trace
 
 
 @register

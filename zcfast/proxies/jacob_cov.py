@@ -1,9 +1,9 @@
 """How differently a net reacts to each sample."""
 
-from zcfast.passes import Pass, ProxyError
-from zcfast.proxies.base import Proxy, register
 from zcfast.ops import jacobian_correlation
-from zcfast.trace import Trace
+from zcfast.proxies.base import Proxy, register
+from zcfast.tracing.passes import Pass, ProxyError
+from zcfast.tracing.trace import Trace
 
 
 @register

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from zcfast.passes import Pass
-from zcfast.proxies.base import Proxy, register
 from zcfast.ops import saliency_reduce
-from zcfast.trace import Trace
+from zcfast.proxies.base import Proxy, register
+from zcfast.tracing.passes import Pass
+from zcfast.tracing.trace import Trace
 
 
 @register
@@ -22,4 +22,4 @@ class L2Norm(Proxy):
 
     def layerwise(self, trace: Trace) -> Tensor:
         """||W_l||_2 of each layer."""
-        return saliency_reduce([], trace.weights, ["square"])[0].sqrt()
+        return saliency_reduce(trace.weights, trace.weights, ["square"])[0].sqrt()

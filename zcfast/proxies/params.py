@@ -1,8 +1,8 @@
 """The number of parameters."""
 
-from zcfast.passes import Pass
 from zcfast.proxies.base import Proxy, register
-from zcfast.trace import Trace
+from zcfast.tracing.passes import Pass
+from zcfast.tracing.trace import Trace
 
 
 @register

@@ -1,8 +1,8 @@
 """synflow of the net as it is."""
 
-from zcfast.passes import Pass
 from zcfast.proxies.base import register
 from zcfast.proxies.synflow import Synflow
+from zcfast.tracing.passes import Pass
 
 
 @register

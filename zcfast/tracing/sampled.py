@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from zcfast.batch import Batch
-from zcfast.batchnorm import RefusedBatchStatistics
-from zcfast.curvature import hessian_vector_product, invariant_grasp
-from zcfast.embedding import EmbeddingTap, tapped_embedding
-from zcfast.isolation import isolated, random_devices
-from zcfast.layers import Layer
-from zcfast.parameters import Slots, expose_parametrized
-from zcfast.passes import Failure, Pass, ProxyError, describe
-from zcfast.recording import Activations, Recording, has_inplace_modules, recorded
+from zcfast.tracing.batch import Batch
+from zcfast.tracing.batchnorm import RefusedBatchStatistics
+from zcfast.tracing.curvature import hessian_vector_product, invariant_grasp
+from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
+from zcfast.tracing.isolation import isolated, random_devices
+from zcfast.tracing.layers import Layer
+from zcfast.tracing.parameters import Slots, expose_parametrized
+from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
+from zcfast.tracing.recording import Activations, Recording, has_inplace_modules, recorded
 
 Collector = Callable[[Activations], Tensor]
 

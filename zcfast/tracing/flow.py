@@ -15,17 +15,17 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from zcfast.batch import Batch
-from zcfast.batchnorm import ReplacedBatchNorm, run_synchronised_as_plain
-from zcfast.embedding import tapped_embedding
-from zcfast.isolation import isolated
-from zcfast.layers import Layer
-from zcfast.pairs import CountedWeight, Pair, UnsupportedError
-from zcfast.parameters import Slot, Slots, expose_parametrized
-from zcfast.passes import ProxyError
-from zcfast.recording import recorded
 from zcfast.ops import saliency_reduce
-from zcfast.sampled import differentiate
+from zcfast.tracing.batch import Batch
+from zcfast.tracing.batchnorm import ReplacedBatchNorm, run_synchronised_as_plain
+from zcfast.tracing.embedding import tapped_embedding
+from zcfast.tracing.isolation import isolated
+from zcfast.tracing.layers import Layer
+from zcfast.tracing.pairs import CountedWeight, Pair, UnsupportedError
+from zcfast.tracing.parameters import Slot, Slots, expose_parametrized
+from zcfast.tracing.passes import ProxyError
+from zcfast.tracing.recording import recorded
+from zcfast.tracing.sampled import differentiate
 
 _RESCALE = 1000  # powers of two: a net is run again with its inputs and biases scaled by them
 _SMALLEST = 2.0**-900  # below this, float64 may have lost terms

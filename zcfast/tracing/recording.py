@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from zcfast.layers import Layer
-from zcfast.passes import ProxyError
+from zcfast.tracing.layers import Layer
+from zcfast.tracing.passes import ProxyError
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zcfast.batch import Batch, Loss, find_logits
-from zcfast.layers import COUNTABLE, find_layers
-from zcfast.passes import Failure, Pass, Status, describe
 from zcfast.proxies.base import Proxy, resolve
-from zcfast.trace import Trace, trace
+from zcfast.tracing.batch import Batch, Loss, find_logits
+from zcfast.tracing.layers import COUNTABLE, find_layers
+from zcfast.tracing.passes import Failure, Pass, Status, describe
+from zcfast.tracing.trace import Trace, trace
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
 from torch import Tensor, nn
 
-from zcfast.passes import ProxyError, describe
+from zcfast.tracing.passes import ProxyError, describe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from zcfast.layers import Layer
+from zcfast.tracing.layers import Layer
 
 
 def expose_parametrized(modules: Sequence[nn.Module]) -> None:

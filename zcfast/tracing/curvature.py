@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from zcfast.layers import Layer
-from zcfast.parameters import Slots
-from zcfast.passes import ProxyError
-from zcfast.recording import Recording
 from zcfast.ops import saliency_reduce
+from zcfast.tracing.layers import Layer
+from zcfast.tracing.parameters import Slots
+from zcfast.tracing.passes import ProxyError
+from zcfast.tracing.recording import Recording
 
 
 def hessian_vector_product(slots: Slots, leaves: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
@@ -75,7 +75,7 @@ def invariant_grasp(
     if slots.tied:
         raise ProxyError("refused", "scale_invariant: the net ties weights of counted layers")
     classifier = _find_classifier(layers, loss, logits, recording)
-    squares = saliency_reduce([], gradients, ["square"])[0]
+    squares = saliency_reduce(gradients, gradients, ["square"])[0]
     if classifier is None:
         return squares
     bias = layers[classifier].module.bias

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from zcfast.passes import ProxyError
+from zcfast.tracing.passes import ProxyError
 
 
 class ReplacedBatchNorm(TorchFunctionMode):

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from zcfast.batch import Batch
-from zcfast.flow import Flow, run_flow
-from zcfast.isolation import isolated
-from zcfast.layers import Layer
-from zcfast.parameters import expose_parametrized
-from zcfast.passes import Pass
-from zcfast.recording import Activations
 from zcfast.ops import saliency_reduce
-from zcfast.sampled import Collector, Sampled, run_sampled
+from zcfast.tracing.batch import Batch
+from zcfast.tracing.flow import Flow, run_flow
+from zcfast.tracing.isolation import isolated
+from zcfast.tracing.layers import Layer
+from zcfast.tracing.parameters import expose_parametrized
+from zcfast.tracing.passes import Pass
+from zcfast.tracing.recording import Activations
+from zcfast.tracing.sampled import Collector, Sampled, run_sampled
 
 __all__ = ["Activations", "Batch", "Pass", "Trace", "trace"]
 
