@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reductions import DTYPES, layouts, same_on_any_thread_count, tensors
 
+from tests.reductions import DTYPES, layouts, same_on_any_thread_count, tensors
 from zcfast import ops, reference
 
 

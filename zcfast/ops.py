@@ -32,8 +32,8 @@ def saliency_reduce(weights: Sequence[Tensor], grads: Sequence[Tensor], kinds: S
     """Sums of saliencies over each layer, several kinds in one pass over memory.
 
     Kinds: "abs_product" sum |w g|, "product" sum w g, "square" sum g^2. `weights` and `grads` hold one tensor a layer,
-    equal in shape, dtype (float64, float32, bfloat16, float16) and device; weights are read only if a kind needs them, and
-    one of another dtype than its gradient (summed in a wider one, say) is converted to it.
+    equal in shape, dtype (float64, float32, bfloat16, float16) and device; weights are read only if a kind needs them,
+    one of another dtype than its gradient (as that of parts summed in float32) is converted to it.
 
     Returns [len(kinds), len(weights)] float64: an empty layer sums to 0, NaN and inf propagate. The same bits for any
     number of threads. float64 sums of exact products, but bfloat16 and float16 are summed in float32 over 512 elements.
