@@ -130,12 +130,6 @@ def test_meta_tensors_give_a_shape():
             ["square"],
             r"grads\[1\]: expected shape \[2\], got \[3\]",
         ),
-        (
-            [torch.ones(2)],
-            [torch.ones(2, dtype=torch.float64)],
-            ["square"],
-            r"grads\[0\]: expected dtype Float, got Do",
-        ),
         ([torch.ones(2).int()], [torch.ones(2).int()], ["square"], r"weights\[0\]: expected dtype Double.*got Int"),
         ([torch.ones(2)], [torch.ones(2)], ["cube"], "kinds: expected abs_product, product or square, got cube"),
     ],
