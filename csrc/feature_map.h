@@ -9,6 +9,7 @@
 // one quadrant stands for the whole). All maps grow from the border to the middle, which turns max-pools into shifts.
 #pragma once
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <new>
 
@@ -97,6 +98,35 @@ ZCFAST_INLINE void renormalise(Map<T> map, int count, int64_t* exponents) {
     map.value[i] *= scale;
     map.tangent[i] *= scale;
   }
+}
+
+// The map of a 3 x 3 convolution of an input of ones, which is a layer; `ones` is scratch.
+template <class T>
+ZCFAST_INLINE void convolve_ones(T gain, Map<T> map, Map<T> ones, Triangle shape) {
+  for (int i = 0; i < shape.count(); ++i) ones.value[i] = Vector<T>{} + T(1);
+  for (int row = 0; row < shape.size; ++row) {
+    BoxRow<T, true> sums(ones.value, shape, row);
+    for (int column = row; column < shape.size; ++column)
+      map.value[shape.row_start(row) + column] = map.tangent[shape.row_start(row) + column] = gain * sums.next(column);
+  }
+}
+
+// ln of the tangent behind a global average and a classifier, which is a layer: `gain` times the mean of the map, whose
+// lanes were scaled by 2^-exponents.
+template <class T>
+ZCFAST_INLINE void log_scores_of(double gain, Map<T> map, Triangle shape, const int64_t* exponents,
+                                 double* log_scores) {
+  Vector<T> value = {}, tangent = {};
+  for (int row = 0; row < shape.size; ++row) {
+    for (int column = row; column < shape.size; ++column) {
+      const T twins = row == column ? 1 : 2;
+      value += twins * map.value[shape.row_start(row) + column];
+      tangent += twins * map.tangent[shape.row_start(row) + column];
+    }
+  }
+  gain /= double(shape.size) * shape.size;
+  for (int lane = 0; lane < kLanes<T>; ++lane)
+    log_scores[lane] = std::log(gain * (double(value[lane]) + double(tangent[lane]))) + double(exponents[lane]) * M_LN2;
 }
 
 // Maps of one group of networks, all of the same largest size.

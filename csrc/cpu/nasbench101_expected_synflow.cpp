@@ -257,19 +257,6 @@ ZCFAST_INLINE int needed_size(const Module<T>& module, int modules, Vector<T>* b
   return int(size) + 1;
 }
 
-template <class T>
-ZCFAST_INLINE void stem(const Network& network, Map<T> map, Map<T> ones, Triangle shape) {
-  const double gain = double(network.stem_channels) * network.image_channels *
-                      network.initialisation.convolution(network.image_channels, network.stem_channels, 3);
-  for (int i = 0; i < shape.count(); ++i) ones.value[i] = Vector<T>{} + T(1);
-  for (int row = 0; row < shape.size; ++row) {
-    BoxRow<T, true> sums(ones.value, shape, row);
-    for (int column = row; column < shape.size; ++column)
-      map.value[shape.row_start(row) + column] = map.tangent[shape.row_start(row) + column] =
-          T(gain) * sums.next(column);
-  }
-}
-
 // 2 x 2 max-pool with stride 2: the maximum is the pixel nearest to the middle. A map may have been cut short where it
 // is constant.
 template <class T>
@@ -284,27 +271,13 @@ ZCFAST_INLINE void downsample(Map<T> from, Triangle from_shape, Map<T> to, Trian
   }
 }
 
-// Global average pool and classifier, then ln(score) = ln(tangent) + exponent ln 2.
-template <class T>
-ZCFAST_INLINE void head(const Network& network, int channels, Map<T> map, Triangle shape, const int64_t* exponents,
-                        double* log_scores) {
-  Vector<T> value = {}, tangent = {};
-  for (int row = 0; row < shape.size; ++row) {
-    for (int column = row; column < shape.size; ++column) {
-      const T twins = row == column ? 1 : 2;
-      value += twins * map.value[shape.row_start(row) + column];
-      tangent += twins * map.tangent[shape.row_start(row) + column];
-    }
-  }
-  const double gain = network.classes * network.initialisation.linear(channels) / (double(shape.size) * shape.size);
-  for (int lane = 0; lane < kLanes<T>; ++lane)
-    log_scores[lane] = std::log(gain * (double(value[lane]) + double(tangent[lane]))) + double(exponents[lane]) * M_LN2;
-}
-
 // Scores kLanes<T> cells. Stacks but the last are computed on maps cut short where they are constant.
 template <class T>
 ZCFAST_INLINE void score_group(const Network& network, const Cell* cells, GainCache& cache, const Workspace<T>& maps,
                                double* log_scores) {
+  const Initialisation& init = network.initialisation;
+  const double stem_gain = double(network.stem_channels) * network.image_channels *
+                           init.convolution(network.image_channels, network.stem_channels, 3);
   Module<T> module(cells);
   Map<T> input = maps[0], output = maps[1], inner[kMaxVertices];
   const Map<T> scratch = maps[2];
@@ -320,7 +293,7 @@ ZCFAST_INLINE void score_group(const Network& network, const Cell* cells, GainCa
         stack + 1 == network.stacks ? quadrant : std::min(needed_size(module, network.modules, &border), quadrant);
     for (int lane = 0; lane < kLanes<T>; ++lane) border[lane] = T(int(border[lane]) / 2);  // every second pixel stays
     if (stack == 0) {
-      stem(network, input, scratch, shape);
+      convolve_ones(T(stem_gain), input, scratch, shape);
     } else {
       downsample(input, before, output, shape);
       std::swap(input, output);
@@ -336,7 +309,7 @@ ZCFAST_INLINE void score_group(const Network& network, const Cell* cells, GainCa
     }
     quadrant /= 2;
   }
-  head(network, channels, input, shape, exponents, log_scores);
+  log_scores_of(network.classes * init.linear(channels), input, shape, exponents, log_scores);
 }
 
 // Groups [begin, end) of kLanes<T> cells each, taken in the given order; the last group repeats its last cell.

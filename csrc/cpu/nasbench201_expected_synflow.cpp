@@ -145,19 +145,6 @@ ZCFAST_INLINE void reduce(int in, const Initialisation& init, Pixel pixel, Map<T
   }
 }
 
-template <class T>
-ZCFAST_INLINE void stem(const Network& network, Map<T> map, Map<T> ones, Triangle shape) {
-  const double gain = double(network.image_channels) *
-                      network.initialisation.convolution(network.image_channels, network.stem_channels, 3);
-  for (int i = 0; i < shape.count(); ++i) ones.value[i] = Vector<T>{} + T(1);
-  for (int row = 0; row < shape.size; ++row) {
-    BoxRow<T, true> sums(ones.value, shape, row);
-    for (int column = row; column < shape.size; ++column)
-      map.value[shape.row_start(row) + column] = map.tangent[shape.row_start(row) + column] =
-          T(gain) * sums.next(column);
-  }
-}
-
 // The bias of a later layer must keep its size beside a map that was scaled by 2^-exponent.
 template <class T>
 ZCFAST_INLINE void scale_bias(CellOf<T>& cell, const int64_t* exponents) {
@@ -179,26 +166,9 @@ ZCFAST_INLINE void run_stage(const Network& network, CellOf<T>& cell, int channe
 }
 
 template <class T>
-ZCFAST_INLINE void head(const Network& network, Map<T> map, Triangle shape, const int64_t* exponents,
-                        double* log_scores) {
-  Vector<T> value = {}, tangent = {};
-  for (int row = 0; row < shape.size; ++row) {
-    for (int column = row; column < shape.size; ++column) {
-      const T twins = row == column ? 1 : 2;
-      value += twins * map.value[shape.row_start(row) + column];
-      tangent += twins * map.tangent[shape.row_start(row) + column];
-    }
-  }
-  const int channels = 4 * network.stem_channels;
-  const double gain =
-      double(network.classes) * channels * network.initialisation.linear(channels) / (double(shape.size) * shape.size);
-  for (int lane = 0; lane < kLanes<T>; ++lane)
-    log_scores[lane] = std::log(gain * (double(value[lane]) + double(tangent[lane]))) + double(exponents[lane]) * M_LN2;
-}
-
-template <class T>
 ZCFAST_INLINE void score_group(const Network& network, const int8_t* const* operations, const Workspace<T>& maps,
                                double* log_scores) {
+  const Initialisation& init = network.initialisation;
   CellOf<T> cell;
   for (int lane = 0; lane < kLanes<T>; ++lane)
     for (int edge = 0; edge < kEdges; ++edge) cell.set_operation(edge, lane, operations[lane][edge]);
@@ -207,7 +177,8 @@ ZCFAST_INLINE void score_group(const Network& network, const int8_t* const* oper
   const int half = network.resolution / 2, channels = network.stem_channels;
 
   const Triangle quadrant{half};
-  stem(network, nodes[0], scratch, quadrant);
+  const double stem_gain = network.image_channels * init.convolution(network.image_channels, network.stem_channels, 3);
+  convolve_ones(T(stem_gain), nodes[0], scratch, quadrant);
   run_stage<T, true>(network, cell, channels, nodes, quadrant, exponents);
 
   const Map<T> first = nodes[0];
@@ -216,7 +187,7 @@ ZCFAST_INLINE void score_group(const Network& network, const int8_t* const* oper
     return std::pair(first.value[at], first.tangent[at]);
   };
   const Triangle second_shape{half};
-  reduce<T>(channels, network.initialisation, mirrored, nodes[1], scratch, second_shape);
+  reduce<T>(channels, init, mirrored, nodes[1], scratch, second_shape);
   std::swap(nodes[0], nodes[1]);
   run_stage<T, false>(network, cell, 2 * channels, nodes, second_shape, exponents);
 
@@ -226,10 +197,11 @@ ZCFAST_INLINE void score_group(const Network& network, const int8_t* const* oper
     return std::pair(second.value[at], second.tangent[at]);
   };
   const Triangle third_shape{half / 2};
-  reduce<T>(2 * channels, network.initialisation, whole, nodes[1], scratch, third_shape);
+  reduce<T>(2 * channels, init, whole, nodes[1], scratch, third_shape);
   std::swap(nodes[0], nodes[1]);
   run_stage<T, false>(network, cell, 4 * channels, nodes, third_shape, exponents);
-  head(network, nodes[0], third_shape, exponents, log_scores);
+  log_scores_of(4.0 * channels * network.classes * init.linear(4 * channels), nodes[0], third_shape, exponents,
+                log_scores);
 }
 
 template <class T>

@@ -6,6 +6,8 @@ different layers, so its mean over random initialisations is its value at the we
 where there is no max-pool.
 """
 
+from dataclasses import astuple
+
 import torch
 from torch import Tensor
 
@@ -40,12 +42,7 @@ def nasbench101_expected_synflow(
         cells.vertices.cpu(),
         cells.edges.cpu(),
         cells.operations.cpu(),
-        net.stem_channels,
-        net.stacks,
-        net.modules,
-        net.classes,
-        net.resolution,
-        net.image_channels,
+        *astuple(net),
         init.scale,
         init.fan_out,
         init.linear_mean,
@@ -68,15 +65,8 @@ def nasbench201_expected_synflow(
     net, init = network or NasBench201Network(), named_initialisation(initialisation)
     scores: Tensor = _ops.nasbench201_expected_synflow(
         cells.operations.cpu(),
-        net.stem_channels,
-        net.modules,
-        net.classes,
-        net.resolution,
-        net.image_channels,
-        init.scale,
-        init.fan_out,
-        init.linear_mean,
-        init.bias_scale,
+        *astuple(net),
+        *astuple(init),
         _double(dtype),
     )
     return scores.to(cells.device)

@@ -1,7 +1,7 @@
 """The network around a NAS-Bench-101 cell (Ying et al. 2019, section 2), and its size without building it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -43,17 +43,7 @@ class NasBench101Network:
 
 def sizes(vertices: Tensor, edges: Tensor, operations: Tensor, network: NasBench101Network) -> tuple[Tensor, Tensor]:
     """Trainable parameters (BatchNorm's scale and shift included) and multiply-adds of one image, int64 [N]."""
-    return space_ops.nasbench101_size(
-        vertices,
-        edges,
-        operations,
-        network.stem_channels,
-        network.stacks,
-        network.modules,
-        network.classes,
-        network.resolution,
-        network.image_channels,
-    )
+    return space_ops.nasbench101_size(vertices, edges, operations, *astuple(network))
 
 
 class ConvolutionBlock(nn.Sequential):
