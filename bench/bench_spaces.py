@@ -76,3 +76,32 @@ def test_keys_of_all_cells(benchmark, threads):
     torch.set_num_threads(threads)
     cells = SPACE.enumerate().tensors().values()
     benchmark.pedantic(space_ops.nasbench101_keys, cells, rounds=3)
+
+
+@pytest.mark.benchmark(group="neighbours of NAS-Bench-101 cells")
+def test_neighbours_of_all_cells(benchmark):
+    graph = benchmark.pedantic(SPACE.neighbour_graph, rounds=3)
+    benchmark.extra_info["cells_per_s"] = len(graph) / benchmark.stats.stats.median
+
+
+@pytest.mark.benchmark(group="neighbours of NAS-Bench-101 cells")
+def test_neighbours_of_100_cells_in_python(benchmark):
+    """Every edit hashed as the original does, without pruning."""
+    cells = SPACE.enumerate()[::4236][:100]
+    graphs = [
+        (matrix.tolist(), [-1, *operations[: len(matrix) - 2], -2])
+        for (matrix, _), operations in zip(SPACE.to_matrices(cells), cells.operations.tolist(), strict=True)
+    ]
+
+    def edits(matrix, labels):
+        n = len(labels)
+        for v, code in itertools.product(range(1, n - 1), range(3)):
+            yield matrix, [*labels[:v], code, *labels[v + 1 :]]
+        for x, y in itertools.combinations(range(n), 2):
+            toggled = [list(row) for row in matrix]
+            toggled[x][y] ^= 1
+            if original.is_full(toggled) and sum(map(sum, toggled)) <= 9:
+                yield toggled, labels
+
+    benchmark.pedantic(lambda: [{original.graph_hash(*e) for e in edits(*g)} for g in graphs], rounds=2)
+    benchmark.extra_info["cells_per_s"] = len(graphs) / benchmark.stats.stats.median

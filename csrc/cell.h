@@ -138,6 +138,49 @@ ZCFAST_HOST_DEVICE int64_t index_of(const Cell& cell, const CellTables& tables) 
   return tables.class_first[graph] + (orbits < 0 ? labelling : tables.orbits[orbits + labelling]);
 }
 
+// Which cells count as one edit away; every one changes an operation of an inner vertex.
+enum Relation : int64_t {
+  kOperationsOnly,
+  kUnprunedEdges,  // or toggles an edge between two vertices and leaves every vertex on a path
+  kPrunedEdges,    // or toggles any edge; vertices that are then on no path are removed
+  kRelations
+};
+constexpr int kMaxNeighbours = (kOperationKinds - 1) * kMaxOperations + kMaxVertices * (kMaxVertices - 1) / 2;
+
+// Puts an index into the sorted, distinct list.
+ZCFAST_HOST_DEVICE int insert_distinct(int32_t index, int32_t* sorted, int count) {
+  int at = count;
+  while (at > 0 && sorted[at - 1] > index) --at;
+  if (at > 0 && sorted[at - 1] == index) return count;
+  for (int i = count; i > at; --i) sorted[i] = sorted[i - 1];
+  sorted[at] = index;
+  return count + 1;
+}
+
+// Indices of the cells one edit away from a pruned, valid cell, itself excluded, in rising order; how many there are.
+ZCFAST_HOST_DEVICE int neighbours_of(const Cell& cell, const CellTables& tables, int64_t relation, int32_t* result) {
+  const int32_t self = int32_t(index_of(cell, tables));
+  int count = 0;
+  for (int v = 0; v < cell.vertices - 2; ++v) {
+    for (int change = 1; change < kOperationKinds; ++change) {
+      Cell edited = cell;
+      edited.operations[v] = int8_t((cell.operations[v] + change) % kOperationKinds);
+      const int32_t index = int32_t(index_of(edited, tables));
+      if (index != self) count = insert_distinct(index, result, count);
+    }
+  }
+  if (relation == kOperationsOnly) return count;
+  for (int bit = 0; bit < edge_slots(cell.vertices); ++bit) {
+    Cell edited = cell;
+    edited.edges ^= 1u << bit;
+    if (!prune(edited) || count_bits(edited.edges) > kMaxEdges) continue;
+    if (relation == kUnprunedEdges && edited.vertices != cell.vertices) continue;
+    const int32_t index = int32_t(index_of(edited, tables));
+    if (index != self) count = insert_distinct(index, result, count);
+  }
+  return count;
+}
+
 // Channels of every vertex of a cell whose output has `channels` (Ying et al. 2019, section 2.3): the vertices that
 // feed the output share its channels, the first ones taking the remainder; the others take the largest of the vertices
 // they feed. The input's entry is 0: it is projected to the channels of whatever it feeds.

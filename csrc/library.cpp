@@ -6,6 +6,11 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
   m.def(
       "nasbench101_index(Tensor vertices, Tensor edges, Tensor operations, Tensor lookup, Tensor orders, "
       "Tensor class_first, Tensor class_orbits, Tensor orbits) -> (Tensor index, Tensor validity)");
+  // Indices of the cells one edit away (csrc/cell.h: Relation), int32 [N, 31] from the left, then -1; and how many,
+  // int64 [N], -1 where the cell is invalid.
+  m.def(
+      "nasbench101_neighbours(Tensor vertices, Tensor edges, Tensor operations, Tensor lookup, Tensor orders, "
+      "Tensor class_first, Tensor class_orbits, Tensor orbits, int relation) -> (Tensor ids, Tensor counts)");
   // Natural logarithm of expected synflow, float64 [N]; the networks' and the initialisation's numbers as in
   // csrc/initialisation.h and zcfast/networks.
   m.def(

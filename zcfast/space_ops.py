@@ -21,6 +21,17 @@ def nasbench101_index(
     return index, validity
 
 
+def nasbench101_neighbours(
+    vertices: Tensor, edges: Tensor, operations: Tensor, tables: Sequence[Tensor], relation: int
+) -> tuple[Tensor, Tensor]:
+    """Indices of the cells one edit away, int32 [N, 31] from the left, then -1, and how many there are, int64 [N].
+
+    ``relation`` is a code of csrc/cell.h; the count of an invalid cell is -1.
+    """
+    ids, counts = _ops.nasbench101_neighbours(vertices, edges, operations, *tables, relation)
+    return ids, counts
+
+
 def nasbench101_keys(vertices: Tensor, edges: Tensor, operations: Tensor) -> Tensor:
     """Official MD5 graph hash, uint8 [N, 16]. All cells must be valid."""
     keys: Tensor = _ops.nasbench101_keys(vertices, edges, operations)
@@ -48,6 +59,12 @@ def nasbench101_size(
 @torch.library.register_fake("zcfast::nasbench101_index")
 def _(vertices: Tensor, edges: Tensor, operations: Tensor, *tables: Tensor) -> tuple[Tensor, Tensor]:
     return vertices.new_empty(vertices.shape, dtype=torch.int64), vertices.new_empty(vertices.shape)
+
+
+@torch.library.register_fake("zcfast::nasbench101_neighbours")
+def _(vertices: Tensor, edges: Tensor, operations: Tensor, *tables_and_relation: object) -> tuple[Tensor, Tensor]:
+    size = len(vertices)
+    return vertices.new_empty((size, 31), dtype=torch.int32), vertices.new_empty((size,), dtype=torch.int64)
 
 
 @torch.library.register_fake("zcfast::nasbench101_keys")

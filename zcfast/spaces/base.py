@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zcfast.networks.layers import draw_weights
 from zcfast.networks.options import with_options
+from zcfast.spaces.neighbours import Neighbours
 
 Index = int | slice | Tensor | Sequence[int]
 CellsT = TypeVar("CellsT", bound="Cells")
@@ -144,6 +145,21 @@ class SearchSpace(ABC, Generic[CellsT]):
     def network_with(self, options: dict[str, Any]) -> Any:
         """``network`` with some options replaced; a ValueError names one that it does not have or that cannot be."""
         return with_options(self.network, options)
+
+    @abstractmethod
+    def neighbours(self, cells: CellsT, relation: str = ...) -> Neighbours:
+        """The distinct architectures one edit away from each; the space says what an edit is."""
+
+    def neighbour_graph(self, relation: str | None = None, symmetric: bool = False) -> Neighbours:
+        """``neighbours`` of every architecture; ``symmetric`` adds the edges that lead back."""
+        options = {} if relation is None else {"relation": relation}
+        graph = self.neighbours(self.enumerate(), **options)
+        return graph.symmetrised() if symmetric else graph
+
+    def mutate(self, cells: CellsT, generator: torch.Generator | None = None) -> CellsT:
+        """One neighbour of each architecture, drawn uniformly; an architecture without neighbours stays as it is."""
+        drawn = self.neighbours(cells).draw(generator)
+        return self.enumerate()[torch.where(drawn >= 0, drawn, self.index(cells)).cpu()].to(cells.device)
 
     def is_valid(self, cells: CellsT) -> Tensor:
         """Whether each encoding is an architecture of the space, bool [N]; ``reasons`` says why not."""

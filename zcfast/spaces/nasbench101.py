@@ -11,13 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from zcfast import _tables, space_ops
+from zcfast.errors import unknown
 from zcfast.networks.nasbench101 import NasBench101Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
+from zcfast.spaces.neighbours import Neighbours
 
 MAX_VERTICES, MAX_EDGES, MAX_OPERATIONS = 7, 9, 5
 INPUT, OUTPUT = "input", "output"
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")  # in the order of their codes
 SHORT_NAMES = ("conv3x3", "conv1x1", "maxpool3x3")
+RELATIONS = ("operations", "unpruned", "pruned")  # in the order of their codes in csrc/cell.h
 _CODES = {name: code for names in (OPERATIONS, SHORT_NAMES) for code, name in enumerate(names)}
 
 Architecture = str | tuple[ArrayLike, Sequence[str]]
@@ -42,6 +45,12 @@ def _tables_on(device: torch.device) -> dict[str, Tensor]:
     if device.type == "cpu":
         return {name: torch.from_numpy(array) for name, array in _tables.nasbench101().items()}
     return {name: tensor.to(device) for name, tensor in _tables_on(torch.device("cpu")).items()}
+
+
+def _index_tables(device: torch.device) -> list[Tensor]:
+    """The tables of the canonical form, in the order of the operators' arguments."""
+    tables = _tables_on(device)
+    return [tables[name] for name in ("lookup", "orders", "class_first", "class_orbits", "orbits")]
 
 
 class NasBench101(SearchSpace[NasBench101Cells]):
@@ -87,6 +96,23 @@ class NasBench101(SearchSpace[NasBench101Cells]):
         """The isomorphic cell of ``enumerate()``: pruned, lowest edge mask, then smallest operations."""
         index = self.require_valid(cells)
         return self.enumerate()[index.cpu()].to(cells.device)
+
+    def neighbours(self, cells: NasBench101Cells, relation: str = "pruned") -> Neighbours:
+        """The distinct cells one edit away from each canonical cell.
+
+        relation: "operations" changes the operation of one inner vertex. "unpruned" also adds or removes one edge x ->
+        y, x < y in the order of the canonical cell, if every vertex stays on a path and there are at most 9 edges.
+        "pruned" also takes the edits that cut vertices off, which are then removed. An edge can be toggled only
+        forwards in the canonical order, so "pruned" and "unpruned" are not symmetric: ``neighbour_graph`` can add the
+        edges that lead back. Every cell but the smallest, which has no operation, has at least one neighbour.
+        """
+        if relation not in RELATIONS:
+            raise unknown("relation", relation, RELATIONS)
+        cells = self.canonical(cells)
+        ids, counts = space_ops.nasbench101_neighbours(
+            cells.vertices, cells.edges, cells.operations, _index_tables(cells.device), RELATIONS.index(relation)
+        )
+        return Neighbours.of_rows(ids, counts)
 
     def keys(self, cells: NasBench101Cells) -> Tensor:
         """Official MD5 graph hash of each cell, uint8 [N, 16]; the same for isomorphic ones."""
@@ -177,11 +203,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
         return Network(sources, [operations[v - 1] for v in keep[1:-1]], options, batch_norm)
 
     def _index_and_validity(self, cells: NasBench101Cells) -> tuple[Tensor, Tensor]:
-        tables = _tables_on(cells.device)
-        names = ("lookup", "orders", "class_first", "class_orbits", "orbits")
-        return space_ops.nasbench101_index(
-            cells.vertices, cells.edges, cells.operations, [tables[name] for name in names]
-        )
+        return space_ops.nasbench101_index(cells.vertices, cells.edges, cells.operations, _index_tables(cells.device))
 
 
 def _sources(edges: int, vertex: int) -> list[int]:

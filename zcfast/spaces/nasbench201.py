@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zcfast.errors import unknown
 from zcfast.networks.nasbench201 import NasBench201Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
+from zcfast.spaces.neighbours import Neighbours
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # in the order of their codes
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -121,6 +123,20 @@ class NasBench201(SearchSpace[NasBench201Cells]):
     def canonical(self, cells: NasBench201Cells) -> NasBench201Cells:
         """The architecture with the lowest official index in each one's isomorphism class."""
         return _enumeration()[self.isomorphism_class(cells).cpu()].to(cells.device)
+
+    def neighbours(self, cells: NasBench201Cells, relation: str = "operations") -> Neighbours:
+        """The 24 architectures with another operation on one edge; "operations" is the only relation."""
+        if relation != "operations":
+            raise unknown("relation", relation, ["operations"])
+        self.require_valid(cells)
+        count, edges, choices = len(cells), len(EDGES), len(OPERATIONS)
+        edited = cells.operations.to(torch.int64).repeat_interleave(edges * (choices - 1), 0)
+        edge = torch.arange(edges).repeat_interleave(choices - 1).repeat(count).to(cells.device)
+        change = torch.arange(1, choices).repeat(count * edges).to(cells.device)
+        rows = torch.arange(len(edited), device=cells.device)
+        edited[rows, edge] = (edited[rows, edge] + change) % choices
+        ids = self.index(NasBench201Cells(edited.to(torch.int8))).reshape(count, edges * (choices - 1))
+        return Neighbours(torch.arange(count + 1, device=cells.device) * ids.shape[1], ids.sort(1).values.flatten())
 
     def keys(self, cells: NasBench201Cells) -> Tensor:
         """The official index, int64 [N]."""

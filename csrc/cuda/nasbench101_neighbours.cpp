@@ -1,0 +1,34 @@
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/library.h>
+
+#include "../cells.h"
+#include "launch.h"
+
+namespace zcfast {
+namespace {
+
+constexpr const char* kOp = "nasbench101_neighbours";
+
+std::tuple<Tensor, Tensor> neighbours(const Tensor& vertices, const Tensor& edges, const Tensor& operations,
+                                      const Tensor& lookup, const Tensor& orders, const Tensor& class_first,
+                                      const Tensor& class_orbits, const Tensor& orbits, int64_t relation) {
+  const CellTensors cells(kOp, vertices, edges, operations);
+  const TableTensors tensors(kOp, lookup, orders, class_first, class_orbits, orbits, vertices);
+  if (relation < 0 || relation >= kRelations) fail(kOp, "relation: expected 0 to ", kRelations - 1, ", got ", relation);
+  const auto device = cells.vertices.get_device_index();
+  const torch::stable::accelerator::DeviceGuard guard(device);
+  void* stream = torch::stable::accelerator::getCurrentStream(device).nativeHandle();
+  Tensor ids = torch::stable::new_empty(cells.vertices, {cells.size(), kMaxNeighbours}, ScalarType::Int);
+  Tensor counts = torch::stable::new_empty(cells.vertices, {cells.size()}, ScalarType::Long);
+  const int error = launch_nasbench101_neighbours(cells.batch(), tensors.tables(), cells.size(), relation,
+                                                  static_cast<int32_t*>(ids.data_ptr()),
+                                                  static_cast<int64_t*>(counts.data_ptr()), stream);
+  if (error) fail(kOp, "CUDA launch failed: ", cuda_error_text(error));
+  return {ids, counts};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(zcfast, CUDA, m) { m.impl("nasbench101_neighbours", TORCH_BOX(&neighbours)); }
+
+}  // namespace zcfast
