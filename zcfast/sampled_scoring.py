@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zcfast.devices import find_device
 from zcfast.errors import unknown
 from zcfast.expected.initialisation import initialisation as named_initialisation
 from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
@@ -63,7 +64,7 @@ def score_architectures(
         ValueError: a wrong argument; a network that cannot be scored has a reason instead and the others go on.
     """
     space = named_space(space) if isinstance(space, str) else space
-    chosen = _resolve(proxies)
+    chosen = resolve_columns(proxies)
     sampled = {name: proxy for name, proxy in chosen.items() if proxy is not None}
     closed = [name for name in chosen if name not in sampled]
     initialisation = options.pop("initialisation", space.initialisation)
@@ -76,7 +77,7 @@ def score_architectures(
     in_closed_form = score_space(space, closed, cells=cells, **network, **own)
     build = {"initialisation": initialisation, **network}
     groups = _groups(list(sampled.values()), batch_norm)
-    run = _Run(space, groups, _tensors(space, batch, network, _device(device)), seed, build)
+    run = _Run(space, groups, _tensors(space, batch, network, find_device(device)), seed, build)
     columns, reasons = run.score(cells, progress)
     described = {name: _describe(proxy) for name, proxy in sampled.items()}
     protocol = {
@@ -92,14 +93,30 @@ def score_architectures(
     return Scores(space.name, cells, columns, protocol, reasons)
 
 
-def is_closed_form(proxy: str | Proxy) -> bool:
-    """Whether ``score_architectures`` computes it without building a network."""
-    return isinstance(proxy, str) and proxy in CLOSED_FORMS
+def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
+    """The columns that proxies make and the sampled proxy of each, None for a closed form.
+
+    Raises:
+        ValueError: an unknown name, or a column twice.
+    """
+    if isinstance(proxies, str):
+        raise ValueError(f"proxies: expected a list of names, got the string {proxies!r}")
+    names = list(dict.fromkeys([*CLOSED_FORMS, *registered()]))
+    chosen: dict[str, Proxy | None] = {}
+    for each in proxies:
+        if isinstance(each, str) and each not in names:
+            raise unknown("proxy", each, names)
+        proxy = None if each in CLOSED_FORMS else resolve(each)
+        name = str(each) if proxy is None else proxy.label
+        if name in chosen:
+            raise ValueError(f"proxies: expected each once, got {name} twice")
+        chosen[name] = proxy
+    return chosen
 
 
-def reads_images(proxies: Sequence[str | Proxy]) -> list[str]:
-    """Those of some sampled proxies that need a minibatch of images, by their labels."""
-    return [proxy.label for proxy in map(resolve, proxies) if proxy.needs & ~_FLOWS]
+def reads_images(proxies: Sequence[Proxy]) -> list[str]:
+    """The labels of those sampled proxies that need a minibatch of images."""
+    return [proxy.label for proxy in proxies if proxy.needs & ~_FLOWS]
 
 
 @dataclass(frozen=True)
@@ -140,22 +157,6 @@ class _Run:
         except Exception as error:  # one architecture's failure is not another's
             return {proxy.label: (float("nan"), f"failed: {describe(error).reason}") for proxy in proxies}
         return {name: (_number(each), _reason(each)) for name, each in scores.items()}
-
-
-def _resolve(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
-    """Column names and their proxies, None for a closed form."""
-    if isinstance(proxies, str):
-        raise ValueError(f"proxies: expected a list of names, got the string {proxies!r}")
-    chosen: dict[str, Proxy | None] = {}
-    for each in proxies:
-        if isinstance(each, str) and not is_closed_form(each) and each not in registered():
-            raise unknown("proxy", each, [*registered(), *(name for name in CLOSED_FORMS if name not in registered())])
-        proxy = None if is_closed_form(each) else resolve(each)
-        name = str(each) if proxy is None else proxy.label
-        if name in chosen:
-            raise ValueError(f"proxies: expected each once, got {name} twice")
-        chosen[name] = proxy
-    return chosen
 
 
 def _groups(proxies: list[Proxy], batch_norm: bool) -> dict[bool, list[Proxy]]:
@@ -217,14 +218,6 @@ def _tensors(
         inputs = torch.ones(1, full.image_channels, full.resolution, full.resolution)
         return inputs.to(device), torch.zeros(1, dtype=torch.int64, device=device)
     return batch.inputs.to(device, torch.float32), batch.targets.to(device)
-
-
-def _device(name: str) -> torch.device:
-    if name not in ("cpu", "cuda"):
-        raise ValueError(f"device: expected cpu or cuda, got {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device: expected cpu, as PyTorch finds no CUDA device here, got cuda")
-    return torch.device(name)
 
 
 def _seed_of(seed: int, index: int) -> int:

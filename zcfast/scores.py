@@ -85,7 +85,8 @@ class Scores:
         Columns: `index`, the row of the architecture in the space's `enumerate()`; its name in the benchmark's release,
         `hash` (32 hexadecimal digits) for NAS-Bench-101, `architecture` (the string of NATS-Bench) for NAS-Bench-201;
         its encoding, one column for each field of the cells; the scores; `reason_` and the name of a column, the texts
-        of `reasons`, null where there is a score. The schema's metadata has the protocol as JSON under the key b"zcfast".
+        of `reasons`, null where there is a score. The schema's metadata has the protocol as JSON under the key
+        b"zcfast".
         """
         import pyarrow
 

@@ -25,7 +25,7 @@ class ImageBatch:
     """A minibatch; ``inputs, targets = batch`` unpacks it.
 
     Attributes:
-        inputs: float32 [B, channels, H, W], normalised.
+        inputs: float32 [B, channels, H, W], normalised; noise may have any shape.
         targets: int64 [B], from 0.
         classes: how many classes the targets come from; None where the source does not say.
         source: where they come from and how they were drawn and normalised, as JSON values.
@@ -98,8 +98,8 @@ class Pictures:
         return ImageBatch(inputs, torch.from_numpy(self.labels[rows]), self.classes, source)
 
 
-def random_images(batch_size: int, shape: tuple[int, int, int], classes: int, seed: int) -> ImageBatch:
-    """Noise in place of pictures: standard-normal inputs [B, channels, H, W] and uniform targets of ``classes``."""
+def random_images(batch_size: int, shape: tuple[int, ...], classes: int, seed: int) -> ImageBatch:
+    """Noise in place of pictures: standard-normal inputs [B, *shape] and uniform targets of ``classes``."""
     for name, value in (("batch size", batch_size), ("classes", classes), ("shape", min(shape))):
         if value < 1:
             raise ValueError(f"{name}: expected 1 or more, got {value}")

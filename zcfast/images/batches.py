@@ -73,7 +73,8 @@ def _pixels(data: Any, size: int) -> npt.NDArray[np.uint8]:
         raise ValueError(f"{expected}, got {'nothing' if data is None else type(data).__name__}")
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3 * size * size:
         raise ValueError(f"{expected}, got {data.dtype} {list(data.shape)}")
-    return data.reshape(-1, 3, size, size).transpose(0, 2, 3, 1)
+    pixels: npt.NDArray[np.uint8] = data.reshape(-1, 3, size, size).transpose(0, 2, 3, 1)
+    return pixels
 
 
 def _labels(labels: Any, name: str) -> npt.NDArray[np.int64]:
