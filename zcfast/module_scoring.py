@@ -22,8 +22,8 @@ from zcfast.tracing.isolation import isolated
 def load_module(path: str, seed: int) -> nn.Module:
     """The model at ``module:name``: an nn.Module, or what a class or function of that name returns without arguments.
 
-    Imports as Python does, from the current directory too. The seed is set first, so that its weights can be drawn
-    again.
+    Imports as Python does, from the current directory too. torch's seed is set before the import and again before the
+    call, so that the weights can be drawn again.
 
     Raises:
         ValueError: one line that names the path: not of this form, the import or the call raises, or gives no module.
@@ -36,6 +36,7 @@ def load_module(path: str, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     try:
         found = getattr(importlib.import_module(where), name)
+        torch.manual_seed(seed)
         module = found if isinstance(found, nn.Module) or not callable(found) else found()
     except Exception as error:  # a user's own code: what it raises is the answer
         raise ValueError(f"{path}: {type(error).__name__}: {first_line(error)}") from error
