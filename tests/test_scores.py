@@ -102,8 +102,8 @@ def test_the_constructor_checks_its_reasons(scores):
         Scores(scores.space, scores.cells, columns, {}, {"snip": [""]})
     with pytest.raises(ValueError, match="expected the names of columns, got 'grasp'"):
         Scores(scores.space, scores.cells, columns, {}, {"grasp": none})
+    both = {**columns, "reason_snip": columns["snip"]}
     with pytest.raises(ValueError, match="expected the names of columns, got 'snip'"):
-        both = {**columns, "reason_snip": columns["snip"]}
         Scores(scores.space, scores.cells, both, {}, {"snip": none})
 
 
