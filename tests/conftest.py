@@ -1,9 +1,11 @@
+import sys
 from typing import Any
 
 import pytest
 import torch
 
 import zcfast
+from zcfast import cli
 from zcfast.scores import Scores
 from zcfast.spaces import SearchSpace
 
@@ -22,3 +24,19 @@ def scores(space) -> Scores:
     score[0] = -torch.inf
     columns = {"expected_synflow": score, "params": 10**7 - torch.arange(ROWS)}
     return Scores(space.name, space.enumerate()[:ROWS], columns, {"zcfast": "0.1.0", "options": {"stem_channels": 16}})
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: exit status, standard output, standard error."""
+
+    def run(*arguments: str):
+        monkeypatch.setattr(sys, "argv", ["zcfast", *arguments])
+        for stream in (sys.stdout, sys.stderr):
+            monkeypatch.setattr(type(stream), "reconfigure", lambda self, **_: None, raising=False)
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
+
+    return run

@@ -19,22 +19,6 @@ def _empty_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: exit status, standard output, standard error."""
-
-    def run(*arguments: str):
-        monkeypatch.setattr(sys, "argv", ["zcfast", *arguments])
-        for stream in (sys.stdout, sys.stderr):
-            monkeypatch.setattr(type(stream), "reconfigure", lambda self, **_: None, raising=False)
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        captured = capsys.readouterr()
-        return exit_.value.code, captured.out, captured.err
-
-    return run
-
-
 def files() -> list[str]:
     return sorted(path.name for path in Path().iterdir())
 

@@ -95,6 +95,30 @@ def test_the_constructor_checks_its_columns(scores):
             Scores(scores.space, cells, {name: torch.zeros(len(cells))}, {})
 
 
+def test_the_constructor_checks_its_reasons(scores):
+    columns, none = {"snip": torch.zeros(len(scores))}, [""] * len(scores)
+    assert Scores(scores.space, scores.cells, columns, {}, {"snip": none}).reasons["snip"] == none
+    with pytest.raises(ValueError, match=f"reasons of 'snip': expected one for each of {len(scores)} cells, got 1"):
+        Scores(scores.space, scores.cells, columns, {}, {"snip": [""]})
+    with pytest.raises(ValueError, match="expected the names of columns, got 'grasp'"):
+        Scores(scores.space, scores.cells, columns, {}, {"grasp": none})
+    both = {**columns, "reason_snip": columns["snip"]}
+    with pytest.raises(ValueError, match="expected the names of columns, got 'snip'"):
+        Scores(scores.space, scores.cells, both, {}, {"snip": none})
+
+
+def test_reasons_are_saved(scores, tmp_path):
+    path = tmp_path / "scores.parquet"
+    reasons = {"snip": ["", "failed: a | b\u2028"] * (len(scores) // 2)}
+    columns = {"snip": torch.tensor([1.0, torch.nan] * (len(scores) // 2)), "reason_of_it": torch.ones(len(scores))}
+    Scores(scores.space, scores.cells, columns, {}, reasons).save(path)
+    assert Scores.load(path).reasons == reasons
+    table = parquet.read_table(path)
+    foreign = table.set_column(table.column_names.index("reason_snip"), "reason_snip", table["index"])
+    parquet.write_table(foreign, path)
+    assert "expected a column of reasons, got int64" in load_error(path)
+
+
 def test_an_interrupted_save_leaves_the_old_file(scores, tmp_path, monkeypatch):
     path = tmp_path / "scores.parquet"
     scores.save(path)

@@ -1,3 +1,5 @@
+import dataclasses
+
 from zcfast.report import text
 from zcfast.spaces import Cells
 
@@ -64,6 +66,13 @@ def test_best(scores, space):
 
 def test_a_space_without_a_drawing():
     assert text.draw(Cells()) == []
+
+
+def test_missing(scores):
+    assert text.missing(scores) == []
+    texts = ["failed: a", "undefined: b", "undefined: b", *[""] * (len(scores) - 3)]
+    lacking = dataclasses.replace(scores, reasons={"params": texts})
+    assert text.missing(lacking) == [f"params: no score for 3 of {len(scores)}; 2 of them undefined: b"]
 
 
 def test_numbers():

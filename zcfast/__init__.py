@@ -7,14 +7,30 @@ __version__ = "0.1.0"
 
 # Public name -> its module, imported at the first use: importing zcfast alone does not import torch.
 _PUBLIC = {
+    "ImageBatch": "zcfast.images",
     "Score": "zcfast.scoring",
     "Scores": "zcfast.scores",
+    "load_images": "zcfast.images",
+    "random_images": "zcfast.images",
     "score": "zcfast.scoring",
+    "score_architectures": "zcfast.sampled_scoring",
     "score_space": "zcfast.space_scoring",
     "space": "zcfast.spaces",
     "vote": "zcfast.voting",
 }
-__all__ = ["Score", "Scores", "__version__", "score", "score_space", "space", "vote"]
+__all__ = [
+    "ImageBatch",
+    "Score",
+    "Scores",
+    "__version__",
+    "load_images",
+    "random_images",
+    "score",
+    "score_architectures",
+    "score_space",
+    "space",
+    "vote",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 METADATA_KEY = b"zcfast"
 KEY_COLUMNS = ("index", "hash", "architecture")
+REASON = "reason_"  # followed by the name of a column: the column of the file that says why it has no number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Scores:
         cells: the N architectures scored.
         columns: proxy name -> [N] tensor. Higher is better. NaN: no score; -inf: the logarithm of a score of zero.
         protocol: how the scores were made, as JSON values: versions, options, definition and unit of each column.
+        reasons: proxy name -> N texts, why there is no score ("undefined: ...", "refused: ..." or "failed: ...", see
+            zcfast.Score) and "" where there is one; only for columns in which a score is missing.
 
     Errors: ValueError for a column without one entry for each cell, or with the name of another column of the file.
     """
@@ -41,6 +44,7 @@ class Scores:
     cells: Cells
     columns: dict[str, Tensor]
     protocol: dict[str, Any]
+    reasons: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the columns against the cells."""
@@ -50,6 +54,11 @@ class Scores:
                 raise ValueError(f"column {name!r}: expected shape [{len(self)}], got {list(column.shape)}")
             if name in taken:
                 raise ValueError(f"column {name!r}: the name belongs to the encoding of the cells")
+        for name, texts in self.reasons.items():
+            if name not in self.columns or REASON + name in {*taken, *self.columns}:
+                raise ValueError(f"reasons: expected the names of columns, got {name!r}")
+            if len(texts) != len(self):
+                raise ValueError(f"reasons of {name!r}: expected one for each of {len(self)} cells, got {len(texts)}")
 
     def __len__(self) -> int:
         """Return the number of architectures."""
@@ -75,8 +84,9 @@ class Scores:
 
         Columns: `index`, the row of the architecture in the space's `enumerate()`; its name in the benchmark's release,
         `hash` (32 hexadecimal digits) for NAS-Bench-101, `architecture` (the string of NATS-Bench) for NAS-Bench-201;
-        its encoding, one column for each field of the cells; the scores. The schema's metadata has the protocol as JSON
-        under the key b"zcfast".
+        its encoding, one column for each field of the cells; the scores; `reason_` and the name of a column, the texts
+        of `reasons`, null where there is a score. The schema's metadata has the protocol as JSON under the key
+        b"zcfast".
         """
         import pyarrow
 
@@ -89,6 +99,8 @@ class Scores:
             arrays["architecture"] = pyarrow.array(space.format(self.cells), pyarrow.string())
         for name, column in {**self.cells.tensors(), **self.columns}.items():
             arrays[name] = _to_arrow(column)
+        for name, texts in self.reasons.items():
+            arrays[REASON + name] = pyarrow.array([text or None for text in texts], pyarrow.string())
         header = {"format": FORMAT, "space": self.space, "columns": list(self.columns), "protocol": self.protocol}
         return pyarrow.table(arrays).replace_schema_metadata({METADATA_KEY: json.dumps(header)})
 
@@ -116,7 +128,9 @@ class Scores:
         try:
             encoding = {name: _to_torch(table.column(name), like) for name, like in empty.tensors().items()}
             columns = {name: _to_torch(table.column(name)) for name in header["columns"]}
-            return cls(space.name, dataclasses.replace(empty, **encoding), columns, header["protocol"])
+            given = [name for name in columns if REASON + name in table.column_names]
+            reasons = {name: _texts(table.column(REASON + name)) for name in given}
+            return cls(space.name, dataclasses.replace(empty, **encoding), columns, header["protocol"], reasons)
         except (KeyError, TypeError, ValueError) as error:
             message = (
                 f"{path}: expected the columns of {space.name} scores, got a file without them: {first_line(error)}"
@@ -171,6 +185,15 @@ def _to_torch(column: pyarrow.ChunkedArray, like: Tensor | None = None) -> Tenso
     if like is not None and (tensor.dtype, tensor.shape[1:]) != (like.dtype, like.shape[1:]):
         raise ValueError(f"expected {like.dtype} {list(like.shape[1:])}, got {tensor.dtype} {list(tensor.shape[1:])}")
     return tensor
+
+
+def _texts(column: pyarrow.ChunkedArray) -> list[str]:
+    """A column of text, "" where it is null."""
+    import pyarrow
+
+    if not pyarrow.types.is_string(column.type):
+        raise ValueError(f"expected a column of reasons, got {column.type}")
+    return [text or "" for text in column.to_pylist()]
 
 
 def _read(path: str | os.PathLike[str]) -> pyarrow.Table:

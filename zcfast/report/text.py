@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
+from rich.markup import escape
 from rich.table import Table as TextTable
 
 from zcfast.analysis.ranking import spearman, spearman_top, top_fraction_in_top_k
 from zcfast.scores import Scores
+from zcfast.scoring import Score
 from zcfast.spaces import Cells, NasBench101Cells, NasBench201Cells, nasbench101, nasbench201, space
 from zcfast.tables import Table
 
@@ -24,6 +29,16 @@ def best(scores: Scores, by: str, k: int) -> str:
         lines = [names[place], *draw(cells[place])]
         blocks.append("\n".join([f"{place + 1:3d}. {values}", *(INDENT + line for line in lines)]))
     return "\n\n".join(blocks)
+
+
+def missing(scores: Scores) -> list[str]:
+    """A line for each column in which scores are missing: how many, and the reason that most of them have."""
+    lines = []
+    for name, texts in scores.reasons.items():
+        reasons = Counter(text for text in texts if text)
+        reason, times = reasons.most_common(1)[0]
+        lines.append(f"{name}: no score for {reasons.total():,} of {len(scores):,}; {times:,} of them {reason}")
+    return lines
 
 
 def number(value: float) -> str:
@@ -100,4 +115,19 @@ def ranking(scores: Scores, table: Table) -> TextTable:
             over_all, over_top = spearman(column, accuracies), spearman_top(column, accuracies)
             count = top_fraction_in_top_k(column, accuracies)
             text.add_row(metric, name, f"{over_all:.3f}", f"{over_top:.3f}", str(count))
+    return text
+
+
+def proxies(scores: Mapping[str, Score]) -> TextTable:
+    """The scores of one network: value, natural logarithm where it has one, why there is none, time."""
+    text = TextTable()
+    text.add_column("proxy")
+    for heading in ("value", "logarithm"):
+        text.add_column(heading, justify="right", no_wrap=True)
+    text.add_column("status", overflow="fold")
+    text.add_column("seconds", justify="right", no_wrap=True)
+    for name, score in scores.items():
+        logarithm = "" if score.log_value is None else number(score.log_value)
+        status = "ok" if score.status == "ok" else f"{score.status}: {score.reason}"
+        text.add_row(name, number(score.value), logarithm, escape(status), f"{score.seconds:.3f}")
     return text

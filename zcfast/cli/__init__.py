@@ -1,0 +1,83 @@
+"""The command line: parsing and printing only."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from zcfast.cli import modules, spaces
+
+# torch, pyarrow and scipy are imported inside the commands: --help answers at once.
+
+INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the click that newer releases of typer bundle
+
+
+class _Commands(TyperGroup):
+    """Commands of one word or of two: `score SPACE` takes any search space, `score torch` is a command of its own."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the first words name."""
+        name = " ".join(args[:2])
+        return super().resolve_command(ctx, [name, *args[2:]] if name in self.commands else args)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Score neural networks and whole search spaces without training.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("score", epilog=spaces.SCORE_EXAMPLES)(spaces.score)
+app.command("score torch", epilog=modules.EXAMPLES)(modules.score)
+app.command("show", epilog=spaces.SHOW_EXAMPLES)(spaces.show)
+
+
+@app.command("spaces")
+def list_spaces() -> None:
+    """List the search spaces and their sizes."""
+    from zcfast.spaces import names, space
+
+    for each in map(space, names()):
+        typer.echo(f"{each.name}   {each.title}: {len(each):,} architectures, {each.classes:,} up to isomorphism")
+        typer.echo(f"              {each.source}")
+
+
+@app.command("info")
+def print_info() -> None:
+    """Print versions, SIMD level, threads and CUDA."""
+    from zcfast.info import info
+
+    for name, value in info().items():
+        typer.echo(f"{name + ':':13}{value}")
+
+
+def main() -> None:
+    """Run the command line; every error is one line on stderr and an exit status other than zero."""
+    # A terminal that cannot show a character gets a question mark, not an exception.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
+        if status == INTERRUPTED:  # newer releases of typer turn Ctrl-C into this status, older ones into Abort
+            raise KeyboardInterrupt
+        sys.exit(status)
+    except UsageError as error:
+        _fail(error.format_message(), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        sys.stderr.close()
+        sys.exit(1)
+    except (ValueError, OSError, ImportError) as error:
+        _fail(str(error), 1)
+
+
+def _fail(message: str, status: int) -> None:
+    print("zcfast:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(status)

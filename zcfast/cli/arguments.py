@@ -1,0 +1,77 @@
+"""Options that commands share, and what their texts mean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ProxiesOption = Annotated[
+    str,
+    typer.Option(
+        "--proxies", metavar="A,B,...", help="Names with commas between; 'all': the six of the paper. The first ranks."
+    ),
+]
+ImagesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--images", metavar="PATH", help="An .npz, a directory of CIFAR or ImageNet16 batches, or 'random' for noise."
+    ),
+]
+BatchSizeOption = Annotated[int, typer.Option("--batch-size", metavar="B", min=1, help="Images in the minibatch.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", metavar="N", min=0, help="Of the weights, the minibatch and the sample.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where the networks run.")]
+SpaceArgument = Annotated[
+    str, typer.Argument(metavar="SPACE", help="The search space (zcfast spaces); torch: see zcfast score torch -h.")
+]
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="The Parquet file to write; replaced in one step.")
+]
+SampleOption = Annotated[
+    int | None, typer.Option("--sample", metavar="N", min=1, help="Score N architectures drawn at random.")
+]
+ArchitecturesOption = Annotated[
+    Path | None, typer.Option("--architectures", metavar="FILE", help="Score those of a text file, one a line.")
+]
+NetworkOption = Annotated[
+    list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="An option of the network; repeatable.")
+]
+TableOption = Annotated[
+    Path | None, typer.Option("--table", metavar="ACCURACIES", help="Accuracies to compare with: .npz, CSV or Parquet.")
+]
+TopOption = Annotated[
+    int, typer.Option("--top", metavar="K", min=0, help="How many of the best architectures to draw.")
+]
+
+RANDOM = "random"  # what --images takes in place of a path
+
+
+def proxy_names(proxies: str) -> list[str]:
+    """The names of a list with commas; "all" stands for the six of the paper."""
+    names = [name.strip() for name in proxies.split(",") if name.strip()]
+    if "all" in names:
+        from zcfast.scoring import PAPER
+
+        place = names.index("all")
+        names[place : place + 1] = PAPER
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"--proxies: expected different names with commas between, got {proxies!r}")
+    return names
+
+
+def options(pairs: list[str]) -> dict[str, Any]:
+    """Options from KEY=VALUE; a value that is JSON (a number, true, null) is read as that, any other is text."""
+    result: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier() or key in result:
+            raise ValueError(f"--option: expected KEY=VALUE, each key once, got {pair!r}")
+        try:
+            result[key] = json.loads(value)
+        except ValueError:
+            result[key] = value
+    return result

@@ -1,0 +1,118 @@
+"""`zcfast score torch`: any nn.Module by its import path."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zcfast.cli import arguments, terminal
+from zcfast.cli.arguments import BatchSizeOption, DeviceOption, ImagesOption, ProxiesOption, SeedOption
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zcfast.images import ImageBatch
+
+EXAMPLES = """Examples:
+
+    zcfast score torch torchvision.models:resnet18 --input 3x224x224
+
+    zcfast score torch my_models:small --images cifar10.npz --proxies snip,synflow --out s.json
+
+    zcfast score torch my_models:small --input 3x32x32 --classes 10 --batch-size 64"""
+
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODULE:NAME", help="An nn.Module, or what returns one, importable from here.")
+]
+InputOption = Annotated[
+    str | None,
+    typer.Option("--input", metavar="CxHxW", help="Shape of one input; standard-normal noise without --images."),
+]
+ClassesOption = Annotated[
+    int | None,
+    typer.Option("--classes", metavar="N", min=1, help="Of the noise's targets; by default the model's logits."),
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="A JSON file to write; replaced in one step.")
+]
+
+
+def score(
+    model: ModelArgument,
+    input_shape: InputOption = None,
+    classes: ClassesOption = None,
+    images: ImagesOption = None,
+    batch_size: BatchSizeOption = 8,
+    proxies: ProxiesOption = "all",
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    out: JsonOption = None,
+) -> None:
+    """Score a PyTorch model by its import path."""
+    names, shape = arguments.proxy_names(proxies), _shape(input_shape)
+
+    import zcfast
+    from zcfast.devices import find_device
+    from zcfast.files import check_writable
+    from zcfast.module_scoring import as_json, load_module
+    from zcfast.report import text
+
+    if out is not None:
+        check_writable(out)
+    where = find_device(device)
+    module = load_module(model, seed)
+    try:
+        batch = _batch(module, shape, classes, images, batch_size, seed)
+        scores = zcfast.score(module.to(where), (batch.inputs.to(where), batch.targets.to(where)), names)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{model}: {error}") from error
+    failures = [f"{each.status}: {each.reason}" for each in scores.values() if each.status != "ok"]
+    if len(failures) == len(scores):
+        raise ValueError(f"{model}: no score: {failures[0]}")
+    sizes = "x".join(map(str, batch.inputs.shape[1:]))
+    typer.echo(f"{model}: {len(batch.inputs)} inputs of {sizes}, {batch.source['images']}")
+    terminal.show(text.proxies(scores))
+    if out is not None:
+        _write(out, as_json(scores, batch, model=model, seed=seed))
+        typer.echo(f"written to {out}")
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    """The shape of one input from sizes with x between."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}(x[1-9][0-9]{0,8})*", text):
+        raise ValueError(f"--input: expected sizes with x between, such as 3x224x224, got {text!r}")
+    return tuple(map(int, text.split("x")))
+
+
+def _batch(
+    module: nn.Module, shape: tuple[int, ...] | None, classes: int | None, images: str | None, size: int, seed: int
+) -> ImageBatch:
+    """The minibatch: images of a file, or noise of the shape that --input asks for."""
+    from zcfast.images import load_images, random_images
+    from zcfast.module_scoring import count_classes
+
+    if images is None or images == arguments.RANDOM:
+        if shape is None:
+            raise ValueError("--input: expected the shape of one input, such as 3x224x224, or --images PATH, got none")
+        return random_images(size, shape, classes or count_classes(module, shape), seed)
+    if classes is not None:
+        raise ValueError("--classes: no effect on targets that come with --images PATH")
+    batch = load_images(images, size, seed)
+    if shape is not None and batch.inputs.shape[1:] != shape:
+        came = "x".join(map(str, batch.inputs.shape[1:]))
+        raise ValueError(f"--input: expected {came}, the shape of the images, got {'x'.join(map(str, shape))}")
+    return batch
+
+
+def _write(out: Path, content: dict[str, Any]) -> None:
+    from zcfast.files import replace_file
+
+    with replace_file(out) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")

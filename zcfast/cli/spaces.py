@@ -1,0 +1,196 @@
+"""`zcfast score SPACE` and `zcfast show`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zcfast.cli import arguments, terminal
+from zcfast.cli.arguments import (
+    ArchitecturesOption,
+    BatchSizeOption,
+    DeviceOption,
+    ImagesOption,
+    NetworkOption,
+    OutOption,
+    ProxiesOption,
+    SampleOption,
+    SeedOption,
+    SpaceArgument,
+    TableOption,
+    TopOption,
+)
+
+if TYPE_CHECKING:
+    from zcfast.images import ImageBatch
+    from zcfast.scores import Scores
+    from zcfast.spaces import Cells, SearchSpace
+    from zcfast.tables import Table
+
+Progress = Callable[[int, int], None]
+
+# Only to say how long a run would be that nobody has asked for: passes of a network, and multiply-adds a second.
+PASSES, RATE = 8, 1e11
+
+SCORE_EXAMPLES = """Examples:
+
+    zcfast score nasbench101 --proxies expected_synflow,params --out s.parquet
+
+    zcfast score nasbench201 --proxies flops --out s.parquet --table known.npz
+
+    zcfast score nasbench101 --proxies params --out s.parquet --option modules=1
+
+    zcfast score nasbench201 --proxies all --sample 100 --images cifar10.npz --out s.parquet
+
+    zcfast score nasbench201 --proxies snip,params --architectures list.txt --images random --out s.parquet"""
+
+SHOW_EXAMPLES = """Examples:
+
+    zcfast show scores.parquet --top 3
+
+    zcfast show scores.parquet --table known.npz"""
+
+
+def score(
+    space: SpaceArgument,
+    out: OutOption,
+    proxies: ProxiesOption,
+    sample: SampleOption = None,
+    architectures: ArchitecturesOption = None,
+    images: ImagesOption = None,
+    batch_size: BatchSizeOption = 64,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    table: TableOption = None,
+    option: NetworkOption = None,
+    top: TopOption = 5,
+) -> None:
+    """Score architectures of a search space and write a Parquet file."""
+    names, options = arguments.proxy_names(proxies), arguments.options(option or [])
+
+    import zcfast
+    from zcfast import tables
+    from zcfast.files import check_writable
+
+    check_writable(out)
+    search_space = zcfast.space(space)
+    accuracies = None if table is None else tables.load(search_space, table)
+    cells = _cells(search_space, sample, architectures, seed)
+    sampling = _Sampling(images, batch_size, seed, device)
+    compute = _computation(search_space, names, cells, options, sampling)
+    started = time.perf_counter()
+    with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
+        scores = compute(progress)
+    seconds = time.perf_counter() - started
+    scores.save(out)
+    rate = len(scores) / seconds
+    typer.echo(f"{len(scores):,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
+    typer.echo(f"written to {out}")
+    _summary(scores, accuracies, top)
+
+
+def show(
+    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="A Parquet file that zcfast score wrote.")],
+    table: TableOption = None,
+    top: TopOption = 5,
+) -> None:
+    """Print the summary of a file of scores."""
+    from zcfast import tables
+    from zcfast.scores import Scores
+
+    loaded = Scores.load(scores)
+    accuracies = None if table is None else tables.load(loaded.space, table)
+    typer.echo(f"{len(loaded):,} cells of {loaded.space}: {', '.join(loaded.columns)}")
+    _summary(loaded, accuracies, top)
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """The options that sampled proxies take."""
+
+    images: str | None
+    batch_size: int
+    seed: int
+    device: str
+
+
+def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
+    """The architectures asked for; None for all."""
+    import torch
+
+    from zcfast.spaces.listing import read_architectures
+
+    if sample is not None and architectures is not None:
+        raise ValueError("--sample: expected it or --architectures, got both")
+    if architectures is not None:
+        return read_architectures(space, architectures)
+    if sample is None:
+        return None
+    cells: Cells = space.sample_distinct(sample, torch.Generator().manual_seed(seed))
+    return cells
+
+
+def _computation(
+    space: SearchSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
+) -> Callable[[Progress], Scores]:
+    """What makes the scores, with all that can be wrong before the first of them found out."""
+    import zcfast
+    from zcfast.sampled_scoring import reads_images, resolve_columns, score_architectures
+
+    sampled = [proxy for proxy in resolve_columns(names).values() if proxy is not None]
+    if not sampled:
+        for flag, given in (("--images", sampling.images), ("--device", sampling.device != "cpu")):
+            if given:
+                raise ValueError(f"{flag}: no effect on {', '.join(names)}")
+        return lambda progress: zcfast.score_space(space, names, cells=cells, progress=progress, **options)
+    network = {key: value for key, value in options.items() if key not in ("initialisation", "batch_norm")}
+    if cells is None:
+        took = _duration(space, network, sampling.batch_size)
+        labels = ", ".join(proxy.label for proxy in sampled)
+        raise ValueError(
+            f"--sample N or --architectures FILE: expected one of them for {labels}, which build every network: all "
+            f"{len(space):,} would take about {took}"
+        )
+    readers = reads_images(sampled)
+    if readers and sampling.images is None:
+        raise ValueError(f"--images: expected a path, or 'random' for noise, for {', '.join(readers)}, got none")
+    batch = None if sampling.images is None else _images(space, network, sampling)
+    return lambda progress: score_architectures(
+        space, names, cells, batch, seed=sampling.seed, device=sampling.device, progress=progress, **options
+    )
+
+
+def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
+    from zcfast.images import load_images, random_images
+
+    assert sampling.images is not None
+    if sampling.images != arguments.RANDOM:
+        return load_images(sampling.images, sampling.batch_size, sampling.seed)
+    full = space.network_with(network)
+    shape = (full.image_channels, full.resolution, full.resolution)
+    return random_images(sampling.batch_size, shape, full.classes, sampling.seed)
+
+
+def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int) -> str:
+    """A rough time for the whole space, in words."""
+    flops = space.flops(space.enumerate(), **network).double().sum().item()
+    hours = flops * batch_size * PASSES / RATE / 3600
+    return f"{hours / 24:,.0f} days" if hours >= 48 else f"{max(hours, 0.1):.1f} hours"
+
+
+def _summary(scores: Scores, table: Table | None, top: int) -> None:
+    from zcfast.report import text
+
+    by = next(iter(scores.columns))
+    for line in text.missing(scores):
+        typer.echo(line)
+    if top:
+        typer.echo(f"\nThe best {min(top, len(scores))} by {by}:\n\n{text.best(scores, by, top)}")
+    if table is not None:
+        typer.echo()
+        terminal.show(text.ranking(scores, table))

@@ -1,0 +1,110 @@
+"""What a reader gives and what a proxy takes: pictures, and a normalised minibatch of them."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+# Mean and standard deviation of red, green and blue on the scale 0 to 255, as the data sets are usually normalised:
+# CIFAR and ImageNet16 by NAS-Bench-201 (Dong and Yang, ICLR 2020), ImageNet by torchvision.
+NORMALISATIONS = {
+    "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
+    "cifar100": ((129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
+    "imagenet16-120": ((122.68, 116.66, 104.01), (63.22, 61.26, 65.09)),
+    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ImageBatch:
+    """A minibatch; ``inputs, targets = batch`` unpacks it.
+
+    Attributes:
+        inputs: float32 [B, channels, H, W], normalised; noise may have any shape.
+        targets: int64 [B], from 0.
+        classes: how many classes the targets come from; None where the source does not say.
+        source: where they come from and how they were drawn and normalised, as JSON values.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    classes: int | None
+    source: dict[str, Any]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Inputs, then targets."""
+        return iter((self.inputs, self.targets))
+
+    def protocol(self) -> dict[str, Any]:
+        """The source with the batch's size, shape and checksum: equal for equal minibatches."""
+        inputs, targets = self.inputs.cpu().contiguous(), self.targets.cpu().contiguous()
+        digest = hashlib.sha256(inputs.numpy().tobytes() + targets.numpy().tobytes()).hexdigest()
+        return {**self.source, "batch_size": len(inputs), "shape": list(inputs.shape[1:]), "sha256": digest}
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """All pictures of a file or directory.
+
+    Attributes:
+        pixels: uint8 [N, H, W, 3].
+        labels: int64 [N], from 0.
+        classes: how many there are, where the files say it.
+        normalisation: a name in NORMALISATIONS.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    classes: int | None
+    normalisation: str
+
+    def __post_init__(self) -> None:
+        """Check that the labels belong to the pictures."""
+        if len(self.labels) != len(self.pixels):
+            raise ValueError(
+                f"expected one label a picture, got {len(self.pixels)} pictures, {len(self.labels)} labels"
+            )
+        highest = None if self.classes is None else self.classes - 1
+        if len(self.labels) and (self.labels.min() < 0 or (highest is not None and self.labels.max() > highest)):
+            expected = "from 0 up" if highest is None else f"from 0 to {highest}"
+            raise ValueError(f"expected labels {expected}, got {self.labels.min()} to {self.labels.max()}")
+
+    def draw(self, batch_size: int, seed: int) -> ImageBatch:
+        """A minibatch without repetition; its order is that of the draw."""
+        if batch_size < 1:
+            raise ValueError(f"batch size: expected 1 or more, got {batch_size}")
+        if batch_size > len(self.pixels):
+            raise ValueError(
+                f"expected at least {batch_size} pictures, one for each of the batch, got {len(self.pixels)}"
+            )
+        rows = torch.randperm(len(self.pixels), generator=torch.Generator().manual_seed(seed))[:batch_size].numpy()
+        mean, deviation = (torch.tensor(part) for part in NORMALISATIONS[self.normalisation])
+        pixels = torch.from_numpy(self.pixels[rows]).float()
+        inputs = ((pixels - mean) / deviation).permute(0, 3, 1, 2).contiguous()
+        source = {
+            "normalisation": self.normalisation,
+            "mean": NORMALISATIONS[self.normalisation][0],
+            "standard_deviation": NORMALISATIONS[self.normalisation][1],
+            "drawn_from": len(self.pixels),
+            "seed": seed,
+        }
+        # JSON has lists, not tuples: what is saved compares equal to what is loaded.
+        source = {name: list(value) if isinstance(value, tuple) else value for name, value in source.items()}
+        return ImageBatch(inputs, torch.from_numpy(self.labels[rows]), self.classes, source)
+
+
+def random_images(batch_size: int, shape: tuple[int, ...], classes: int, seed: int) -> ImageBatch:
+    """Noise in place of pictures: standard-normal inputs [B, *shape] and uniform targets of ``classes``."""
+    for name, value in (("batch size", batch_size), ("classes", classes), ("shape", min(shape))):
+        if value < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {value}")
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(batch_size, *shape, generator=generator)
+    targets = torch.randint(classes, (batch_size,), generator=generator)
+    source = {"images": "random", "normalisation": "standard normal", "seed": seed}
+    return ImageBatch(inputs, targets, classes, source)

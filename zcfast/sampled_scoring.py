@@ -1,0 +1,243 @@
+"""Scores architectures of a search space as sampled networks: real weights, a real minibatch."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zcfast.devices import find_device
+from zcfast.errors import unknown
+from zcfast.expected.initialisation import initialisation as named_initialisation
+from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
+from zcfast.images import ImageBatch
+from zcfast.proxies import Proxy, registered, resolve
+from zcfast.scores import Scores
+from zcfast.scoring import Score, score
+from zcfast.space_scoring import score_space
+from zcfast.spaces import Cells, SearchSpace
+from zcfast.spaces import space as named_space
+from zcfast.tracing.passes import Pass, describe
+
+_FLOWS = Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM
+Images = ImageBatch | tuple[Tensor, Tensor]
+
+
+def score_architectures(
+    space: str | SearchSpace[Any],
+    proxies: Sequence[str | Proxy],
+    cells: Cells,
+    images: Images | None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Scores:
+    """One row an architecture, each scored as it stands on a network with freshly drawn weights.
+
+    The weights depend on the seed and the architecture's index in the space alone, so neither on the order nor on the
+    other architectures. ``synflow`` is that of the network built without BatchNorm, whose mean over the weights is
+    ``expected_synflow``; on NAS-Bench-201 its cells have biases. All other proxies take the network with BatchNorm.
+
+    Args:
+        space: the search space or its name.
+        proxies: names of sampled proxies (zcfast.proxies), configured ones, and names of closed forms
+            ("expected_synflow", "params", "flops"), which are computed without building a network.
+        cells: the N valid architectures.
+        images: the minibatch: inputs float [B, channels, H, W] with H = W, and targets int64 [B]. It sets the
+            network's resolution and image_channels, and its classes if it says how many there are. None if no proxy
+            reads images (``reads_images``).
+        seed: of the weights.
+        device: "cpu" or "cuda", where the networks run.
+        progress: called with the number of rows done and of all rows.
+        options: of the network, ``initialisation`` and ``batch_norm`` as for ``space.build``.
+
+    Returns:
+        Scores with a column for each proxy, float64, NaN where there is no score; ``reasons`` says why. The columns
+        ``synflow`` and ``synflow_bn`` are natural logarithms, as ``expected_synflow`` is: -inf for a score of zero.
+
+    Raises:
+        ValueError: a wrong argument; a network that cannot be scored has a reason instead and the others go on.
+    """
+    space = named_space(space) if isinstance(space, str) else space
+    chosen = resolve_columns(proxies)
+    sampled = {name: proxy for name, proxy in chosen.items() if proxy is not None}
+    closed = [name for name in chosen if name not in sampled]
+    initialisation = options.pop("initialisation", space.initialisation)
+    batch_norm = options.pop("batch_norm", True)
+    named_initialisation(initialisation)
+    _check_batch_norm(batch_norm, closed)
+    batch = _batch(images, reads_images(list(sampled.values())))
+    network = _network_for(space, batch, options)
+    own = {"initialisation": initialisation} if "expected_synflow" in closed else {}
+    in_closed_form = score_space(space, closed, cells=cells, **network, **own)
+    build = {"initialisation": initialisation, **network}
+    groups = _groups(list(sampled.values()), batch_norm)
+    run = _Run(space, groups, _tensors(space, batch, network, find_device(device)), seed, build)
+    columns, reasons = run.score(cells, progress)
+    described = {name: _describe(proxy) for name, proxy in sampled.items()}
+    protocol = {
+        **in_closed_form.protocol,
+        "initialisation": initialisation,
+        "batch_norm": batch_norm,
+        "seed": seed,
+        "device": device,
+        "images": None if batch is None else batch.protocol(),
+        "columns": {name: described.get(name) or in_closed_form.protocol["columns"][name] for name in chosen},
+    }
+    columns = {name: columns[name] if name in columns else in_closed_form[name] for name in chosen}
+    return Scores(space.name, cells, columns, protocol, reasons)
+
+
+def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
+    """The columns that proxies make and the sampled proxy of each, None for a closed form.
+
+    Raises:
+        ValueError: an unknown name, or a column twice.
+    """
+    if isinstance(proxies, str):
+        raise ValueError(f"proxies: expected a list of names, got the string {proxies!r}")
+    names = list(dict.fromkeys([*CLOSED_FORMS, *registered()]))
+    chosen: dict[str, Proxy | None] = {}
+    for each in proxies:
+        if isinstance(each, str) and each not in names:
+            raise unknown("proxy", each, names)
+        proxy = None if each in CLOSED_FORMS else resolve(each)
+        name = str(each) if proxy is None else proxy.label
+        if name in chosen:
+            raise ValueError(f"proxies: expected each once, got {name} twice")
+        chosen[name] = proxy
+    return chosen
+
+
+def reads_images(proxies: Sequence[Proxy]) -> list[str]:
+    """The labels of those sampled proxies that need a minibatch of images."""
+    return [proxy.label for proxy in proxies if proxy.needs & ~_FLOWS]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What every architecture is scored with: proxies by whether the network has BatchNorm, a minibatch, options."""
+
+    space: SearchSpace[Any]
+    groups: dict[bool, list[Proxy]]
+    batch: tuple[Tensor, Tensor]
+    seed: int
+    build: dict[str, Any]
+
+    def score(
+        self, cells: Cells, progress: Callable[[int, int], None] | None
+    ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+        """Columns [N] and the reasons of those that lack a score."""
+        proxies = [proxy for group in self.groups.values() for proxy in group]
+        columns = {proxy.label: torch.full((len(cells),), torch.nan, dtype=torch.float64) for proxy in proxies}
+        reasons = {proxy.label: [""] * len(cells) for proxy in proxies}
+        for row, index in enumerate(self.space.index(cells).tolist()):
+            if progress:
+                progress(row, len(cells))
+            for batch_norm, group in self.groups.items():
+                for name, (value, reason) in self.score_one(cells[row], index, batch_norm, group).items():
+                    columns[name][row], reasons[name][row] = value, reason
+        if progress:
+            progress(len(cells), len(cells))
+        return columns, {name: texts for name, texts in reasons.items() if any(texts)}
+
+    def score_one(
+        self, cell: Cells, index: int, batch_norm: bool, proxies: list[Proxy]
+    ) -> dict[str, tuple[float, str]]:
+        """Score and reason of each proxy."""
+        generator = torch.Generator().manual_seed(_seed_of(self.seed, index))
+        try:
+            module = self.space.build(cell, batch_norm=batch_norm, generator=generator, **self.build)
+            scores = score(module.to(self.batch[0].device), self.batch, proxies)
+        except Exception as error:  # one architecture's failure is not another's
+            return {proxy.label: (float("nan"), f"failed: {describe(error).reason}") for proxy in proxies}
+        return {name: (_number(each), _reason(each)) for name, each in scores.items()}
+
+
+def _groups(proxies: list[Proxy], batch_norm: bool) -> dict[bool, list[Proxy]]:
+    """Proxies by whether their network has BatchNorm."""
+    without = [proxy for proxy in proxies if not batch_norm or proxy.needs == Pass.LINEAR_FLOW]
+    groups = {True: [proxy for proxy in proxies if proxy not in without], False: without}
+    return {has: group for has, group in groups.items() if group}
+
+
+def _check_batch_norm(batch_norm: Any, closed: list[str]) -> None:
+    if not isinstance(batch_norm, bool):
+        raise ValueError(f"batch_norm: expected true or false, got {batch_norm!r}")
+    if not batch_norm and "params" in closed:
+        raise ValueError("batch_norm: expected true, as params counts the network with BatchNorm, got false")
+
+
+def _batch(images: Images | None, readers: list[str]) -> ImageBatch | None:
+    """The minibatch, checked on its own."""
+    if images is None:
+        if readers:
+            raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
+        return None
+    batch = images if isinstance(images, ImageBatch) else ImageBatch(*images, None, {"images": "tensors"})
+    inputs, targets = batch
+    if inputs.dim() != 4 or inputs.shape[2] != inputs.shape[3] or not inputs.is_floating_point() or not len(inputs):
+        raise ValueError(f"images: expected floats [B, channels, H, H], got {inputs.dtype} {list(inputs.shape)}")
+    if targets.shape != inputs.shape[:1] or targets.dtype != torch.int64:
+        raise ValueError(f"targets: expected int64 [{len(inputs)}], got {targets.dtype} {list(targets.shape)}")
+    if not inputs.isfinite().all():
+        raise ValueError("images: expected finite numbers, got NaN or infinity")
+    return batch
+
+
+def _network_for(space: SearchSpace[Any], batch: ImageBatch | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of the network that fits the images."""
+    space.network_with(options)
+    if batch is None:
+        return options
+    fitting = {"resolution": batch.inputs.shape[2], "image_channels": batch.inputs.shape[1]}
+    if batch.classes is not None:
+        fitting["classes"] = batch.classes
+    for name, value in fitting.items():
+        if options.get(name, value) != value:
+            raise ValueError(f"{name}: expected {value}, that of the images, got {options[name]}")
+    network = space.network_with({**options, **fitting})
+    low, high = int(batch.targets.min()), int(batch.targets.max())
+    if low < 0 or high >= network.classes:
+        expected = f"targets below the number of classes, {network.classes}"
+        raise ValueError(f"classes: expected {expected}, got targets from {low} to {high}")
+    return {**options, **fitting}
+
+
+def _tensors(
+    space: SearchSpace[Any], batch: ImageBatch | None, network: dict[str, Any], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Inputs and targets on the device; one sample of ones for proxies that take no more than its shape."""
+    if batch is None:
+        full = space.network_with(network)
+        inputs = torch.ones(1, full.image_channels, full.resolution, full.resolution)
+        return inputs.to(device), torch.zeros(1, dtype=torch.int64, device=device)
+    return batch.inputs.to(device, torch.float32), batch.targets.to(device)
+
+
+def _seed_of(seed: int, index: int) -> int:
+    """A seed of its own for each architecture; neighbouring seeds and indices have nothing in common."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{index}".encode()).digest()[:8], "big")
+
+
+def _number(each: Score) -> float:
+    return each.value if each.log_value is None else each.log_value
+
+
+def _reason(each: Score) -> str:
+    return "" if each.status == "ok" else f"{each.status}: {each.reason}"
+
+
+def _describe(proxy: Proxy) -> dict[str, str]:
+    """Definition, unit and source of a column."""
+    has_logarithm = type(proxy).log_value is not Proxy.log_value
+    return {
+        "definition": (inspect.getdoc(type(proxy)) or proxy.label).partition("\n")[0],
+        "unit": "ln(score)" if has_logarithm else "score",
+        "source": proxy.source,
+    }
