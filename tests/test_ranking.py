@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from zcfast.analysis.ranking import spearman, spearman_top, top_fraction_in_top_k
+from zcfast.analysis import spearman, spearman_top, top_fraction_in_top_k
 
 FEW_VALUES = st.sampled_from([-math.inf, -2.0, -1.0, 0.0, 0.5, 1.0, 3.0])
 
