@@ -39,7 +39,7 @@ def kendall(scores: Column, accuracies: Column) -> float:
         return math.nan
     # scipy compares in float64, which holds no integers beyond 2^53.
     exact = [column if column.is_floating_point() else codes(column) for column in (scores, accuracies)]
-    return float(kendalltau(*(column.numpy() for column in exact), method="asymptotic").statistic)
+    return float(kendalltau(*(column.numpy() for column in exact)).statistic)
 
 
 def pearson(scores: Column, accuracies: Column) -> float:

@@ -61,6 +61,10 @@ def local_ranking(scores: Column, accuracies: Column, offsets: Column, ids: Colu
     """
     columns = aligned({"scores": scores, "accuracies": accuracies})
     bounds, members = _checked(offsets, ids, len(columns[0]))
+    if len(members) < len(columns[0]):
+        # Few neighbourhoods: rank only the rows that are in one.
+        used, members = np.unique(members, return_inverse=True)
+        columns = [column[used] for column in columns]
     complete = complete_rows(columns)
     ranked = [_codes_or_zero(column, complete) for column in columns]
     spearman, best_picked = np.full((2, len(bounds) - 1), math.nan)
