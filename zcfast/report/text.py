@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from rich.markup import escape
 from rich.table import Table as TextTable
 
-from zcfast.analysis.ranking import spearman, spearman_top, top_fraction_in_top_k
+from zcfast.analysis import spearman, spearman_top, top_fraction_in_top_k
 from zcfast.scores import Scores
 from zcfast.scoring import Score
 from zcfast.spaces import Cells, NasBench101Cells, NasBench201Cells, nasbench101, nasbench201, space
