@@ -12,9 +12,10 @@ _PUBLIC = {
     "score": "zcfast.scoring",
     "score_space": "zcfast.space_scoring",
     "space": "zcfast.spaces",
+    "table": "zcfast.tables.load",
     "vote": "zcfast.voting",
 }
-__all__ = ["Score", "Scores", "__version__", "score", "score_space", "space", "vote"]
+__all__ = ["Score", "Scores", "__version__", "score", "score_space", "space", "table", "vote"]
 
 
 def __getattr__(name: str) -> Any:

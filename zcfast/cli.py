@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zcfast import cli_tables
+
 if TYPE_CHECKING:
     from zcfast.scores import Scores
     from zcfast.tables import Table
@@ -28,9 +30,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("import", epilog=cli_tables.EXAMPLES)(cli_tables.import_table)
 
 TableOption = Annotated[
-    Path | None, typer.Option("--table", metavar="ACCURACIES", help="Accuracies to compare with: .npz, CSV or Parquet.")
+    Path | None,
+    typer.Option(
+        "--table", metavar="ACCURACIES", help="Accuracies to compare with: any file that zcfast import reads or wrote."
+    ),
 ]
 TopOption = Annotated[
     int, typer.Option("--top", metavar="K", min=0, help="How many of the best architectures to draw.")
