@@ -52,17 +52,23 @@ def test_nasbench101_joins_by_architecture(path):
     table = tables.load("nasbench101", save(path, arrays101()))
     expected = torch.arange(len(SPACE101), dtype=torch.float64) * 1000 / (3 * 9984)
     expected[26:] = torch.nan
-    assert (table.space, table.headline, table.unit) == ("nasbench101", ("test",), "fraction")
-    torch.testing.assert_close(table.metrics["test"], expected, rtol=0, atol=0, equal_nan=True)
+    assert (table.space, table.headline, table.metrics["test"].unit) == ("nasbench101", ("test",), "fraction")
+    torch.testing.assert_close(table["test"], expected, rtol=0, atol=0, equal_nan=True)
 
 
 def test_nasbench201_reads_every_metric(path):
     table = tables.load(SPACE201, save(path, arrays201()))
-    assert list(table.metrics) == ["test_cifar10", "test_cifar100", "test_imagenet16", "ep12_valid_cifar10"]
+    assert list(table.metrics) == [
+        "test_cifar10",
+        "test_cifar100",
+        "test_imagenet16",
+        "ep12_valid_cifar10",
+        "seeds_test_cifar10",
+    ]
     assert table.headline == ("test_cifar10", "test_cifar100", "test_imagenet16")
-    assert table.metrics["test_cifar10"].dtype == torch.float64
-    assert table.metrics["test_cifar10"].tolist() == list(range(len(SPACE201)))
-    assert table.metrics["ep12_valid_cifar10"].isnan().all()
+    assert table["test_cifar10"].dtype == torch.float64
+    assert table["test_cifar10"].tolist() == list(range(len(SPACE201)))
+    assert table["ep12_valid_cifar10"].isnan().all()
 
 
 def test_operations_and_edges_may_be_numbered_in_another_order(path):
@@ -71,7 +77,7 @@ def test_operations_and_edges_may_be_numbered_in_another_order(path):
     arrays["edge_order"], arrays["ops"] = arrays["edge_order"][edges], arrays["ops"][:, edges]
     arrays["op_names"], arrays["ops"] = arrays["op_names"][names], np.argsort(names)[arrays["ops"]]
     table = tables.load(SPACE201, save(path, arrays))
-    assert table.metrics["test_cifar10"].tolist() == list(range(len(SPACE201)))
+    assert table["test_cifar10"].tolist() == list(range(len(SPACE201)))
 
 
 def table_error(space: str, path) -> str:
@@ -170,8 +176,8 @@ def test_a_users_file(tmp_path, kind, key):
     assert table.headline == ("accuracy", "epochs")
     expected = torch.full((len(SPACE101),), torch.nan, dtype=torch.float64)
     expected[5], expected[423_623] = 0.5, 0.7
-    torch.testing.assert_close(table.metrics["accuracy"], expected, rtol=0, atol=0, equal_nan=True)
-    assert table.metrics["epochs"][rows].tolist() == [1, 2, 3]
+    torch.testing.assert_close(table["accuracy"], expected, rtol=0, atol=0, equal_nan=True)
+    assert table["epochs"][rows].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +191,7 @@ def test_a_users_file(tmp_path, kind, key):
         ("index,a\n0.5,1\n", "column 'index': expected integers, got double"),
         ("index,a\n,1\n1,1\n", "column 'index': expected a key in every row, got 1 empty"),
         ("index,a\n0,93.1%\n", "column 'a': expected numbers, got string"),
-        ("index,a\n0,1\n1\n", "expected an .npz, Parquet or CSV file, got none of them"),
+        ("index,a\n0,1\n1\n", "expected a release's file, .npz, Parquet or CSV, got none of them"),
         ("hash,a\n00,1\n", "row 0: expected an architecture"),
         ("architecture,a\nnone,1\n", "architecture: expected"),
     ],
@@ -212,11 +218,11 @@ def test_the_ranking_of_part_of_a_space_joins_by_architecture(path):
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
 def test_the_releases(name):
     table = tables.load(name, shared_data(f"{name}/accuracies.npz"))
-    best = {metric: float(table.metrics[metric].max()) for metric in table.headline}
-    assert not any(table.metrics[metric].isnan().any() for metric in table.headline)
+    best = {metric: float(table[metric].max()) for metric in table.headline}
+    assert not any(table[metric].isnan().any() for metric in table.headline)
     if name == "nasbench101":
         assert best["test"] == pytest.approx(0.94318, abs=5e-6)
-        assert (table.metrics["test"] >= 0.9422).sum() == 3
+        assert (table["test"] >= 0.9422).sum() == 3
     else:
         expected = {"test_cifar10": 94.37, "test_cifar100": 73.51, "test_imagenet16": 47.31}
         assert best == pytest.approx(expected, abs=0.01)

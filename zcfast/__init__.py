@@ -16,6 +16,7 @@ _PUBLIC = {
     "score_architectures": "zcfast.sampled_scoring",
     "score_space": "zcfast.space_scoring",
     "space": "zcfast.spaces",
+    "table": "zcfast.tables.load",
     "vote": "zcfast.voting",
 }
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "score_architectures",
     "score_space",
     "space",
+    "table",
     "vote",
 ]
 

@@ -1,8 +1,10 @@
-// The torch-free module: enumeration of NAS-Bench-101 and its look-up tables as numpy arrays.
+// The torch-free module: enumeration of NAS-Bench-101 and its look-up tables as numpy arrays, readers of published
+// files.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include "enumeration.h"
+#include "formats.h"
 
 namespace py = pybind11;
 
@@ -44,8 +46,11 @@ py::dict nasbench101() {
 }  // namespace
 
 PYBIND11_MODULE(_tables, module) {
-  module.doc() = "Enumeration tables of search spaces, without torch.";
+  module.doc() = "Enumeration tables of search spaces and the formats of published files, without torch.";
   module.def("nasbench101", &nasbench101,
              "All NAS-Bench-101 cells in enumeration order (vertices [N], edges [N], operations [N, 5]) and the tables "
              "of the canonical form: lookup [2131018], orders [120, 5], class_first, class_orbits, orbits.");
+  zcfast::register_tfrecord(module);
+  zcfast::register_model_metrics(module);
+  zcfast::register_pickle(module);
 }

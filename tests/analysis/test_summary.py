@@ -6,7 +6,7 @@ import torch
 import zcfast
 from zcfast import analysis
 from zcfast.scores import Scores
-from zcfast.tables import Table
+from zcfast.tables import Metric, Table
 
 SPACE = zcfast.space("nasbench201")
 ROWS = torch.arange(0, len(SPACE), 50)
@@ -17,14 +17,15 @@ def table():
     generator = torch.Generator().manual_seed(0)
     metrics = {name: torch.rand(len(SPACE), generator=generator, dtype=torch.float64) for name in ("test", "valid")}
     metrics["test"][ROWS[3]] = math.nan
-    return Table("nasbench201", metrics, ("test",), "fraction", "drawn")
+    drawn = {name: Metric(values[None], "cifar10", name, 200, "fraction") for name, values in metrics.items()}
+    return Table("nasbench201", drawn, ("test",), "drawn")
 
 
 @pytest.fixture(scope="module")
 def scores(table):
     generator = torch.Generator().manual_seed(1)
     noise = torch.rand(len(ROWS), generator=generator, dtype=torch.float64)
-    columns = {"good": table.metrics["valid"][ROWS] + noise, "bad": -table.metrics["valid"][ROWS] - noise}
+    columns = {"good": table["valid"][ROWS] + noise, "bad": -table["valid"][ROWS] - noise}
     return Scores("nasbench201", SPACE.enumerate()[ROWS], columns, {})
 
 
@@ -39,7 +40,7 @@ def test_one_row_for_each_metric_and_column(scores, table):
     assert names == [("test", "good"), ("test", "bad"), ("valid", "good"), ("valid", "bad")]
     assert [row["rows"] for row in rows] == [len(ROWS) - 1] * 2 + [len(ROWS)] * 2
     for row in rows:
-        column, accuracies = scores[row["score"]], table.metrics[row["metric"]][ROWS]
+        column, accuracies = scores[row["score"]], table[row["metric"]][ROWS]
         assert row["spearman"] == analysis.spearman(column, accuracies)
         assert row["kendall_top_10_percent"] == analysis.kendall_top(column, accuracies, 0.1)
         assert row["top_5_percent_in_top_64"] == analysis.top_fraction_in_top_k(column, accuracies)
@@ -59,7 +60,7 @@ def test_the_headline_without_neighbours_by_default(scores, table):
 
 def test_intervals(scores, table):
     result = analysis.summary(scores, table, neighbours=neighbours(len(ROWS)), resamples=10, confidence=0.8).to_pylist()
-    accuracies = table.metrics["test"][ROWS]
+    accuracies = table["test"][ROWS]
     expected = analysis.bootstrap(analysis.spearman, scores["good"], accuracies, resamples=10, confidence=0.8)
     assert (result[0]["spearman_low"], result[0]["spearman_high"]) == (expected.low, expected.high)
     for name in ("pearson", "precision_at_10", "trainings_until_best", "local_spearman", "local_best_picked"):
@@ -79,6 +80,6 @@ def test_errors(scores, table):
         analysis.summary(scores, table, metrics=("tset",))
     with pytest.raises(ValueError, match="resamples: expected a number >= 0, got -1"):
         analysis.summary(scores, table, resamples=-1)
-    other = Table("nasbench101", {}, (), "fraction", "none")
+    other = Table("nasbench101", {}, (), "none")
     with pytest.raises(ValueError, match="table: expected accuracies of nasbench201, got nasbench101"):
         analysis.summary(scores, other)

@@ -89,7 +89,7 @@ def summary(
     for metric in table.headline if metrics is None else metrics:
         if metric not in table.metrics:
             raise unknown("metric", metric, table.metrics)
-        accuracies = table.metrics[metric].cpu()[index]
+        accuracies = table.query(index, metric)
         for name, column in scores.columns.items():
             values = _values(column, accuracies, neighbours, measure)
             rows.append({"metric": metric, "score": name, **values})

@@ -41,7 +41,10 @@ NetworkOption = Annotated[
     list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="An option of the network; repeatable.")
 ]
 TableOption = Annotated[
-    Path | None, typer.Option("--table", metavar="ACCURACIES", help="Accuracies to compare with: .npz, CSV or Parquet.")
+    Path | None,
+    typer.Option(
+        "--table", metavar="ACCURACIES", help="Accuracies to compare with: any file that zcfast import reads or wrote."
+    ),
 ]
 TopOption = Annotated[
     int, typer.Option("--top", metavar="K", min=0, help="How many of the best architectures to draw.")

@@ -110,7 +110,7 @@ def ranking(scores: Scores, table: Table) -> TextTable:
         text.add_column(heading, justify="right", no_wrap=True)
     index = space(scores.space).index(scores.cells).cpu()
     for metric in table.headline:
-        accuracies = table.metrics[metric][index]
+        accuracies = table.query(index, metric)
         for name, column in scores.columns.items():
             over_all, over_top = spearman(column, accuracies), spearman_top(column, accuracies)
             count = top_fraction_in_top_k(column, accuracies)

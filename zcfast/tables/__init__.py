@@ -1,6 +1,6 @@
 """Tables of accuracies: what trained architectures of a search space reached."""
 
-from zcfast.tables.load import load
-from zcfast.tables.table import Table
+from zcfast.tables.load import table as load
+from zcfast.tables.table import Metric, Table
 
-__all__ = ["Table", "load"]
+__all__ = ["Metric", "Table", "load"]

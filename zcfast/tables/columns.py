@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow
 import torch
 from pyarrow import csv, parquet
 from torch import Tensor
 
 from zcfast.errors import first_line
-from zcfast.scores import KEY_COLUMNS, hexadecimal_digits
+from zcfast.scores import KEY_COLUMNS
 from zcfast.spaces import SearchSpace
-from zcfast.tables.table import Table, check_rows, scatter
+from zcfast.tables.keys import rows_of_digests
+from zcfast.tables.table import Metric, Table, check_rows, scatter
 
 
-def read_parquet(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
+def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
     """A Parquet file; see `from_arrow`."""
     try:
-        table = parquet.read_table(path)
+        table = file.read()
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
     return from_arrow(space, table)
@@ -35,10 +35,10 @@ def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
         table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=text))
         readable = all(name.isprintable() for name in table.column_names)
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-        message = f"expected an .npz, Parquet or CSV file, got none of them: {first_line(error)}"
+        message = f"expected a release's file, .npz, Parquet or CSV, got none of them: {first_line(error)}"
         raise ValueError(message) from error
     if not readable:
-        raise ValueError("expected an .npz, Parquet or CSV file, got other bytes")
+        raise ValueError("expected a release's file, .npz, Parquet or CSV, got other bytes")
     return from_arrow(space, table)
 
 
@@ -59,9 +59,11 @@ def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
         raise ValueError("expected every column once, got two of one name")
     index = _index(space, keys[0], table.column(keys[0]))
     check_rows(index, space.name)
-    metrics = {name: scatter(index, _numbers(name, table.column(name)), len(space)) for name in names}
-    description = f"{space.name}: {len(index)} rows of a user's file"
-    return Table(space.name, metrics, tuple(names), "as in the file", description)
+    metrics = {}
+    for name in names:
+        values = scatter(index, _numbers(name, table.column(name)), len(space))
+        metrics[name] = Metric(values[None], dataset="", split="", epochs=None, unit="as in the file")
+    return Table(space.name, metrics, tuple(names), f"{space.name}: {len(index)} rows of a user's file")
 
 
 def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
@@ -88,16 +90,8 @@ def _index(space: SearchSpace[Any], key: str, column: pyarrow.ChunkedArray) -> T
 
 
 def _index_of_hashes(space: SearchSpace[Any], column: pyarrow.ChunkedArray) -> Tensor:
-    keys = space.keys(space.enumerate())
-    if keys.dim() != 2:
-        raise ValueError(f"column 'hash': {space.name} has no hashes; use index or architecture")
-    known = _as_strings(hexadecimal_digits(keys))
-    wanted = np.array(column.to_pylist(), dtype=np.str_).astype(bytes)
-    order = np.argsort(known)
-    place = order[np.minimum(np.searchsorted(known[order], wanted), len(known) - 1)]
-    return torch.from_numpy(np.where(known[place] == wanted, place, -1))
-
-
-def _as_strings(digits: Tensor) -> npt.NDArray[np.bytes_]:
-    """Text uint8 [N, D] as N byte strings of D characters."""
-    return digits.numpy().view(f"S{digits.shape[1]}").reshape(-1)
+    texts = column.to_pylist()
+    readable = [re.fullmatch("[0-9a-f]{32}", text) is not None for text in texts]
+    digits = "".join(text if fits else 32 * "0" for text, fits in zip(texts, readable, strict=True))
+    digests = torch.frombuffer(bytearray.fromhex(digits), dtype=torch.uint8).reshape(-1, 16)
+    return torch.where(torch.tensor(readable), rows_of_digests(space, digests), -1)

@@ -8,7 +8,7 @@ import torch
 from zcfast.spaces import NasBench101, NasBench101Cells
 from zcfast.spaces.nasbench101 import OPERATIONS
 from zcfast.tables.archive import Archive
-from zcfast.tables.table import Table, check_rows, scatter
+from zcfast.tables.table import Metric, Table, check_rows, scatter
 
 RUNS, TEST_IMAGES = 3, 9984
 
@@ -35,10 +35,10 @@ def read(space: NasBench101, archive: Archive) -> Table:
     index = space.index(cells)
     check_rows(index, space.name)
     accuracy = torch.from_numpy(correct.astype(np.float64)) / (RUNS * TEST_IMAGES)
+    values = scatter(index, accuracy, len(space))[None]
     return Table(
         space=space.name,
-        metrics={"test": scatter(index, accuracy, len(space))},
+        metrics={"test": Metric(values, dataset="cifar10", split="test", epochs=108, unit="fraction")},
         headline=("test",),
-        unit="fraction",
         description="NAS-Bench-101: mean CIFAR-10 test accuracy of 3 runs after 108 epochs",
     )

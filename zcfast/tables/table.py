@@ -3,28 +3,125 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from zcfast.errors import unknown
+from zcfast.spaces import Cells
+from zcfast.spaces import space as named_space
+from zcfast.tables.keys import rows_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """One measurement of every architecture of a table.
+
+    Attributes:
+        values: float32 or float64 [runs, N], NaN where missing; one row where the file has one number an architecture.
+        dataset: what was trained and measured on, e.g. "cifar10"; "" where the file does not say.
+        split: "train", "valid" or "test"; "" where the file does not say.
+        epochs: how many epochs were trained; None where the file does not say.
+        unit: e.g. "percent", "fraction", "seconds".
+        seeds: the seed of each row of `values`, or the number of the repetition; () where the one row is a mean over
+            runs, or one run of unknown seed.
+
+    Errors: ValueError for values that are no matrix of floats with one row for each seed.
+    """
+
+    values: Tensor
+    dataset: str
+    split: str
+    epochs: int | None
+    unit: str
+    seeds: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the shape against the seeds."""
+        rows = len(self.seeds) or 1
+        if self.values.dim() != 2 or len(self.values) != rows or not self.values.is_floating_point():
+            came = f"{self.values.dtype} {list(self.values.shape)}"
+            raise ValueError(f"values: expected floats [{rows}, N], one row a seed, got {came}")
+
+    def at(self, rows: Tensor, seed: int | None = None) -> Tensor:
+        """Values at rows [M] of the table, float64 [M]: of one seed, or the mean of the runs that there are."""
+        if seed is None:
+            values = self.values[:, rows].double()
+            return values[0] if len(values) == 1 else values.nanmean(0)
+        if seed not in self.seeds:
+            came = ", ".join(map(str, self.seeds)) or "no single runs"
+            raise ValueError(f"seed: expected one of the table's, got {seed}; it has {came}")
+        return self.values[self.seeds.index(seed), rows].double()
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Accuracies of the architectures of a search space.
+    """What trained architectures reached.
 
     Attributes:
-        space: name of the search space.
-        metrics: metric name -> float64 [len(space)] in the order of the space's `enumerate()`; NaN where missing.
+        space: name of the search space, or of the benchmark where zcfast has no such space.
+        metrics: metric name -> its measurement, N = len(table).
         headline: the metrics that a summary shows.
-        unit: of every metric, e.g. "percent".
         description: one line: what was trained and measured.
+        names: the architectures' names in the benchmark; () where the rows are those of the space's `enumerate()`.
+
+    Errors: ValueError for a metric without one value for each architecture.
     """
 
     space: str
-    metrics: dict[str, Tensor]
+    metrics: dict[str, Metric]
     headline: tuple[str, ...]
-    unit: str
     description: str
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the metrics against the rows."""
+        for name, metric in self.metrics.items():
+            if metric.values.shape[1] != len(self):
+                raise ValueError(f"metric {name!r}: expected {len(self)} values, got {metric.values.shape[1]}")
+
+    def __len__(self) -> int:
+        """Number of rows: the architectures of the space, or those that have a name."""
+        return len(self.names) or len(named_space(self.space))
+
+    def __getitem__(self, metric: str) -> Tensor:
+        """The mean over seeds of every architecture, float64 [N], NaN where missing; see `query`."""
+        return self._metric(metric).at(torch.arange(len(self)))
+
+    def query(self, keys: Cells | Tensor | Sequence[str], metric: str, seed: int | None = None) -> Tensor:
+        """What architectures reached in one metric, whose unit, split, epochs and seeds are in `metrics[metric]`.
+
+        Args:
+            keys: N architectures: cells of the space; rows, integers [N]; the benchmark's keys as `space.keys` has
+                them, e.g. digests uint8 [N, 16]; strings, each a name in the benchmark, hexadecimal digits of a hash,
+                or what `space.parse` takes.
+            metric: a name of `metrics`.
+            seed: one of the metric's seeds; by default the mean of the runs that there are.
+
+        Returns:
+            float64 [N] in the metric's unit; NaN where the table has no such architecture or no value for it.
+
+        Errors: ValueError for an unknown metric or seed and for keys that cannot be read.
+        """
+        measured = self._metric(metric)
+        rows = rows_of(self.space, self.names, keys)
+        return measured.at(rows.clamp(min=0), seed).masked_fill(rows < 0, torch.nan)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the table as a Parquet file with checksums, which `zcfast.table` reads; whole or not at all.
+
+        Errors: OSError for a path that cannot be written.
+        """
+        from zcfast.tables.stored import save
+
+        save(self, path)
+
+    def _metric(self, name: str) -> Metric:
+        if name not in self.metrics:
+            raise unknown("metric", name, self.metrics)
+        return self.metrics[name]
 
 
 def scatter(index: Tensor, values: Tensor, size: int) -> Tensor:

@@ -1,0 +1,31 @@
+"""JSON of published files, bare or packed by gzip."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from zcfast.errors import first_line
+
+GZIP_MAGIC = b"\x1f\x8b"
+MOST_BYTES = 1 << 28  # unpacked; the largest of the files read has a few million
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Errors: ValueError for a missing, damaged or oversized file.
+    """
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            content = gzip.GzipFile(fileobj=file).read(MOST_BYTES + 1) if packed else file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES} bytes of it")
+        return json.loads(content)
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+        raise ValueError(f"expected JSON, got {first_line(error)}") from error

@@ -1,0 +1,105 @@
+"""zcfast's own file of a table: Parquet, one column a metric and seed, every column with its checksum."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+import numpy as np
+import pyarrow
+import torch
+from pyarrow import parquet
+
+from zcfast import _tables
+from zcfast.errors import first_line
+from zcfast.files import replace_file
+from zcfast.tables.table import Metric, Table
+
+FORMAT = 1
+METADATA_KEY = b"zcfast_table"  # JSON; says what each column is
+CHECKSUM_KEY = b"zcfast_table_crc32c"  # of that JSON, eight hexadecimal digits
+EXPECTED = "expected a table saved by zcfast"
+
+
+def save(table: Table, path: str | os.PathLike[str]) -> None:
+    """Write a table; see `Table.save`. Columns: `index` or `key`, then `<metric>` or `<metric>.<seed>`."""
+    keys: dict[str, Any] = {"key": table.names} if table.names else {"index": np.arange(len(table), dtype=np.int32)}
+    columns: dict[str, Any] = {}
+    metrics = []
+    for name, metric in table.metrics.items():
+        labels = [f"{name}.{seed}" for seed in metric.seeds] or [name]
+        arrays = [_smallest(row) for row in metric.values.cpu().contiguous().numpy()]
+        columns |= dict(zip(labels, arrays, strict=True))
+        about = {field.name: getattr(metric, field.name) for field in dataclasses.fields(metric)}
+        about["values"] = [[label, _tables.crc32c(array)] for label, array in zip(labels, arrays, strict=True)]
+        metrics.append({"name": name, **about})
+    header = {"format": FORMAT, "space": table.space, "headline": table.headline, "description": table.description}
+    text = json.dumps({**header, "metrics": metrics, "keys": _checksum_of_names(table.names)}).encode()
+    metadata = {METADATA_KEY: text, CHECKSUM_KEY: b"%08x" % _tables.crc32c(text)}
+    with replace_file(path) as temporary:
+        # Plain and uncompressed: a mapped file is read at the speed of memory.
+        arrow = pyarrow.table({**keys, **columns}).replace_schema_metadata(metadata)
+        parquet.write_table(arrow, temporary, compression="none", use_dictionary=False, row_group_size=1 << 30)
+
+
+def is_stored(file: parquet.ParquetFile) -> bool:
+    """Whether an open Parquet file is one that `save` wrote."""
+    return METADATA_KEY in (file.schema_arrow.metadata or {})
+
+
+def read(space: str, file: parquet.ParquetFile) -> Table:
+    """Read what `save` wrote, of the space of that name.
+
+    Errors: ValueError for a table of another space, another version of the format and a damaged file.
+    """
+    metadata = file.schema_arrow.metadata
+    text = metadata[METADATA_KEY]
+    if metadata.get(CHECKSUM_KEY) != b"%08x" % _tables.crc32c(text):
+        raise ValueError(f"{EXPECTED}, got a damaged one: the checksum of its header does not match")
+    try:
+        header = json.loads(text)
+        if header["format"] != FORMAT:
+            raise ValueError(f"{EXPECTED} in format {FORMAT}, got format {header['format']}")
+        if header["space"] != space:
+            raise ValueError(f"expected a table of {space}, got one of {header['space']}")
+        return _build(header, file)
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
+
+
+def _build(header: dict[str, Any], file: parquet.ParquetFile) -> Table:
+    labels = [label for metric in header["metrics"] for label, _ in metric["values"]]
+    named = header["keys"] is not None
+    try:
+        arrow = file.read(columns=[*labels, *(["key"] if named else [])])
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
+    names = tuple(arrow.column("key").to_pylist()) if named else ()
+    if _checksum_of_names(names) != header["keys"]:
+        raise ValueError(f"{EXPECTED}, got a damaged one: the checksum of its keys does not match")
+    metrics = {}
+    for about in header["metrics"]:
+        name, rows = about.pop("name"), [_verified(arrow, *column) for column in about.pop("values")]
+        seeds = tuple(about.pop("seeds"))
+        metrics[name] = Metric(torch.from_numpy(np.stack(rows)), **about, seeds=seeds)
+    return Table(header["space"], metrics, tuple(header["headline"]), header["description"], names)
+
+
+def _verified(arrow: pyarrow.Table, label: str, checksum: int) -> np.ndarray[Any, np.dtype[Any]]:
+    values: np.ndarray[Any, np.dtype[Any]] = np.asarray(arrow.column(label).to_numpy())
+    if values.dtype.kind != "f" or _tables.crc32c(values) != checksum:
+        raise ValueError(f"{EXPECTED}, got a damaged one: the checksum of column {label!r} does not match")
+    return values
+
+
+def _smallest(values: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    """The values as float32 where that loses nothing."""
+    with np.errstate(over="ignore"):
+        halved = values.astype(np.float32)
+    return halved if np.array_equal(halved.astype(values.dtype), values, equal_nan=True) else values
+
+
+def _checksum_of_names(names: tuple[str, ...]) -> int | None:
+    return _tables.crc32c("\n".join(map(str, names)).encode()) if names else None
