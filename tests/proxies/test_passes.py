@@ -33,7 +33,9 @@ def log_of(proxies, **options):
         ([*GRADIENTS, fisher(weighting="channel"), fisher(aggregation="elementwise")], 1, 1, 0),
         (["jacob_cov"], 1, 1, 0),
         ([*GRADIENTS, "jacob_cov", "flops"], 1, 2, 0),
-        ([*GRADIENTS, "grasp"], 1, 2, 1),  # the second-order pass goes backward through the forward's graph as well
+        # The trap is a custom function: grasp tries a forward pass with tangents, finds it, and takes the gradient of a
+        # gradient, a forward and a backward pass with its graph and one through both.
+        ([*GRADIENTS, "grasp"], 3, 3, 1),
         ([*GRADIENTS, grasp(scale_invariant=True)], 1, 2, 0),
     ],
 )

@@ -1,6 +1,7 @@
 """Second-order quantities of the loss over the counted weights, exactly or by the scale invariance of BatchNorm."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,16 +15,26 @@ from zcfast.tracing.passes import ProxyError
 from zcfast.tracing.recording import Recording
 
 
-def hessian_vector_product(slots: Slots, leaves: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Multiply the Hessian over the counted weights by the gradient itself.
+def directions(slots: Slots, gradients: Sequence[Tensor]) -> list[Tensor]:
+    """The gradient as a direction, one tensor for each counted slot.
+
+    A tied weight enters the gradient, and so the product, once for each layer it serves.
+    """
+    result: list[Tensor] = [torch.zeros_like(gradient, requires_grad=False) for gradient in gradients]
+    shared = [direction.detach() for direction in slots.shared(gradients)]
+    for group, direction in zip(slots.groups, shared, strict=True):
+        for rank in group:
+            result[rank] = result[rank] + direction
+    return result
+
+
+def double_backward(gradients: Sequence[Tensor], leaves: Sequence[Tensor], along: Sequence[Tensor]) -> list[Tensor]:
+    """Multiply the Hessian over the counted weights by a direction, as the gradient of a gradient.
 
     Args:
-        slots: where the counted weights are held.
-        leaves: the stand-in of each counted slot.
         gradients: gradient of the loss by each leaf, with its graph.
-
-    Returns:
-        L tensors, one a layer. A tied weight enters the gradient, and so the product, once for each layer it serves.
+        leaves: the stand-in of each counted slot.
+        along: the direction, one tensor for each leaf.
 
     Raises:
         ProxyError: an operation's derivative cannot be differentiated.
@@ -31,61 +42,75 @@ def hessian_vector_product(slots: Slots, leaves: Sequence[Tensor], gradients: Se
     if any("Error" in node.name() for node in _consumers(gradients)):
         # It is on no path to the weights, so nothing would raise and its part would be missing.
         raise ProxyError("failed", "an operation of the net is marked once_differentiable")
-    directions: list[Tensor] = [torch.zeros_like(leaf) for leaf in leaves]
-    shared = [direction.detach() for direction in slots.shared(gradients)]
-    for group, direction in zip(slots.groups, shared, strict=True):
-        for rank in group:
-            directions[rank] = directions[rank] + direction
     reached = [rank for rank, gradient in enumerate(gradients) if gradient.requires_grad]
     found: Sequence[Tensor | None] = [None] * len(leaves)
     if reached:
         found = torch.autograd.grad(
-            [gradients[rank] for rank in reached],
-            leaves,
-            [directions[rank] for rank in reached],
-            allow_unused=True,
+            [gradients[rank] for rank in reached], leaves, [along[rank] for rank in reached], allow_unused=True
         )
-    filled = [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(leaves, found, strict=True)]
-    return slots.shared(filled)
+    return [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(leaves, found, strict=True)]
+
+
+@dataclass(frozen=True)
+class Invariance:
+    """The layers whose scale changes the loss.
+
+    Attributes:
+        classifier: index of the linear layer that puts out the logits, if it is the only such layer.
+        others: indices of them all, where there are more.
+    """
+
+    classifier: int | None
+    others: Sequence[int]
 
 
 def invariant_grasp(
-    layers: Sequence[Layer],
-    slots: Slots,
-    leaves: Sequence[Tensor],
     gradients: Sequence[Tensor],
-    loss: Tensor,
-    logits: Tensor,
-    loss_of_logits: Callable[[Tensor], Tensor],
-    recording: Recording,
+    weights: Sequence[Tensor],
+    invariance: Invariance,
+    products: Sequence[Tensor],
+    classifier_part: float,
 ) -> Tensor:
-    """GraSP of each layer without a second-order pass, where the loss does not change with the scale of the weights.
+    """GraSP of each layer, where the loss does not change with the scale of most weights.
 
     A layer W followed by BatchNorm in training mode has <W, g> = 0 for every value of all weights. Its derivative
-    along the gradient gives <W, Hg> = -||g||^2, so the layer scores ||g||^2. The linear classifier V of logits
-    z = V h + b has <V, g> = s(z) = <z - b, dLoss/dz>, whose derivative along the gradient is <ds/dweights, g>: one
-    backward pass from the logits. Its score is ||g||^2 - <ds/dweights, g>.
+    along the gradient gives <W, Hg> = -||g||^2, so the layer scores ||g||^2. A layer of `others` scores -<W, Hg>, and a
+    lone linear classifier ||g||^2 less its `classifier_part`.
+
+    Args:
+        gradients, weights: one tensor a layer.
+        invariance: which layers do not score ||g||^2.
+        products: (Hg) of each layer of `others`.
+        classifier_part: of `classifier_slope`.
 
     Returns:
         [L] float64. Exact but for BatchNorm's eps, which breaks the invariance where a channel's variance is small.
-
-    Raises:
-        ProxyError: a counted layer is neither followed by BatchNorm alone nor the linear classifier.
     """
-    if slots.tied:
-        raise ProxyError("refused", "scale_invariant: the net ties weights of counted layers")
-    classifier = _find_classifier(layers, loss, logits, recording)
-    squares = saliency_reduce(gradients, gradients, ["square"])[0]
-    if classifier is None:
-        return squares
-    bias = layers[classifier].module.bias
+    values = saliency_reduce(gradients, gradients, ["square"])[0]
+    if invariance.classifier is not None:
+        values[invariance.classifier] -= classifier_part
+    if invariance.others:
+        own = [weights[index] for index in invariance.others]
+        values[list(invariance.others)] = -saliency_reduce(own, products, ["product"])[0]
+    return values
+
+
+def classifier_part(
+    classifier: Layer,
+    leaves: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    logits: Tensor,
+    loss_of_logits: Callable[[Tensor], Tensor],
+) -> float:
+    """Derivative along the gradient g of <V, dLoss/dV> for the classifier V of the logits z = V h + b.
+
+    <V, dLoss/dV> is s(z) = <z - b, dLoss/dz>, so the derivative is <ds/dweights, g>: one backward pass from the logits.
+    """
+    bias = classifier.module.bias
     slope = _logit_slope(logits, bias if isinstance(bias, Tensor) else None, loss_of_logits)
-    own = [leaves[rank] for rank in slots.own]
-    found = torch.autograd.grad(logits, own, slope, allow_unused=True, retain_graph=True)
+    found = torch.autograd.grad(logits, leaves, slope, allow_unused=True)
     pairs = [(part, gradient) for part, gradient in zip(found, gradients, strict=True) if part is not None]
-    products = saliency_reduce([part for part, _ in pairs], [gradient for _, gradient in pairs], ["product"])
-    squares[classifier] -= products.sum()
-    return squares
+    return saliency_reduce([part for part, _ in pairs], [own for _, own in pairs], ["product"]).sum().item()
 
 
 def _logit_slope(logits: Tensor, bias: Tensor | None, loss_of_logits: Callable[[Tensor], Tensor]) -> Tensor:
@@ -97,25 +122,37 @@ def _logit_slope(logits: Tensor, bias: Tensor | None, loss_of_logits: Callable[[
     return slope
 
 
-def _find_classifier(layers: Sequence[Layer], loss: Tensor, logits: Tensor, recording: Recording) -> int | None:
-    """Index of the layer that puts out the logits; every other layer must lead into BatchNorm alone."""
+def find_invariance(
+    layers: Sequence[Layer], slots: Slots, leaves: Sequence[Tensor], loss: Tensor, logits: Tensor, recording: Recording
+) -> Invariance:
+    """Tell the layers that lead into BatchNorm alone from all others.
+
+    Raises:
+        ProxyError: there is none of the former, or weights are tied.
+    """
+    if slots.tied:
+        raise ProxyError("refused", "scale_invariant: the net ties weights of counted layers")
     consumers = _consumers([loss])
-    classifier: int | None = None
+    uses = {id(node.variable): len(following) for node, following in consumers.items() if hasattr(node, "variable")}
+    calls: list[list[Node]] = [[] for _ in layers]
     for layer, node in zip(recording.layer, recording.nodes, strict=True):
-        if node is None or node not in consumers:
-            continue  # the loss does not depend on this call
-        if isinstance(layers[layer].module, nn.Linear) and _past_copies(node, consumers) is logits.grad_fn:
-            if classifier is not None:
-                raise ProxyError("refused", "scale_invariant: expected one linear classifier, got more")
-            classifier = layer
-        elif not _leads_into_batchnorm(node, consumers):
-            name = layers[layer].name
-            raise ProxyError(
-                "refused", f"scale_invariant: layer {name!r} is not followed by train-mode BatchNorm alone"
-            )
-    if classifier is not None and recording.layer.count(classifier) > 1:
-        raise ProxyError("refused", "scale_invariant: the linear classifier runs more than once")
-    return classifier
+        if node is not None and node in consumers:  # else the loss does not depend on this call
+            calls[layer].append(node)
+    variant, invariant = [], 0
+    for index, nodes in enumerate(calls):
+        elsewhere = uses.get(id(leaves[slots.own[index]]), 0) != len(nodes)  # its weight is used beside its calls
+        if elsewhere or not all(_leads_into_batchnorm(node, consumers) for node in nodes):
+            variant.append(index)
+        elif nodes:
+            invariant += 1
+    if not invariant:
+        name = layers[variant[0]].name if variant else ""
+        raise ProxyError("refused", f"scale_invariant: layer {name!r} is not followed by train-mode BatchNorm alone")
+    if len(variant) == 1 and isinstance(layers[variant[0]].module, nn.Linear):
+        nodes = calls[variant[0]]
+        if len(nodes) == 1 and _past_copies(nodes[0], consumers) is logits.grad_fn:
+            return Invariance(variant[0], [])
+    return Invariance(None, variant)
 
 
 def _consumers(results: Sequence[Tensor]) -> dict[Node, list[Node]]:

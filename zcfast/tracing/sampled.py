@@ -2,23 +2,28 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.tracing.batch import Batch
-from zcfast.tracing.batchnorm import RefusedBatchStatistics
-from zcfast.tracing.curvature import hessian_vector_product, invariant_grasp
-from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
-from zcfast.tracing.isolation import isolated, random_devices
+from zcfast.tracing.curvature import (
+    Invariance,
+    classifier_part,
+    directions,
+    double_backward,
+    find_invariance,
+    invariant_grasp,
+)
+from zcfast.tracing.forward import Forward
+from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.parameters import Slots, expose_parametrized
 from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
-from zcfast.tracing.recording import Activations, Recording, has_inplace_modules, recorded
+from zcfast.tracing.recording import Activations, Recording
+from zcfast.tracing.tangent import hessian_products
 
 Collector = Callable[[Activations], Tensor]
 
@@ -98,22 +103,27 @@ class _Run:
         passes: Pass,
         collectors: Mapping[str, Collector],
     ) -> None:
-        self.module, self.modules, self.layers, self.batch = module, modules, layers, batch
-        self.passes, self.collectors = passes, collectors
+        self.layers, self.batch, self.passes, self.collectors = layers, batch, passes, collectors
         self.result = Sampled(positions=[0] * len(layers))
+        self.forward = Forward(module, modules, layers, batch, passes)
         self.slots = Slots(modules, layers)
-        gradients_wanted = passes != Pass.FORWARD
-        # Copies, not views: a net that writes to its weights writes to these.
-        stand_ins = self.slots.install(
-            lambda slot, _: nn.Parameter(slot.parameter.detach().clone(), requires_grad=gradients_wanted)
-        )
-        self.leaves = [stand_ins[index] for index in self.slots.counted]
+        self.leaves = self.install()
         self.rows: list[Tensor] = []
         self.sums: list[Tensor] = []
+        self.classifier_part = 0.0
         if batch.is_split:
             reason = "microbatch: a second-order pass takes the gradient of the whole minibatch"
             for which in (Pass.HVP, Pass.LOGIT_CURVATURE):
                 self.result.failures[which] = Failure("refused", reason)
+
+    def install(self) -> list[Tensor]:
+        """Put stand-ins in the net and give those of the counted slots."""
+        gradients_wanted = self.passes != Pass.FORWARD
+        # Copies, not views: a net that writes to its weights writes to these.
+        stand_ins = self.slots.install(
+            lambda slot, _: nn.Parameter(slot.parameter.detach().clone(), requires_grad=gradients_wanted)
+        )
+        return [stand_ins[index] for index in self.slots.counted]
 
     def wants(self, which: Pass) -> bool:
         return which in self.passes and which not in self.result.failures
@@ -123,7 +133,7 @@ class _Run:
         share = len(inputs) / len(self.batch.inputs)
         point, recording = None, Recording()
         with self.result.guard(Pass.FORWARD):
-            point, output, recording = self.forward(inputs)
+            point, output, recording = self.forward.recorded(inputs, keep=self.wants(Pass.ACTIVATIONS))
         if Pass.FORWARD in self.result.failures:
             return
         for layer, positions in zip(recording.layer, recording.positions, strict=True):
@@ -136,46 +146,13 @@ class _Run:
         if self.wants(Pass.INPUT_JACOBIAN):
             with self.result.guard(Pass.INPUT_JACOBIAN):
                 self.input_jacobian(point, logits)
-        if self.wants(Pass.LOSS_GRAD):
-            loss = self.loss(logits, targets)
-            if loss is not None:
-                self.loss_passes(loss * share if self.batch.is_split else loss, logits, targets, recording, share)
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor | None, Any, Recording]:
-        """One forward pass; once more with copies where the net overwrote, unannounced, an output to be kept."""
-        keep = self.wants(Pass.ACTIVATIONS)
-        clone = keep and has_inplace_modules(self.modules)
-        point, output, recording = self.forward_once(inputs, keep=keep, clone=clone)
-        if recording.was_overwritten() and not clone:
-            point, output, recording = self.forward_once(inputs, keep=keep, clone=True)
-        return point, output, recording
-
-    def forward_once(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
-        point: Tensor | None = None
-        tap: EmbeddingTap | None = None
-        with ExitStack() as stack:
-            devices = random_devices(self.module)
-            stack.enter_context(torch.random.fork_rng(devices))
-            stack.enter_context(torch.set_grad_enabled(self.passes != Pass.FORWARD))
-            if self.passes & Pass.HVP:  # the fused attention kernels have no second derivative
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            if self.batch.is_split:
-                stack.enter_context(RefusedBatchStatistics())
-            gradients = self.passes != Pass.FORWARD
-            recording = stack.enter_context(recorded(self.layers, gradients=gradients, keep=keep, clone=clone))
-            # The net gets a copy: it may write to its input, and a leaf that needs a gradient cannot be written to.
-            flowing = inputs.detach().clone()
-            if self.passes & Pass.INPUT_JACOBIAN:
-                if inputs.is_floating_point():
-                    point = inputs.detach().clone().requires_grad_()
-                    flowing = point.clone()
-                else:
-                    tap = stack.enter_context(tapped_embedding(self.modules, inputs, Tensor.clone))
-            before = _random_state(devices)
-            output = self.module(flowing)
-            if self.batch.is_split and not torch.equal(before, _random_state(devices)):
-                raise ProxyError("refused", "microbatch: the net draws random numbers, which parts draw differently")
-        return (tap.output if tap else point), output, recording
+        if not self.wants(Pass.LOSS_GRAD):
+            return
+        loss = self.loss(logits, targets)
+        if loss is not None:
+            wanted = self.loss_passes(loss * share if self.batch.is_split else loss, logits, targets, recording, share)
+            del loss, logits, output, recording  # the second-order pass needs the memory
+            self.second_order(wanted, inputs, targets)
 
     def input_jacobian(self, point: Tensor | None, logits: Tensor) -> None:
         if point is None:
@@ -195,47 +172,75 @@ class _Run:
             self.result.failures[Pass.LOSS_GRAD] = error.failure
             return None
 
-    def loss_passes(self, loss: Tensor, logits: Tensor, targets: Tensor, recording: Recording, share: float) -> None:
-        """The backward pass of the loss and what builds on it."""
-        gradients: list[Tensor] = []
-        with self.result.guard(Pass.LOSS_GRAD):
-            gradients = self.first_order(loss, recording, share)
-        if Pass.LOSS_GRAD in self.result.failures:
-            return
+    def loss_passes(
+        self, loss: Tensor, logits: Tensor, targets: Tensor, recording: Recording, share: float
+    ) -> Invariance | None:
+        """The backward pass of the loss and what shares its graph; gives what is known of the net's invariance."""
+        invariance: Invariance | None = None
         if self.wants(Pass.LOGIT_CURVATURE):
             with self.result.guard(Pass.LOGIT_CURVATURE):
-                self.result.invariant_grasp = invariant_grasp(
-                    self.layers,
-                    self.slots,
-                    self.leaves,
+                invariance = find_invariance(self.layers, self.slots, self.leaves, loss, logits, recording)
+        classifier = None if invariance is None else invariance.classifier
+        with self.result.guard(Pass.LOSS_GRAD):
+            self.first_order(loss, recording, share, retain_graph=classifier is not None)
+        if classifier is not None and Pass.LOSS_GRAD not in self.result.failures:
+            with self.result.guard(Pass.LOGIT_CURVATURE):
+                self.classifier_part = classifier_part(
+                    self.layers[classifier],
+                    [self.leaves[rank] for rank in self.slots.own],
                     self.result.gradients,
-                    loss,
                     logits,
                     lambda point: self.batch.loss(point, targets),
-                    recording,
                 )
-        if self.wants(Pass.HVP):
-            with self.result.guard(Pass.HVP):
-                self.result.curvature = hessian_vector_product(self.slots, self.leaves, gradients)
+        return invariance
 
-    def first_order(self, loss: Tensor, recording: Recording, share: float) -> list[Tensor]:
-        """Gradients by the stand-ins, with their graph where a second derivative follows."""
-        again = self.wants(Pass.HVP)
+    def first_order(self, loss: Tensor, recording: Recording, share: float, *, retain_graph: bool) -> None:
+        """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
-        gradients = differentiate(
-            loss, [*self.leaves, *kept], create_graph=again, retain_graph=again or self.wants(Pass.LOGIT_CURVATURE)
-        )
+        gradients = differentiate(loss, [*self.leaves, *kept], retain_graph=retain_graph)
         weights, activations = gradients[: len(self.leaves)], gradients[len(self.leaves) :]
-        detached = [gradient.detach() for gradient in weights]
         if self.batch.is_split:  # the sum over parts should not round to a half-precision type
-            detached = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in detached]
-        self.sums = [a + b for a, b in zip(self.sums, detached, strict=True)] if self.sums else detached
+            weights = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in weights]
+        self.sums = [a + b for a, b in zip(self.sums, weights, strict=True)] if self.sums else weights
         self.result.gradients = self.slots.shared(self.sums)
         self.result.own_gradients = [self.sums[rank] for rank in self.slots.own]
         if self.wants(Pass.ACTIVATIONS):
             with self.result.guard(Pass.ACTIVATIONS):
-                self.collect(recording, [gradient.detach() for gradient in activations], share)
-        return weights
+                self.collect(recording, activations, share)
+
+    def second_order(self, invariance: Invariance | None, inputs: Tensor, targets: Tensor) -> None:
+        """What takes the Hessian, after the graph of the first pass is gone."""
+        if Pass.LOSS_GRAD in self.result.failures:
+            return
+        if invariance is not None and self.wants(Pass.LOGIT_CURVATURE):
+            with self.result.guard(Pass.LOGIT_CURVATURE):
+                others = invariance.others
+                products = self.products([self.slots.own[index] for index in others], inputs, targets)
+                weights = [self.slots.all[self.slots.counted[rank]].parameter.detach() for rank in self.slots.own]
+                self.result.invariant_grasp = invariant_grasp(
+                    self.result.gradients, weights, invariance, products, self.classifier_part
+                )
+        if self.wants(Pass.HVP):
+            with self.result.guard(Pass.HVP):
+                products = self.products(range(len(self.leaves)), inputs, targets)
+                self.result.curvature = self.slots.shared(products)
+
+    def products(self, wanted: Sequence[int], inputs: Tensor, targets: Tensor) -> list[Tensor]:
+        """Rows of the Hessian times the gradient, by the fastest way that is exact for this net."""
+        if not wanted:
+            return []
+        along = directions(self.slots, self.sums)
+
+        def loss(logits: Tensor) -> Tensor:
+            return self.batch.loss(logits, targets)
+
+        try:
+            return hessian_products(self.slots, along, wanted, lambda: self.forward.logits(inputs), loss)
+        except Exception:  # where the faster way raises, the slower one decides whether the net or the rule is at fault
+            leaves = self.install()
+            gradients = differentiate(loss(self.forward.logits(inputs)), leaves, create_graph=True)
+            products = double_backward(gradients, leaves, along)
+            return [products[rank] for rank in wanted]
 
     def collect(self, recording: Recording, gradients: Sequence[Tensor], share: float) -> None:
         calls: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.layers]
@@ -259,8 +264,3 @@ def differentiate(
         )
     by_point = {id(point): gradient for point, gradient in zip(reached, found, strict=True) if gradient is not None}
     return [by_point[id(point)] if id(point) in by_point else torch.zeros_like(point) for point in points]
-
-
-def _random_state(devices: Sequence[torch.device]) -> Tensor:
-    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)]
-    return torch.cat(states)

@@ -1,0 +1,119 @@
+"""Forward passes of the minibatch through a net that holds stand-ins for its parameters."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from zcfast.tracing.batch import Batch
+from zcfast.tracing.batchnorm import RefusedBatchStatistics
+from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
+from zcfast.tracing.isolation import random_devices
+from zcfast.tracing.layers import Layer
+from zcfast.tracing.passes import Pass, ProxyError
+from zcfast.tracing.recording import Recording, has_inplace_modules, recorded
+
+
+class Forward:
+    """Runs a net on minibatches, from the same random state each time, in the memory format that is fastest.
+
+    Attributes:
+        memory_format: of the inputs, from which it spreads through the net; None leaves it as the caller has it.
+    """
+
+    def __init__(
+        self, module: nn.Module, modules: Sequence[nn.Module], layers: Sequence[Layer], batch: Batch, passes: Pass
+    ) -> None:
+        """Take the net, all its modules, the counted layers and what is to be run."""
+        self.module, self.modules, self.layers = module, modules, layers
+        self.batch, self.passes = batch, passes
+        self.devices = random_devices(module)
+        inputs = batch.inputs
+        # Pools and BatchNorm of images are several times faster with the channels innermost on a CPU, and its
+        # convolutions are no slower; those of float64 have no such kernels.
+        images = inputs.dim() == 4 and inputs.dtype == torch.float32 and inputs.device.type == "cpu"
+        self.memory_format = torch.channels_last if images else None
+
+    def recorded(self, inputs: Tensor, *, keep: bool) -> tuple[Tensor | None, Any, Recording]:
+        """Run forward; once more with copies where the net overwrote, unannounced, an output to be kept.
+
+        Returns:
+            The point at which the input Jacobian is to be taken, the output, and what the counted layers put out.
+        """
+        clone = keep and has_inplace_modules(self.modules)
+        point, output, recording = self._in_some_format(inputs, keep=keep, clone=clone)
+        if recording.was_overwritten() and not clone:
+            point, output, recording = self._in_some_format(inputs, keep=keep, clone=True)
+        return point, output, recording
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Run forward for the logits alone."""
+        with self._surroundings():
+            return self.batch.logits(self.module(self._flowing(inputs)))
+
+    def _in_some_format(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
+        if self.memory_format is None:
+            return self._once(inputs, keep=keep, clone=clone)
+        try:
+            with _RefusedStrides():
+                return self._once(inputs, keep=keep, clone=clone)
+        except Exception:  # view() of an image fails in most formats but the contiguous one
+            self.memory_format = None
+            return self._once(inputs, keep=keep, clone=clone)
+
+    def _once(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
+        point: Tensor | None = None
+        tap: EmbeddingTap | None = None
+        gradients = self.passes != Pass.FORWARD
+        with self._surroundings() as stack:
+            stack.enter_context(torch.set_grad_enabled(gradients))
+            if self.batch.is_split:
+                stack.enter_context(RefusedBatchStatistics())
+            recording = stack.enter_context(recorded(self.layers, gradients=gradients, keep=keep, clone=clone))
+            flowing = inputs
+            if self.passes & Pass.INPUT_JACOBIAN:
+                if inputs.is_floating_point():
+                    flowing = point = inputs.detach().clone().requires_grad_()
+                else:
+                    tap = stack.enter_context(tapped_embedding(self.modules, inputs, Tensor.clone))
+            before = _random_state(self.devices)
+            output = self.module(self._flowing(flowing))
+            if self.batch.is_split and not torch.equal(before, _random_state(self.devices)):
+                raise ProxyError("refused", "microbatch: the net draws random numbers, which parts draw differently")
+        return (tap.output if tap else point), output, recording
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[ExitStack]:
+        with ExitStack() as stack:
+            stack.enter_context(torch.random.fork_rng(self.devices))
+            if self.passes & (Pass.HVP | Pass.LOGIT_CURVATURE):  # fused attention has no second derivative
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            yield stack
+
+    def _flowing(self, inputs: Tensor) -> Tensor:
+        """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
+        return inputs.clone(memory_format=self.memory_format or torch.preserve_format)
+
+
+class _RefusedStrides(TorchFunctionMode):
+    """Refuses a net that reads how its tensors lie in memory, and so might compute something else in another format."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _READS_STRIDES:
+            raise ProxyError("failed", f"the net calls {func}")
+        return func(*args, **(kwargs or {}))
+
+
+_READS_STRIDES = {
+    *(torch.as_strided, Tensor.as_strided, Tensor.as_strided_, Tensor.stride, Tensor.data_ptr),
+    *(Tensor.untyped_storage, Tensor.storage, Tensor.set_, Tensor.resize_, Tensor.numpy),
+}
+
+
+def _random_state(devices: Sequence[torch.device]) -> Tensor:
+    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)]
+    return torch.cat(states)

@@ -1,0 +1,200 @@
+"""Second derivatives of the loss along one direction, as the gradient of a directional derivative.
+
+A forward pass carries every value with its tangent along the direction (torch.autograd.forward_ad). The loss has then
+the tangent <dLoss/dlogits, tangent of the logits>, whose gradient by a weight W is (H direction)_W: one ordinary
+backward pass. Next to the gradient of a gradient it needs no derivative of a convolution's backward pass, which torch
+computes by convolutions with kernels as large as the image, and it reaches only the weights that are asked for.
+
+Not every forward derivative of torch can be differentiated: those of the normalisations take their saved statistics for
+constants, which would give a wrong number and no error. So only operations that were compared with the gradient of a
+gradient run here (tests/proxies/test_tangent.py); BatchNorm has a rule of its own.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.autograd.function import BackwardCFunction, once_differentiable
+from torch.autograd.graph import Node
+from torch.overrides import TorchFunctionMode
+
+from zcfast.tracing.pairs import UnsupportedError
+from zcfast.tracing.parameters import Slot, Slots
+
+COMPARED = frozenset(
+    {
+        *(F.conv1d, F.conv2d, F.conv3d, F.linear, F.pad, F.dropout, torch.matmul, Tensor.matmul),
+        *(F.avg_pool1d, F.avg_pool2d, F.avg_pool3d, F.max_pool1d, F.max_pool2d, F.max_pool3d),
+        *(F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d, F.adaptive_max_pool2d),
+        *(F.relu, F.relu_, torch.relu, Tensor.relu, Tensor.relu_, F.hardtanh, F.leaky_relu, F.elu, F.hardswish),
+        *(F.gelu, F.silu, torch.sigmoid, Tensor.sigmoid, torch.tanh, Tensor.tanh),
+        *(torch.add, Tensor.add, Tensor.add_, torch.sub, Tensor.sub, torch.mul, Tensor.mul, Tensor.div, Tensor.neg),
+        *(torch.cat, torch.flatten, Tensor.flatten, Tensor.reshape, Tensor.view, Tensor.permute, Tensor.transpose),
+        *(
+            Tensor.clone,
+            Tensor.chunk,
+            Tensor.split,
+            Tensor.unsqueeze,
+            Tensor.squeeze,
+            Tensor.__getitem__,
+            Tensor.contiguous,
+        ),
+        *(torch.mean, Tensor.mean, torch.sum, Tensor.sum, F.interpolate),
+        *(torch.zeros_like, Tensor.size, Tensor.dim, Tensor.numel, Tensor.is_contiguous),
+        *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim")),
+    }
+)
+
+
+def hessian_products(
+    slots: Slots,
+    directions: Sequence[Tensor],
+    wanted: Sequence[int],
+    logits_of_net: Callable[[], Tensor],
+    loss_of_logits: Callable[[Tensor], Tensor],
+) -> list[Tensor]:
+    """Multiply rows of the Hessian over the counted weights by a direction.
+
+    Args:
+        slots: the places of the net's parameters, where stand-ins are installed.
+        directions: one tensor for each counted slot.
+        wanted: positions in `slots.counted` of the rows.
+        logits_of_net: runs the net and gives its logits.
+        loss_of_logits: the loss; of nothing but the logits.
+
+    Returns:
+        One tensor for each of `wanted`.
+
+    Raises:
+        UnsupportedError, RuntimeError: forward mode cannot differentiate the net, or not as reverse mode does.
+    """
+    rank_of = {index: rank for rank, index in enumerate(slots.counted)}
+    leaves = {rank: slots.all[slots.counted[rank]].parameter.detach().clone().requires_grad_() for rank in wanted}
+    index_of = {id(slot): index for index, slot in enumerate(slots.all)}
+
+    def stand_in(slot: Slot, count: int) -> Tensor:
+        if not count:
+            return nn.Parameter(slot.parameter.detach().clone(), requires_grad=False)
+        rank = rank_of[index_of[id(slot)]]
+        primal = leaves[rank] if rank in leaves else slot.parameter.detach().clone()
+        return forward_ad.make_dual(primal, directions[rank])  # type: ignore[no-any-return, no-untyped-call]
+
+    with forward_ad.dual_level():
+        slots.install(stand_in)
+        with _TangentRules():
+            dual = logits_of_net()
+        logits, tangent = forward_ad.unpack_dual(dual)  # type: ignore[no-untyped-call]
+    # Outside the level: a backward pass within it would carry tangents too.
+    points = [leaves[rank] for rank in wanted]
+    if tangent is None or not logits.requires_grad:
+        return [torch.zeros_like(point) for point in points]
+    if loss_of_logits(logits.detach()).requires_grad:
+        raise UnsupportedError("the loss takes more than the logits")
+    if _has_foreign_function(logits.grad_fn):
+        raise UnsupportedError("a custom function, whose forward derivative may not be differentiable")
+    (slope,) = torch.autograd.grad(loss_of_logits(logits), [logits], create_graph=True)
+    found = torch.autograd.grad((slope * tangent).sum(), points, allow_unused=True)
+    return [torch.zeros_like(p) if part is None else part for p, part in zip(points, found, strict=True)]
+
+
+class _TangentRules(TorchFunctionMode):
+    """Runs the operations that were compared, BatchNorm by its rule, and refuses all others."""
+
+    def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.batch_norm:
+            return _batch_norm(*args, **(kwargs or {}))
+        if func not in COMPARED:
+            raise UnsupportedError(f"{func} was not compared")
+        return func(*args, **(kwargs or {}))
+
+
+def _has_foreign_function(root: Node | None) -> bool:
+    seen, stack = {root}, [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, BackwardCFunction):
+            return True
+        following = {source for source, _ in node.next_functions} - seen if node is not None else set()
+        seen |= following
+        stack += following
+    return False
+
+
+def _batch_norm(
+    input: Tensor,  # the names of F.batch_norm, by which it may be called
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    primal, tangent = forward_ad.unpack_dual(input)  # type: ignore[no-untyped-call]
+    plain = all(p is None or not (p.requires_grad or _has_tangent(p)) for p in (weight, bias))
+    if not training or not plain or primal.dtype not in (torch.float32, torch.float64):
+        raise UnsupportedError("BatchNorm other than in training, with constant scale and shift")
+    if tangent is None:
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    value, mean, inverse_deviation = torch.native_batch_norm(
+        primal, weight, bias, running_mean, running_var, True, momentum, eps
+    )
+    moved = _NormTangent.apply(tangent, primal, weight, mean.detach(), inverse_deviation.detach(), eps)  # type: ignore[no-untyped-call]
+    return forward_ad.make_dual(value, moved)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _has_tangent(x: Tensor) -> bool:
+    return forward_ad.unpack_dual(x).tangent is not None  # type: ignore[no-untyped-call]
+
+
+class _NormTangent(torch.autograd.Function):
+    """The tangent that train-mode BatchNorm gives, and its derivatives by the tangent and the value that it takes.
+
+    Over the M places of a channel let xh = (x - mean) r be the normalised value. The Jacobian of xh by x,
+    r (I - 1 1^T / M - xh xh^T / M), is symmetric, so the tangent is what the backward pass makes of it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, tangent: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, r: Tensor, eps: float
+    ) -> Tensor:
+        moved, along, total = _norm_backward(tangent, x, weight, mean, r, eps)
+        ctx.eps = eps
+        ctx.save_for_backward(tangent, x, weight, mean, r, along, total)
+        return moved
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """By x: - r^2 [(q - 3 m n) xh + n (t - mean t) + m (l - mean l)].
+
+        t is the tangent, l the gradient times the weight, m = mean(xh t), n = mean(xh l), q their covariance.
+        """
+        (gradient,) = gradients
+        tangent, x, weight, mean, r, along, total = ctx.saved_tensors
+        by_tangent, along_gradient, total_gradient = _norm_backward(gradient, x, weight, mean, r, ctx.eps)
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        places = x.numel() // x.shape[1]
+        scale = torch.ones_like(r) if weight is None else weight
+        product = (gradient * tangent).sum([d for d in range(x.dim()) if d != 1])
+        mean_t, mean_l, m = total / places, scale * total_gradient / places, along / places
+        n = scale * along_gradient / places
+        q = scale * product / places - mean_t * mean_l
+        by_x = -(r**3) * (q - 3 * m * n)
+        constant = -by_x * mean + r**2 * (n * mean_t + m * mean_l)
+        result = torch.addcmul(constant.view(shape), x, by_x.view(shape))
+        result.addcmul_(tangent, (-(r**2) * n).view(shape)).addcmul_(gradient, (-(r**2) * m * scale).view(shape))
+        return by_tangent, result, None, None, None, None
+
+
+def _norm_backward(
+    gradient: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, r: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The backward pass of BatchNorm, the sum of gradient times normalised value, and the sum of the gradient."""
+    result = torch.ops.aten.native_batch_norm_backward(
+        gradient, x, weight, None, None, mean, r, True, eps, [True, True, True]
+    )
+    return result[0], result[1], result[2]
