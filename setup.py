@@ -22,9 +22,14 @@ class CMakeBuild(build_ext):
         build = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}"
         configure = ["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", "--fresh"]
         configure += ["-DCMAKE_BUILD_TYPE=Release", f"-DPython_EXECUTABLE={sys.executable}", f"-DZCFAST_CUDA={cuda}"]
-        subprocess.check_call([*configure, *os.environ.get("ZCFAST_CMAKE_ARGS", "").split()])
-        subprocess.check_call(["cmake", "--build", build])
-        subprocess.check_call(["cmake", "--install", build, "--prefix", destination])
+        # The tools of this Python's environment go before those of the system, which may be older.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        for command in (
+            [*configure, *os.environ.get("ZCFAST_CMAKE_ARGS", "").split()],
+            ["cmake", "--build", build],
+            ["cmake", "--install", build, "--prefix", destination],
+        ):
+            subprocess.run(command, check=True, env={**os.environ, "PATH": path})
 
     def get_outputs(self):
         return []

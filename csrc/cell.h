@@ -64,6 +64,7 @@ ZCFAST_HOST_DEVICE int64_t lookup_offset(int vertices) {
   return offset;
 }
 constexpr int64_t kLookupSize = 2 + 8 + 64 + 1024 + 32768 + 2097152;
+constexpr int64_t kClasses = 2494, kOrbits = 72918;  // graphs, and labellings of those with automorphisms
 
 // The vertices on some path from input to output.
 ZCFAST_HOST_DEVICE uint32_t vertices_on_paths(int vertices, uint32_t edges) {

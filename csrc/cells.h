@@ -32,7 +32,7 @@ struct CellTensors {
   }
 };
 
-// The tables of csrc/enumeration.h as the operators take them.
+// The tables of csrc/enumeration.h as the operators take them. Their sizes are checked, their contents trusted.
 struct TableTensors {
   Tensor lookup, orders, class_first, class_orbits, orbits;
 
@@ -44,6 +44,10 @@ struct TableTensors {
     check_table(op, "class_orbits", class_orbits_, ScalarType::Int, like);
     check_table(op, "orbits", orbits_, ScalarType::Int, like);
     check_shape(op, "lookup", lookup_, {kLookupSize});
+    check_shape(op, "orders", orders_, {120, kMaxOperations});
+    check_shape(op, "class_first", class_first_, {kClasses});
+    check_shape(op, "class_orbits", class_orbits_, {kClasses});
+    check_shape(op, "orbits", orbits_, {kOrbits});
     lookup = lookup_, orders = orders_, class_first = class_first_, class_orbits = class_orbits_, orbits = orbits_;
   }
 

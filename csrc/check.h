@@ -58,6 +58,20 @@ inline void check_same_shape(const char* op, const char* name, const Tensor& ten
     fail(op, name, ": expected shape ", shape_of(like), ", got ", shape_of(tensor));
 }
 
+inline void check_range(const char* op, const char* name, int64_t value, int64_t smallest, int64_t largest) {
+  if (value < smallest || value > largest) fail(op, name, ": expected ", smallest, " to ", largest, ", got ", value);
+}
+
+// Options of a network, within what counts fit int64 and maps fit the memory; zcfast/networks/options.py has the same.
+inline void check_network(const char* op, int64_t stem_channels, int64_t modules, int64_t classes, int64_t resolution,
+                          int64_t image_channels) {
+  check_range(op, "stem_channels", stem_channels, 1, 2048);
+  check_range(op, "modules", modules, 1, 100);
+  check_range(op, "classes", classes, 1, 1000000);
+  check_range(op, "resolution", resolution, 1, 1024);
+  check_range(op, "image_channels", image_channels, 1, 1024);
+}
+
 inline void check_same_device(const char* op, const char* name, const Tensor& tensor, const Tensor& like) {
   if (tensor.is_cuda() != like.is_cuda() || tensor.get_device_index() != like.get_device_index())
     fail(op, name, ": expected a tensor on the device of the other arguments");

@@ -104,7 +104,7 @@ def test_help_has_examples_and_needs_no_torch():
         ((*SCORE[:3], "params,params", *SCORE[4:]), 1, "--proxies: expected different names"),
         ((*SCORE[:3], ",", *SCORE[4:]), 1, "--proxies: expected different names"),
         ((*SCORE, "--option", "stem_chanels=3"), 1, "unknown option 'stem_chanels': did you mean stem_channels"),
-        ((*SCORE, "--option", "modules=many"), 1, "modules: expected an integer >= 1, got 'many'"),
+        ((*SCORE, "--option", "modules=many"), 1, "modules: expected an integer from 1 to 100, got 'many'"),
         ((*SCORE, "--option", "stem"), 1, "--option: expected KEY=VALUE, each key once, got 'stem'"),
         ((*SCORE, "--option", "a=1", "--option", "a=2"), 1, "each key once, got 'a=2'"),
         ((*SCORE, "--table", "none.npz"), 1, "none.npz: expected a file of accuracies, got none"),

@@ -83,7 +83,11 @@ def images_file(classes: int = 10, size: int = 8) -> str:
 
 
 def score(*arguments: str) -> tuple[str, ...]:
-    return ("score", "nasbench201", *arguments, "--batch-size", "4", *SMALL, "--out", "s.parquet")
+    return (*closed_form(*arguments), "--batch-size", "4")
+
+
+def closed_form(*arguments: str) -> tuple[str, ...]:
+    return ("score", "nasbench201", *arguments, *SMALL, "--out", "s.parquet")
 
 
 def test_all_proxies_on_a_sample(run):
@@ -122,8 +126,26 @@ def test_architectures_of_a_file_with_closed_forms_between(run):
     assert "jacob_cov: no score for 1 of 2" in shown
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--device", "cuda"), "--device: no effect on params"),
+        (("--seed", "3"), "--seed: no effect on params"),
+        (("--option", "progress=1"), "unknown option 'progress'"),
+        (("--option", "cells=1"), "unknown option 'cells'"),
+        (("--option", "resolution=131072"), "resolution: expected an integer from 1 to 1024, got 131072"),
+        (("--option", "classes=99999999999999999999"), "classes: expected an integer from 1 to 1000000"),
+    ],
+)
+def test_a_closed_form_refuses_what_it_cannot_honour(run, arguments, message):
+    status, _, err = run("score", "nasbench201", "--proxies", "params", *arguments, "--out", "s.parquet")
+    assert status != 0
+    assert message in err
+    assert err.count("\n") == 1
+
+
 def test_closed_forms_of_a_sample(run):
-    status, _, _ = run(*score("--proxies", "params,expected_synflow", "--sample", "5"))
+    status, _, _ = run(*closed_form("--proxies", "params,expected_synflow", "--sample", "5", "--seed", "0"))
     assert status == 0
     cells = zcfast.space("nasbench201").sample_distinct(5, torch.Generator().manual_seed(0))
     assert torch.equal(Scores.load("s.parquet").cells.operations, cells.operations)
@@ -161,7 +183,7 @@ def test_options_of_the_network(run):
             "--images: expected a path, or 'random' for noise, for snip, got none",
         ),
         (("--proxies", "params", "--images", "random"), "--images: no effect on params"),
-        (("--proxies", "params", "--device", "cuda"), "--device: no effect on params"),
+        (("--proxies", "params"), "--batch-size: no effect on params"),
         (("--proxies", "all,snip", "--sample", "2"), "--proxies: expected different names"),
         (("--proxies", "snap", "--sample", "2"), "unknown proxy 'snap'"),
         (("--proxies", "snip", "--sample", "2", "--images", "no.npz"), "no.npz: expected an .npz archive"),
@@ -280,7 +302,10 @@ def test_a_proxy_without_a_score_says_why(run, models):
         (("models_of_a_test:small", "--images", "no.npz"), "no.npz: expected an .npz archive"),
         (("models_of_a_test:small", "--images", "no.npz", "--classes", "3"), "--classes: no effect"),
         (("models_of_a_test:small", "--input", "3x8x8", "--classes", "300", "--seed", "1"), "expected classes 0 to 9"),
-        (("models_of_a_test:small", "--input", "3x8x8", "--proxies", "snap"), "proxies: expected any of"),
+        (
+            ("models_of_a_test:small", "--input", "3x8x8", "--proxies", "snap"),
+            "unknown proxy 'snap': did you mean snip",
+        ),
         (("models_of_a_test:small", "--input", "3x8x8", "--device", "tpu"), "device: expected cpu or cuda"),
         (("models_of_a_test:small", "--input", "3x8x8", "--out", "no/m.json"), "no/m.json: cannot write"),
     ],

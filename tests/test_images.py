@@ -149,8 +149,11 @@ class Hostile:
     ("content", "message"),
     [
         ({b"data": Hostile(), b"labels": [0]}, f"got one that names {os.name}.system"),
-        (b"cbuiltins\neval\n(S'1'\ntR.", "got one that names builtins.eval"),
-        (b"cnumpy\nload\n(S'x'\ntR.", "got one that names numpy.load"),
+        (b"cbuiltins\neval\n(K\x01tR.", "got one that names builtins.eval"),
+        (b"cnumpy\nload\n(U\x01xtR.", "got one that names numpy.load"),
+        (b"cnumpy\nload\n(S'x'\ntR.", "got a broken file: one that is broken at byte 14: an opcode"),
+        (b"\x80\x02}N" + b"\x85" * 2_000_000 + b"Ns.", "got a broken file: one that is broken"),
+        (b"\x80\x02cnumpy.core.numeric\n_frombuffer\n(J\x00\x5e\xd0\xb2NNNtR.", "an array without numbers"),
         (b"cmultiarray\n_reconstruct\n.", "names multiarray._reconstruct"),
         (b"c\x1b[31m\nx\n.", "names ?[31m.x"),
         (b"\x80\x02cnumpy\ndtype\nU\x02O8K\x00K\x01\x87R.", "got one that names an array of O8"),

@@ -199,7 +199,7 @@ def test_a_pair_of_tensors_is_a_minibatch():
         ({"batch_norm": 0}, "batch_norm: expected true or false, got 0"),
         ({"proxies": ["snip", "params"], "batch_norm": False}, "params counts the network with BatchNorm"),
         ({"stem": 3}, "unknown option 'stem'"),
-        ({"modules": 0}, "modules: expected an integer >= 1, got 0"),
+        ({"modules": 0}, "modules: expected an integer from 1 to 100, got 0"),
     ],
 )
 def test_wrong_arguments(change, message):

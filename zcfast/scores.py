@@ -123,14 +123,19 @@ class Scores:
         """
         table = _read(path)
         header = _header(path, table.schema.metadata or {})
-        space = named_space(header["space"])
+        try:
+            space = named_space(header["space"])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         empty = space.enumerate()[:0]
         try:
             encoding = {name: _to_torch(table.column(name), like) for name, like in empty.tensors().items()}
             columns = {name: _to_torch(table.column(name)) for name in header["columns"]}
             given = [name for name in columns if REASON + name in table.column_names]
             reasons = {name: _texts(table.column(REASON + name)) for name in given}
-            return cls(space.name, dataclasses.replace(empty, **encoding), columns, header["protocol"], reasons)
+            cells = dataclasses.replace(empty, **encoding)
+            space.require_valid(cells)
+            return cls(space.name, cells, columns, header["protocol"], reasons)
         except (KeyError, TypeError, ValueError) as error:
             message = (
                 f"{path}: expected the columns of {space.name} scores, got a file without them: {first_line(error)}"
@@ -180,6 +185,8 @@ def _to_torch(column: pyarrow.ChunkedArray, like: Tensor | None = None) -> Tenso
     if pyarrow.types.is_fixed_size_list(array.type):
         width = array.type.list_size
         array = array.flatten()
+    if not (pyarrow.types.is_floating(array.type) or pyarrow.types.is_signed_integer(array.type)):
+        raise ValueError(f"expected numbers, got {array.type}")
     tensor = torch.from_numpy(array.to_numpy(zero_copy_only=False).copy())
     tensor = tensor.reshape(-1, width) if width else tensor
     if like is not None and (tensor.dtype, tensor.shape[1:]) != (like.dtype, like.shape[1:]):
@@ -220,12 +227,12 @@ def _header(path: str | os.PathLike[str], metadata: dict[bytes, bytes]) -> dict[
     try:
         header = json.loads(metadata[METADATA_KEY])
         version = header["format"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{expected}, got one with broken metadata") from error
     if version != FORMAT:
         raise ValueError(f"{expected} in format {FORMAT}, got format {version}")
     kinds = {"space": str, "columns": list, "protocol": dict}
     for name, kind in kinds.items():
-        if not isinstance(header.get(name), kind):
+        if not isinstance(header.get(name), kind) or (kind is list and not header[name]):
             raise ValueError(f"{expected}, got one with broken metadata: no {name}")
     return header  # type: ignore[no-any-return]

@@ -47,7 +47,8 @@ class Score:
 
     Attributes:
         value: the number; NaN unless status is "ok".
-        log_value: its natural logarithm, for synflow and synflow_bn, whose value may be inf.
+        log_value: its natural logarithm, for synflow and synflow_bn, whose value may be inf; NaN of a
+            negative one, which nets with subtractions can have.
         per_layer: [L] float64 shares of the counted layers, where they were asked for and the score is their sum.
         layer_names: L names, where per_layer is given.
         status: "ok"; "undefined" where the formula has no value for this net and minibatch; "refused" where an option

@@ -44,8 +44,10 @@ def score_space(
         ValueError: an unknown space, proxy or option, an option that no requested proxy takes, an invalid cell.
     """
     space = named_space(space) if isinstance(space, str) else space
-    if isinstance(proxies, str):
-        raise ValueError(f"proxies: expected a list of names, got the string {proxies!r}")
+    if not isinstance(space, SearchSpace):
+        raise ValueError(f"space: expected a search space or its name, got {space!r}")
+    if isinstance(proxies, str) or len(set(proxies)) != len(proxies):
+        raise ValueError(f"proxies: expected a list of different names, got {proxies!r}")
     for name in proxies:
         if name not in PROXIES:
             raise unknown("proxy", name, PROXIES)
@@ -57,6 +59,8 @@ def score_space(
             raise ValueError(f"{name}: no effect on {', '.join(proxies)}")
     protocol = _protocol(space, proxies, network, own)
     cells = space.enumerate() if cells is None else cells
+    if type(cells) is not type(space.enumerate()):
+        raise ValueError(f"cells: expected cells of {space.title}, got {type(cells).__name__}")
     space.require_valid(cells)
     return Scores(space.name, cells, _columns(space, proxies, cells, network, own, progress), protocol)
 

@@ -33,7 +33,7 @@ class Walk {
       }
       ++steps_;
       if (!(constant(opcode) || container(opcode) || memo(opcode) || call(opcode))) {
-        fail("an opcode that no table of results needs: " + std::to_string(opcode));
+        fail("an opcode that plain data does not need: " + std::to_string(opcode));
       }
     }
   }
@@ -114,13 +114,16 @@ class Walk {
         return skip_and_push(8), true;
       case 0x8a:  // LONG1
       case 'C':
+      case 'U':  // SHORT_BINSTRING and BINSTRING, text of Python 2
       case 0x8c:  // SHORT_BINUNICODE
         return skip_and_push(number(1)), true;
       case 'B':
+      case 'T':
       case 'X':
         return skip_and_push(number(4)), true;
       case 0x8e:  // BINBYTES8
       case 0x8d:  // BINUNICODE8
+      case 0x96:  // BYTEARRAY8
         return skip_and_push(number(8)), true;
     }
     return false;

@@ -359,10 +359,10 @@ Tensor expected_synflow(const Tensor& vertices, const Tensor& edges, const Tenso
                         int64_t stacks, int64_t modules, int64_t classes, int64_t resolution, int64_t image_channels,
                         double init_scale, bool init_fan_out, double init_linear_mean, bool double_precision) {
   const CellTensors cells(kOp, vertices, edges, operations);
-  if (stem_channels < kMaxOperations || stacks < 1 || stacks > 8 || modules < 1 || classes < 1 || image_channels < 1)
-    fail(kOp, "expected stem_channels >= 5, 1 <= stacks <= 8, modules, classes and image_channels >= 1");
-  if (resolution < 1 || resolution % (int64_t(1) << stacks))
-    fail(kOp, "resolution: expected a multiple of 2^stacks, got ", resolution);
+  check_network(kOp, stem_channels, modules, classes, resolution, image_channels);
+  check_range(kOp, "stem_channels", stem_channels, kMaxOperations, 2048);
+  check_range(kOp, "stacks", stacks, 1, 8);
+  if (resolution % (int64_t(1) << stacks)) fail(kOp, "resolution: expected a multiple of 2^stacks, got ", resolution);
   const Network network{int(stem_channels),
                         int(stacks),
                         int(modules),

@@ -76,6 +76,8 @@ std::tuple<Tensor, Tensor> size(const Tensor& vertices, const Tensor& edges, con
                                 int64_t stem_channels, int64_t stacks, int64_t modules, int64_t classes,
                                 int64_t resolution, int64_t image_channels) {
   const CellTensors cells(kOp, vertices, edges, operations);
+  check_network(kOp, stem_channels, modules, classes, resolution, image_channels);
+  check_range(kOp, "stacks", stacks, 1, 8);
   const CellBatch batch = cells.batch();
   const Network network{stem_channels, stacks, modules, classes, resolution, image_channels};
   Tensor params = torch::stable::new_empty(cells.vertices, {cells.size()}, ScalarType::Long);

@@ -246,9 +246,8 @@ Tensor expected_synflow(const Tensor& operations_, int64_t stem_channels, int64_
                         double init_linear_mean, double init_bias_scale, bool double_precision) {
   check_dtype(kOp, "operations", operations_, ScalarType::Char);
   check_shape(kOp, "operations", operations_, {-1, kEdges});
-  if (stem_channels < 1 || modules < 0 || classes < 1 || image_channels < 1)
-    fail(kOp, "expected stem_channels, classes and image_channels >= 1 and modules >= 0");
-  if (resolution < 4 || resolution % 4) fail(kOp, "resolution: expected a multiple of 4, got ", resolution);
+  check_network(kOp, stem_channels, modules, classes, resolution, image_channels);
+  if (resolution % 4) fail(kOp, "resolution: expected a multiple of 4, got ", resolution);
   const Network network{int(stem_channels),  int(modules),
                         int(classes),        int(resolution),
                         int(image_channels), {init_scale, init_fan_out, init_linear_mean, init_bias_scale}};

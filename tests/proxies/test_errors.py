@@ -46,7 +46,7 @@ WRONG = [
     ("layers", (nn.Conv2d, "Linear"), TypeError, "layers: expected a tuple of types"),
     ("layers", (nn.BatchNorm2d,), TypeError, "layers: expected a tuple of types"),
     ("layers", nn.Conv2d, TypeError, "layers: expected a tuple of types"),
-    ("proxies", ["snipe"], ValueError, "proxies: expected any of .*snip.* got 'snipe'"),
+    ("proxies", ["snipe"], ValueError, "unknown proxy 'snipe': did you mean snip"),
     ("proxies", "snip", TypeError, "proxies: expected a list"),
     ("proxies", [fisher], TypeError, "proxies: expected names or configured"),
     ("proxies", ["fisher", fisher()], ValueError, "proxies: expected each once"),

@@ -174,3 +174,22 @@ def test_exact_against_the_whole_hessian():
     expected = [-(a @ b).item() for a, b in zip(flat.split(sizes), product.split(sizes), strict=True)]
     got = score(net, (inputs, targets), ["grasp"], per_layer=True)["grasp"]
     assert got.per_layer.tolist() == pytest.approx(expected, rel=1e-11)
+
+
+def test_a_weight_used_beside_its_layer_is_not_taken_for_invariant():
+    class Reused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3)
+            self.other, self.other_bn = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+            self.classifier = nn.Linear(4, 5)
+
+        def forward(self, x):
+            x = self.bn(self.conv(x)) + nn.functional.conv2d(x, self.conv.weight, padding=1)
+            return self.classifier(torch.relu(self.other_bn(self.other(x))).mean((2, 3)))
+
+    torch.manual_seed(0)
+    batch = torch.randn(6, 3, 8, 8, dtype=torch.float64), torch.arange(6) % 5
+    result = score(Reused().double(), batch, ["grasp", grasp(scale_invariant=True)])
+    exact, invariant = (each.value for each in result.values())
+    assert invariant == pytest.approx(exact, rel=1e-2)

@@ -230,10 +230,13 @@ def test_ten_edges_are_valid_if_pruning_leaves_nine():
 @pytest.mark.parametrize("name", ["vertices", "edges", "operations"])
 def test_a_wrong_dtype_or_shape_names_the_argument(name):
     fields = SPACE.enumerate()[:4].tensors()
+    with pytest.raises(ValueError, match=rf"{name}: expected a tensor of torch.int\d+, got torch.float64"):
+        NasBench101Cells(**{**fields, name: fields[name].double()})
+    with pytest.raises(ValueError, match=rf"{name}: expected shape \[N.*\], got \["):
+        NasBench101Cells(**{**fields, name: fields[name][..., None]})
+    wrong = [fields[other].double() if other == name else fields[other] for other in fields]
     with pytest.raises(RuntimeError, match=rf"{name}: expected dtype \w+, got Double"):
-        SPACE.index(NasBench101Cells(**{**fields, name: fields[name].double()}))
-    with pytest.raises(RuntimeError, match=rf"{name}: expected shape .*, got \["):
-        SPACE.index(NasBench101Cells(**{**fields, name: fields[name][..., None]}))
+        space_ops.nasbench101_keys(*wrong)
 
 
 def test_fields_of_unequal_length_are_refused():
@@ -316,5 +319,22 @@ def test_operators_refuse_invalid_cells_and_foreign_tables():
     with pytest.raises(RuntimeError, match=r"nasbench101_keys: .* got an invalid one in row 0"):
         space_ops.nasbench101_keys(*invalid.tensors().values())
     tables = [torch.from_numpy(array) for name, array in _tables().items() if name not in ENCODING]
-    with pytest.raises(RuntimeError, match=r"lookup: expected shape \[2131018\], got \[2\]"):
-        space_ops.nasbench101_index(*invalid.tensors().values(), [tables[0][:2], *tables[1:]])
+    for i, name in enumerate(("lookup", "orders", "class_first", "class_orbits", "orbits")):
+        short = [table[:2] if i == j else table for j, table in enumerate(tables)]
+        with pytest.raises(RuntimeError, match=rf"{name}: expected shape \[\d+.*\], got \[2"):
+            space_ops.nasbench101_index(*invalid.tensors().values(), short)
+
+
+@pytest.mark.parametrize(("option", "value"), [("stem_channels", 2**40), ("stacks", 10**12), ("resolution", 2**17)])
+def test_operators_refuse_networks_beyond_their_integers(option, value):
+    network = {"stem_channels": 128, "stacks": 3, "modules": 3, "classes": 10, "resolution": 32, "image_channels": 3}
+    network[option] = value
+    with pytest.raises(RuntimeError, match=f"{option}: expected 1 to .* got {value}"):
+        space_ops.nasbench101_size(*SPACE.enumerate()[:1].tensors().values(), **network)
+
+
+def test_the_largest_network_fits():
+    largest = {"stem_channels": 2048, "stacks": 8, "modules": 100, "classes": 1_000_000, "resolution": 1024}
+    cells = SPACE.enumerate()[-5000:]
+    assert (SPACE.flops(cells, **largest) > 0).all()
+    assert (SPACE.params(cells, **largest) > 0).all()

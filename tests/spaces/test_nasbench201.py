@@ -73,7 +73,9 @@ def test_invalid_encodings_have_a_reason():
         with pytest.raises(ValueError, match="row 1 is no NAS-Bench-201 cell"):
             call(cells)
     with pytest.raises(ValueError, match=r"operations: expected shape \[N, 6\], got \[2, 5\]"):
-        SPACE.index(NasBench201Cells(torch.zeros(2, 5, dtype=torch.int8)))
+        NasBench201Cells(torch.zeros(2, 5, dtype=torch.int8))
+    with pytest.raises(ValueError, match=r"operations: expected a tensor of torch.int8, got torch.float32"):
+        NasBench201Cells(torch.zeros(2, 6))
 
 
 def test_flops_by_hand():

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,8 @@ def test_cells_index_like_tensors(name):
     assert len(cells[torch.tensor([1, 1])]) == 2
     assert space(name).index(cells[-1]).item() == len(cells) - 1
     assert cells.to("cpu").device.type == "cpu"
+    for index in (torch.tensor(7), np.int64(7), torch.tensor(-len(cells) + 7)):
+        assert space(name).index(cells[index]).tolist() == [7]
     with pytest.raises(IndexError):
         cells[len(cells)]
 
@@ -28,9 +31,11 @@ def test_cells_index_like_tensors(name):
     ("options", "message"),
     [
         ({"stem_chanels": 16}, "unknown option 'stem_chanels': did you mean stem_channels"),
-        ({"modules": 0}, "modules: expected an integer >= 1, got 0"),
-        ({"modules": 1.5}, "modules: expected an integer >= 1, got 1.5"),
-        ({"modules": True}, "modules: expected an integer >= 1, got True"),
+        ({"modules": 0}, "modules: expected an integer from 1 to 100, got 0"),
+        ({"modules": 1.5}, "modules: expected an integer from 1 to 100, got 1.5"),
+        ({"modules": True}, "modules: expected an integer from 1 to 100, got True"),
+        ({"stem_channels": 2**30}, "stem_channels: expected an integer from 1 to 2048, got 1073741824"),
+        ({"resolution": 2**17}, "resolution: expected an integer from 1 to 1024, got 131072"),
         ({"resolution": 30}, "resolution: expected a multiple of"),
     ],
 )

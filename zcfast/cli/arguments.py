@@ -20,9 +20,11 @@ ImagesOption = Annotated[
         "--images", metavar="PATH", help="An .npz, a directory of CIFAR or ImageNet16 batches, or 'random' for noise."
     ),
 ]
-BatchSizeOption = Annotated[int, typer.Option("--batch-size", metavar="B", min=1, help="Images in the minibatch.")]
+BatchSizeOption = Annotated[
+    int | None, typer.Option("--batch-size", metavar="B", min=1, help="Images in the minibatch (64; 8 for a module).")
+]
 SeedOption = Annotated[
-    int, typer.Option("--seed", metavar="N", min=0, help="Of the weights, the minibatch and the sample.")
+    int | None, typer.Option("--seed", metavar="N", min=0, help="Of the weights, the minibatch and the sample (0).")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where the networks run.")]
 SpaceArgument = Annotated[

@@ -47,14 +47,15 @@ def score(
     input_shape: InputOption = None,
     classes: ClassesOption = None,
     images: ImagesOption = None,
-    batch_size: BatchSizeOption = 8,
+    batch_size: BatchSizeOption = None,
     proxies: ProxiesOption = "all",
-    seed: SeedOption = 0,
+    seed: SeedOption = None,
     device: DeviceOption = "cpu",
     out: JsonOption = None,
 ) -> None:
     """Score a PyTorch model by its import path."""
     names, shape = arguments.proxy_names(proxies), _shape(input_shape)
+    batch_size, seed = batch_size or 8, seed or 0
 
     import zcfast
     from zcfast.devices import find_device

@@ -63,8 +63,8 @@ def score(
     sample: SampleOption = None,
     architectures: ArchitecturesOption = None,
     images: ImagesOption = None,
-    batch_size: BatchSizeOption = 64,
-    seed: SeedOption = 0,
+    batch_size: BatchSizeOption = None,
+    seed: SeedOption = None,
     device: DeviceOption = "cpu",
     table: TableOption = None,
     option: NetworkOption = None,
@@ -80,8 +80,11 @@ def score(
     check_writable(out)
     search_space = zcfast.space(space)
     accuracies = None if table is None else tables.load(search_space, table)
-    cells = _cells(search_space, sample, architectures, seed)
-    sampling = _Sampling(images, batch_size, seed, device)
+    cells = _cells(search_space, sample, architectures, seed or 0)
+    given = {"--images": images, "--batch-size": batch_size, "--device": None if device == "cpu" else device}
+    given["--seed"] = seed if sample is None else None  # the sample takes it in any case
+    flags = [flag for flag, value in given.items() if value is not None]
+    sampling = _Sampling(images, batch_size or 64, seed or 0, device, flags)
     compute = _computation(search_space, names, cells, options, sampling)
     started = time.perf_counter()
     with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
@@ -111,12 +114,13 @@ def show(
 
 @dataclass(frozen=True)
 class _Sampling:
-    """The options that sampled proxies take."""
+    """The options that only sampled proxies take; ``given`` has the flags of those that the user set."""
 
     images: str | None
     batch_size: int
     seed: int
     device: str
+    given: list[str]
 
 
 def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
@@ -139,14 +143,20 @@ def _computation(
     space: SearchSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
 ) -> Callable[[Progress], Scores]:
     """What makes the scores, with all that can be wrong before the first of them found out."""
+    from dataclasses import asdict
+
     import zcfast
+    from zcfast.errors import unknown
     from zcfast.sampled_scoring import reads_images, resolve_columns, score_architectures
 
+    known = (*asdict(space.network), "initialisation", "batch_norm")
+    for key in options:
+        if key not in known:
+            raise unknown("option", key, known)
     sampled = [proxy for proxy in resolve_columns(names).values() if proxy is not None]
     if not sampled:
-        for flag, given in (("--images", sampling.images), ("--device", sampling.device != "cpu")):
-            if given:
-                raise ValueError(f"{flag}: no effect on {', '.join(names)}")
+        for flag in sampling.given:
+            raise ValueError(f"{flag}: no effect on {', '.join(names)}")
         return lambda progress: zcfast.score_space(space, names, cells=cells, progress=progress, **options)
     network = {key: value for key, value in options.items() if key not in ("initialisation", "batch_norm")}
     if cells is None:

@@ -1,5 +1,6 @@
 """Reads pickles of plain data from files that nobody vouches for."""
 
+import io
 import math
 import pickle
 import re
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from zcfast import _tables
 from zcfast.errors import first_line
 
 
@@ -22,15 +24,19 @@ def unpickle(path: Path) -> dict[Any, Any]:
         ValueError: the file is no pickle, a broken one, holds no dictionary, or names what plain data does not need.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    content = path.read_bytes()
+    try:
+        # Before Python's machine sees it: nesting and lengths that would crash it or fill the memory.
+        _tables.pickle_size(content, 0)
+    except ValueError as error:
+        raise ValueError(f"expected a pickle of plain data, got a broken file: {first_line(error)}") from error
+    with io.BytesIO(content) as file:
         try:
             value = _Unpickler(file, encoding="bytes").load()
             if isinstance(value, dict):
                 return {key: item.value if isinstance(item, _Array) else item for key, item in value.items()}
         except _RefusedError as error:
             raise ValueError(f"expected a pickle of plain data, got one that names {first_line(error)}") from error
-        except OSError:
-            raise
         except Exception as error:  # broken bytes can raise anything
             raise ValueError(f"expected a pickle of plain data, got a broken file: {first_line(error)}") from error
     raise ValueError(f"expected a pickle of a dictionary, got one of {type(value).__name__.lstrip('_')}")
@@ -90,6 +96,8 @@ class _FromBuffer(_Inert):
     __slots__ = ()
 
     def __call__(self, data: Any, dtype: Any, shape: Any, order: Any) -> "_Array":
+        if not isinstance(data, bytes | bytearray):
+            raise ValueError("an array without numbers")
         array = _Array()
         array.__setstate__((1, shape, dtype, order == "F", bytes(data)))
         return array

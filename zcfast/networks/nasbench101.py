@@ -32,8 +32,6 @@ class NasBench101Network:
             raise ValueError(
                 f"stem_channels: expected >= 5, one for each operation of a cell, got {self.stem_channels}"
             )
-        if self.stacks > 8:
-            raise ValueError(f"stacks: expected 1 to 8, got {self.stacks}")
         if self.resolution % 2**self.stacks:
             raise ValueError(
                 f"resolution: expected a multiple of 2^stacks = {2**self.stacks}, so that every stack's images have an "

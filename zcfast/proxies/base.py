@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
+from zcfast.errors import unknown
 from zcfast.tracing.passes import Pass
 from zcfast.tracing.trace import Activations, Trace
 
@@ -97,5 +98,5 @@ def resolve(proxy: str | Proxy) -> Proxy:
     if not isinstance(proxy, str):
         raise TypeError(f"proxies: expected names or configured proxies, got {proxy!r}")
     if proxy not in _REGISTRY:
-        raise ValueError(f"proxies: expected any of {', '.join(_REGISTRY)}, got {proxy!r}")
+        raise unknown("proxy", proxy, _REGISTRY)
     return _REGISTRY[proxy]()

@@ -1,9 +1,10 @@
 """What every search space offers; an encoding is a batch of integer tensors."""
 
 import dataclasses
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, SupportsIndex, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from zcfast.networks.layers import draw_weights
 from zcfast.networks.options import with_options
 from zcfast.spaces.neighbours import Neighbours
 
-Index = int | slice | Tensor | Sequence[int]
+Index = SupportsIndex | slice | Tensor | Sequence[int]
 CellsT = TypeVar("CellsT", bound="Cells")
 
 
@@ -20,8 +21,17 @@ CellsT = TypeVar("CellsT", bound="Cells")
 class Cells:
     """A batch of architectures of one space: every field a tensor whose first dimension is the batch."""
 
+    FORMAT: ClassVar[dict[str, tuple[torch.dtype, tuple[int, ...]]]] = {}  # field -> dtype, shape behind the batch
+
     def __post_init__(self) -> None:
-        """Check that the fields belong together."""
+        """Check each field's dtype and shape, and that they belong together."""
+        for name, (dtype, shape) in self.FORMAT.items():
+            tensor = getattr(self, name)
+            if not isinstance(tensor, Tensor) or tensor.dtype != dtype:
+                came = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+                raise ValueError(f"{name}: expected a tensor of {dtype}, got {came}")
+            if tensor.dim() != 1 + len(shape) or tensor.shape[1:] != shape:
+                raise ValueError(f"{name}: expected shape {['N', *shape]}, got {list(tensor.shape)}".replace("'", ""))
         sizes = {name: len(tensor) for name, tensor in self.tensors().items()}
         if len(set(sizes.values())) > 1:
             raise ValueError(f"cells: expected fields of equal length, got {sizes}")
@@ -35,9 +45,9 @@ class Cells:
         return len(next(iter(self.tensors().values())))
 
     def __getitem__(self: CellsT, index: Index) -> CellsT:
-        """The architectures at an index, slice, mask or tensor of indices, as a batch (of one for an int)."""
-        if isinstance(index, int):
-            index = [range(len(self))[index]]
+        """The architectures at an index, slice, mask or tensor of indices, as a batch (of one for a single index)."""
+        if not isinstance(index, slice | Sequence) and not (isinstance(index, Tensor) and index.dim()):
+            index = [range(len(self))[operator.index(index)]]
         return type(self)(*(tensor[index] for tensor in self.tensors().values()))
 
     def to(self: CellsT, device: torch.device | str) -> CellsT:
@@ -134,6 +144,8 @@ class SearchSpace(ABC, Generic[CellsT]):
         Raises:
             ValueError: an invalid architecture, more than one, an unknown or impossible option.
         """
+        if not isinstance(batch_norm, bool):
+            raise ValueError(f"batch_norm: expected True or False, got {batch_norm!r}")
         cell: CellsT = architecture if isinstance(architecture, Cells) else self.parse(architecture)  # type: ignore[assignment]
         if len(cell) != 1:
             raise ValueError(f"architecture: expected one, got {len(cell)}")

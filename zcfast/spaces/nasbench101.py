@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ MAX_VERTICES, MAX_EDGES, MAX_OPERATIONS = 7, 9, 5
 INPUT, OUTPUT = "input", "output"
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")  # in the order of their codes
 SHORT_NAMES = ("conv3x3", "conv1x1", "maxpool3x3")
+UNREADABLE = (1, 2, 3)  # validity codes of csrc/cell.h: the vertices, edge bits or operations are no graph's
 RELATIONS = ("operations", "unpruned", "pruned")  # in the order of their codes in csrc/cell.h
 _CODES = {name: code for names in (OPERATIONS, SHORT_NAMES) for code, name in enumerate(names)}
 
@@ -34,6 +35,12 @@ class NasBench101Cells(Cells):
     [N, 5], code of the inner vertices 1 .. vertices - 2 into ``OPERATIONS``, then -1. An encoding may hold vertices
     that lie on no path from input to output; they do not count.
     """
+
+    FORMAT: ClassVar = {
+        "vertices": (torch.int8, ()),
+        "edges": (torch.int32, ()),
+        "operations": (torch.int8, (MAX_OPERATIONS,)),
+    }
 
     vertices: Tensor
     edges: Tensor
@@ -132,7 +139,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
         "uniform": every cell is equally likely. "rejection": as the benchmark's own ``random_spec`` does, 7 vertices
         with every edge and operation drawn independently until a valid cell comes out, which favours some cells.
         """
-        if method == "uniform":
+        if method == "uniform" or n < 0:
             return super().sample(n, generator)
         if method != "rejection":
             raise ValueError(f"method: expected 'uniform' or 'rejection', got {method!r}")
@@ -159,6 +166,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
 
     def format(self, cells: NasBench101Cells) -> list[str]:
         """Compact strings, see ``parse``."""
+        self._require_readable(cells)
         return [
             "|".join(
                 f"{SHORT_NAMES[operations[v - 1]] if v < n - 1 else OUTPUT}:{','.join(map(str, _sources(edges, v)))}"
@@ -169,6 +177,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
 
     def to_matrices(self, cells: NasBench101Cells) -> list[tuple[NDArray[np.int8], list[str]]]:
         """(adjacency matrix, operation names) of each cell, as the original API takes them."""
+        self._require_readable(cells)
         result = []
         for n, edges, operations in zip(*(t.tolist() for t in cells.tensors().values()), strict=True):
             matrix = np.zeros((n, n), dtype=np.int8)
@@ -187,6 +196,12 @@ class NasBench101(SearchSpace[NasBench101Cells]):
     def flops(self, cells: NasBench101Cells, **network: Any) -> Tensor:
         """Multiply-adds of one image in convolutions and classifier, int64 [N]; see ``params`` on the vertex order."""
         return self._sizes(cells, network)[1]
+
+    def _require_readable(self, cells: NasBench101Cells) -> None:
+        """Refuse encodings that have no matrix; cells without a path or with too many edges have one."""
+        for row, code in enumerate(self._index_and_validity(cells)[1].tolist()):
+            if code in UNREADABLE:
+                raise ValueError(f"cells: row {row} is no {self.title} cell: {self.reasons(cells[row])[0]}")
 
     def _sizes(self, cells: NasBench101Cells, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
         self.require_valid(cells)

@@ -4,7 +4,7 @@ import random
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ _POWERS = torch.tensor([5**k for k in range(len(EDGES) - 1, -1, -1)])
 @dataclass(frozen=True, repr=False)
 class NasBench201Cells(Cells):
     """operations: int8 [N, 6], the codes into ``OPERATIONS`` of the edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3."""
+
+    FORMAT: ClassVar = {"operations": (torch.int8, (6,))}
 
     operations: Tensor
 
@@ -101,8 +103,6 @@ class NasBench201(SearchSpace[NasBench201Cells]):
     def index(self, cells: NasBench201Cells) -> Tensor:
         """The official index, int64 [N]; -1 where an operation code is out of range."""
         operations = cells.operations.cpu().to(torch.int64)
-        if operations.ndim != 2 or operations.shape[1] != len(EDGES):
-            raise ValueError(f"operations: expected shape [N, {len(EDGES)}], got {list(operations.shape)}")
         valid = ((operations >= 0) & (operations < len(OPERATIONS))).all(1)
         codes = (operations * _POWERS).sum(1)
         return torch.where(valid, _index_by_code()[codes.where(valid, 0)], -1).to(cells.device)
