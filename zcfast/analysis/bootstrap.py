@@ -108,8 +108,9 @@ def _resampled(
         if value:
             values[resample] = value(counts)
         else:
-            drawn = torch.from_numpy(np.repeat(np.arange(size), counts))
-            values[resample] = _number(metric(*(column[drawn] for column in rows), **options))
+            # numpy: gathers as short as these wait for torch's threads where another process has their cores.
+            drawn = (torch.from_numpy(np.repeat(column.numpy(), counts)) for column in rows)
+            values[resample] = _number(metric(*drawn, **options))
     return values
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,14 +86,17 @@ def _most_accurate(scores: Column, accuracies: Column, fraction: float) -> tuple
 def _centred(column: Tensor) -> Tensor:
     """The column less its mean, scaled so that its squares neither overflow nor vanish; zeros where all are equal."""
     column = column.double()
-    low, high = column.aminmax()
+    low, high = float(column.numpy().min()), float(column.numpy().max())
     if low == high:
         return torch.zeros_like(column)
-    column = column / torch.maximum(-low, high)
+    column = column / max(-low, high)
     return column.sub_(column.mean())
 
 
 def _cosine(first: Tensor, second: Tensor) -> float:
-    length = first.norm() * second.norm()
-    # Also where it is NaN: of an infinite value.
-    return float((first @ second / length).clamp(-1, 1)) if length > 0 else math.nan
+    pairs = ((first, second), (first, first), (second, second))
+    # einsum: no thread is waited for, as BLAS does.
+    product, *squares = (float(np.einsum("i,i", left.numpy(), right.numpy())) for left, right in pairs)
+    length = math.sqrt(squares[0]) * math.sqrt(squares[1])
+    # The length is NaN where a value is infinite.
+    return min(1.0, max(-1.0, product / length)) if length > 0 else math.nan

@@ -52,5 +52,5 @@ def trainings_until_best(scores: Column, accuracies: Column) -> int | None:
 
 def _trainings(scores: Tensor, wanted: Tensor) -> int | None:
     """The place, from 1, of the first row that `wanted`, bool [N], marks."""
-    places = wanted[best_first(scores)].nonzero()
+    places = wanted.numpy()[best_first(scores).numpy()].nonzero()[0]
     return int(places[0]) + 1 if len(places) else None
