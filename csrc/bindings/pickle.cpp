@@ -114,7 +114,7 @@ class Walk {
         return skip_and_push(8), true;
       case 0x8a:  // LONG1
       case 'C':
-      case 'U':  // SHORT_BINSTRING and BINSTRING, text of Python 2
+      case 'U':   // SHORT_BINSTRING and BINSTRING, text of Python 2
       case 0x8c:  // SHORT_BINUNICODE
         return skip_and_push(number(1)), true;
       case 'B':

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.batchnorm import RefusedBatchStatistics
@@ -19,10 +18,10 @@ from zcfast.tracing.recording import Recording, has_inplace_modules, recorded
 
 
 class Forward:
-    """Runs a net on minibatches, from the same random state each time, in the memory format that is fastest.
+    """Runs a net on minibatches, from the same random state each time, in the memory format that the caller has.
 
-    Attributes:
-        memory_format: of the inputs, from which it spreads through the net; None leaves it as the caller has it.
+    With channels_last pools are several times faster on a CPU, but torch then sums BatchNorm's statistics one place
+    after the other in float32, which moves the scores of deep nets by up to 5e-5.
     """
 
     def __init__(
@@ -32,11 +31,6 @@ class Forward:
         self.module, self.modules, self.layers = module, modules, layers
         self.batch, self.passes = batch, passes
         self.devices = random_devices(module)
-        inputs = batch.inputs
-        # Pools and BatchNorm of images are several times faster with the channels innermost on a CPU, and its
-        # convolutions are no slower; those of float64 have no such kernels.
-        images = inputs.dim() == 4 and inputs.dtype == torch.float32 and inputs.device.type == "cpu"
-        self.memory_format = torch.channels_last if images else None
 
     def recorded(self, inputs: Tensor, *, keep: bool) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; once more with copies where the net overwrote, unannounced, an output to be kept.
@@ -45,25 +39,15 @@ class Forward:
             The point at which the input Jacobian is to be taken, the output, and what the counted layers put out.
         """
         clone = keep and has_inplace_modules(self.modules)
-        point, output, recording = self._in_some_format(inputs, keep=keep, clone=clone)
+        point, output, recording = self._once(inputs, keep=keep, clone=clone)
         if recording.was_overwritten() and not clone:
-            point, output, recording = self._in_some_format(inputs, keep=keep, clone=True)
+            point, output, recording = self._once(inputs, keep=keep, clone=True)
         return point, output, recording
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Run forward for the logits alone."""
         with self._surroundings():
             return self.batch.logits(self.module(self._flowing(inputs)))
-
-    def _in_some_format(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
-        if self.memory_format is None:
-            return self._once(inputs, keep=keep, clone=clone)
-        try:
-            with _RefusedStrides():
-                return self._once(inputs, keep=keep, clone=clone)
-        except Exception:  # view() of an image fails in most formats but the contiguous one
-            self.memory_format = None
-            return self._once(inputs, keep=keep, clone=clone)
 
     def _once(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
         point: Tensor | None = None
@@ -96,22 +80,7 @@ class Forward:
 
     def _flowing(self, inputs: Tensor) -> Tensor:
         """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
-        return inputs.clone(memory_format=self.memory_format or torch.preserve_format)
-
-
-class _RefusedStrides(TorchFunctionMode):
-    """Refuses a net that reads how its tensors lie in memory, and so might compute something else in another format."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in _READS_STRIDES:
-            raise ProxyError("failed", f"the net calls {func}")
-        return func(*args, **(kwargs or {}))
-
-
-_READS_STRIDES = {
-    *(torch.as_strided, Tensor.as_strided, Tensor.as_strided_, Tensor.stride, Tensor.data_ptr),
-    *(Tensor.untyped_storage, Tensor.storage, Tensor.set_, Tensor.resize_, Tensor.numpy),
-}
+        return inputs.clone()
 
 
 def _random_state(devices: Sequence[torch.device]) -> Tensor:
