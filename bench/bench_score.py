@@ -1,0 +1,105 @@
+"""Whole calls of `zcfast.score` beside the published scheme in plain PyTorch: the same nets, numbers and process.
+
+    python -m bench.bench_score [ROUNDS]
+
+One thread, minimum of the rounds. The values of both are compared first: equal up to float32's rounding, which nets of
+many BatchNorms amplify.
+"""
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+import zcfast
+from bench import published
+from bench.nets import SUBJECTS, Subject
+from zcfast.proxies import grasp
+from zcfast.spaces import space
+
+SIX = ["grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov"]
+WITHOUT_GRASP = [name for name in SIX if name != "grasp"]
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def fastest(rounds: int, **runs: Callable[[], object]) -> dict[str, float]:
+    """The minimum of each, taken in turns so that a busy moment meets all of them."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            times[name].append(seconds(run))
+    return {name: min(values) for name, values in times.items()}
+
+
+def gemm_rate() -> float:
+    """Multiply-adds a second of a large float32 product on this machine now."""
+    a = torch.randn(1024, 1024)
+    return 1024**3 / min(seconds(lambda: a @ a) for _ in range(10))
+
+
+def differences(subject: Subject) -> dict[str, float]:
+    net, batch = subject.build(), subject.minibatch()
+    theirs = published.score(net, batch, SIX)
+    ours = zcfast.score(net, batch, SIX)
+    return {name: abs(ours[name].value / theirs[name] - 1) for name in SIX}
+
+
+def measure(subject: Subject, rounds: int) -> dict[str, float]:
+    net, batch = subject.build(), subject.minibatch()
+    invariant = [*WITHOUT_GRASP, grasp(scale_invariant=True)]
+    times = fastest(
+        rounds,
+        theirs=lambda: published.score(net, batch, SIX),
+        theirs_without=lambda: published.score(net, batch, WITHOUT_GRASP),
+        theirs_synflow=lambda: published.score(subject.build(), batch, ["synflow"]),
+        ours=lambda: zcfast.score(net, batch, SIX),
+        ours_invariant=lambda: zcfast.score(net, batch, invariant),
+        ours_without=lambda: zcfast.score(net, batch, WITHOUT_GRASP),
+        ours_synflow=lambda: zcfast.score(subject.build(), batch, ["synflow"]),
+    )
+    refused = zcfast.score(net, batch, invariant)["grasp(scale_invariant=True)"].status != "ok"
+    return {
+        "six": times["theirs"] / times["ours"],
+        "invariant": math.nan if refused else times["theirs"] / times["ours_invariant"],
+        "without grasp": times["theirs_without"] / times["ours_without"],
+        "synflow": times["theirs_synflow"] / times["ours_synflow"],
+        "seconds": times["ours"],
+        "share": multiply_adds(subject) / times["ours"],
+    }
+
+
+def multiply_adds(subject: Subject) -> float:
+    """Of one forward and one backward pass of the minibatch, which is the least that the six proxies take."""
+    if subject.group == "torch":
+        return math.nan
+    each = space(subject.group)
+    return 3 * subject.batch_size * each.flops(each.parse(subject.architecture)).item()
+
+
+def main(rounds: int) -> None:
+    torch.set_num_threads(1)
+    rate = gemm_rate()
+    print(f"float32 product: {rate / 1e9:.1f} GMAC/s; times of the published scheme / ours, {rounds} rounds")
+    columns = ("six", "invariant", "without grasp", "synflow")
+    print(f"{'net':28}" + "".join(f"{name:>15}" for name in columns) + f"{'s, six':>10}{'of GEMM':>9}{'max diff':>10}")
+    rows = []
+    for subject in SUBJECTS:
+        worst = max(differences(subject).values())
+        row = measure(subject, rounds)
+        rows.append(row)
+        ratios = "".join(f"{row[name]:15.2f}" for name in columns)
+        print(f"{subject.name:28}{ratios}{row['seconds']:10.2f}{row['share'] / rate:9.0%}{worst:10.0e}", flush=True)
+    means = [statistics.geometric_mean([row[c] for row in rows if row[c] == row[c]]) for c in columns]
+    print(f"{'geometric mean':28}" + "".join(f"{mean:15.2f}" for mean in means))
+
+
+if __name__ == "__main__":
+    main(int((sys.argv[1:] or ["3"])[0]))
