@@ -186,6 +186,8 @@ NAMES = ["input", "conv3x3-bn-relu", "output"]
         ("", r"expected up to 5 operations and then output"),
         ("conv3x3:x|output:1", r"expected sources 0 to 0 of 'conv3x3', got 'x'"),
         (7, r"architecture: expected a string or a pair .* got int"),
+        (([[0, 1], [0]], ["input", "output"]), r"architecture: expected \(square matrix, list of operation names\)"),
+        ((None, None), r"architecture: expected \(square matrix, list of operation names\)"),
     ],
 )
 def test_parse_names_what_is_wrong(architecture, message):

@@ -100,7 +100,7 @@ class Pictures:
 
 def random_images(batch_size: int, shape: tuple[int, ...], classes: int, seed: int) -> ImageBatch:
     """Noise in place of pictures: standard-normal inputs [B, *shape] and uniform targets of ``classes``."""
-    for name, value in (("batch size", batch_size), ("classes", classes), ("shape", min(shape))):
+    for name, value in (("batch size", batch_size), ("classes", classes), ("shape", min(shape, default=0))):
         if value < 1:
             raise ValueError(f"{name}: expected 1 or more, got {value}")
     generator = torch.Generator().manual_seed(seed)

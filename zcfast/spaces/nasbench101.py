@@ -258,7 +258,10 @@ def _encode_matrix(architecture: Any) -> tuple[int, int, list[int]]:
     if not isinstance(architecture, tuple) or len(architecture) != 2:
         kind = type(architecture).__name__
         raise ValueError(f"architecture: expected a string or a pair (adjacency matrix, operation names), got {kind}")
-    matrix, names = np.asarray(architecture[0]), list(architecture[1])
+    try:
+        matrix, names = np.asarray(architecture[0]), list(architecture[1])
+    except (TypeError, ValueError) as error:  # a ragged matrix, or no sequence of names
+        raise ValueError(f"architecture: expected (square matrix, list of operation names): {error}") from error
     n = len(names)
     if not 2 <= n <= MAX_VERTICES:
         raise ValueError(f"operations: expected 2 to {MAX_VERTICES} names, got {n}")
