@@ -34,6 +34,14 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
   m.def("saliency_reduce(Tensor[] weights, Tensor[] grads, str[] kinds) -> Tensor");
   // Fisher saliency of the channels of one layer's output: [channels] float64.
   m.def("fisher_reduce(Tensor activation, Tensor gradient, int channel_dim, bool elementwise=False) -> Tensor");
+  // BatchNorm in training of float32 channels_last images: output, mean and inverse standard deviation of the channels.
+  m.def(
+      "batch_norm(Tensor input, Tensor weight, Tensor bias, float eps) "
+      "-> (Tensor output, Tensor mean, Tensor inverse_deviation)");
+  // The derivative by its input, and the sums over positions of gradient times normalised value and of the gradient.
+  m.def(
+      "batch_norm_backward(Tensor gradient, Tensor input, Tensor weight, Tensor mean, Tensor inverse_deviation) "
+      "-> (Tensor by_input, Tensor along, Tensor total)");
   // jacob_cov of the rows of a Jacobian: scalar float64.
   m.def("jacobian_correlation(Tensor jacobian, float k=1e-05) -> Tensor");
 }

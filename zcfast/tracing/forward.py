@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.batchnorm import RefusedBatchStatistics
+from zcfast.tracing.channels_last import ChannelsLast, suits
 from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
 from zcfast.tracing.isolation import random_devices
 from zcfast.tracing.layers import Layer
@@ -18,10 +19,11 @@ from zcfast.tracing.recording import Recording, has_inplace_modules, recorded
 
 
 class Forward:
-    """Runs a net on minibatches, from the same random state each time, in the memory format that the caller has.
+    """Runs a net on minibatches, from the same random state each time, in the memory format that is fastest.
 
-    With channels_last pools are several times faster on a CPU, but torch then sums BatchNorm's statistics one place
-    after the other in float32, which moves the scores of deep nets by up to 5e-5.
+    Attributes:
+        channels_last: the inputs have their channels innermost, and so has what the net makes of them; False leaves
+            the format as the caller has it.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Forward:
         self.module, self.modules, self.layers = module, modules, layers
         self.batch, self.passes = batch, passes
         self.devices = random_devices(module)
+        self.channels_last = suits(batch.inputs)
 
     def recorded(self, inputs: Tensor, *, keep: bool) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; once more with copies where the net overwrote, unannounced, an output to be kept.
@@ -39,15 +42,23 @@ class Forward:
             The point at which the input Jacobian is to be taken, the output, and what the counted layers put out.
         """
         clone = keep and has_inplace_modules(self.modules)
-        point, output, recording = self._once(inputs, keep=keep, clone=clone)
+        point, output, recording = self._in_some_format(inputs, keep=keep, clone=clone)
         if recording.was_overwritten() and not clone:
-            point, output, recording = self._once(inputs, keep=keep, clone=True)
+            point, output, recording = self._in_some_format(inputs, keep=keep, clone=True)
         return point, output, recording
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Run forward for the logits alone."""
         with self._surroundings():
             return self.batch.logits(self.module(self._flowing(inputs)))
+
+    def _in_some_format(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
+        if self.channels_last:
+            try:
+                return self._once(inputs, keep=keep, clone=clone)
+            except Exception:  # view() of an image fails in most formats but the contiguous one
+                self.channels_last = False
+        return self._once(inputs, keep=keep, clone=clone)
 
     def _once(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
         point: Tensor | None = None
@@ -74,13 +85,15 @@ class Forward:
     def _surroundings(self) -> Iterator[ExitStack]:
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(self.devices))
+            if self.channels_last:
+                stack.enter_context(ChannelsLast())
             if self.passes & (Pass.HVP | Pass.LOGIT_CURVATURE):  # fused attention has no second derivative
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             yield stack
 
     def _flowing(self, inputs: Tensor) -> Tensor:
         """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
-        return inputs.clone()
+        return inputs.clone(memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
 
 
 def _random_state(devices: Sequence[torch.device]) -> Tensor:

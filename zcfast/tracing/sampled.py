@@ -198,7 +198,9 @@ class _Run:
         """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
         gradients = differentiate(loss, [*self.leaves, *kept], retain_graph=retain_graph)
-        weights, activations = gradients[: len(self.leaves)], gradients[len(self.leaves) :]
+        # As the weights lie in memory: what is summed with them, and what alone, is summed in the same order.
+        weights = [gradient.contiguous() for gradient in gradients[: len(self.leaves)]]
+        activations = gradients[len(self.leaves) :]
         if self.batch.is_split:  # the sum over parts should not round to a half-precision type
             weights = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in weights]
         self.sums = [a + b for a, b in zip(self.sums, weights, strict=True)] if self.sums else weights
@@ -238,6 +240,7 @@ class _Run:
             return hessian_products(self.slots, along, wanted, lambda: self.forward.logits(inputs), loss)
         except Exception:  # where the faster way raises, the slower one decides whether the net or the rule is at fault
             leaves = self.install()
+            self.forward.channels_last = False  # its rules cannot be differentiated twice
             gradients = differentiate(loss(self.forward.logits(inputs)), leaves, create_graph=True)
             products = double_backward(gradients, leaves, along)
             return [products[rank] for rank in wanted]

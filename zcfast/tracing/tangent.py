@@ -21,6 +21,7 @@ from torch.autograd.function import BackwardCFunction, once_differentiable
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
+from zcfast.tracing.channels_last import BatchNorm, backward, has_tangent, is_channels_last, scale_and_shift
 from zcfast.tracing.pairs import UnsupportedError
 from zcfast.tracing.parameters import Slot, Slots
 
@@ -115,7 +116,7 @@ def _has_foreign_function(root: Node | None) -> bool:
     seen, stack = {root}, [root]
     while stack:
         node = stack.pop()
-        if isinstance(node, BackwardCFunction):
+        if isinstance(node, BackwardCFunction) and not isinstance(node, BatchNorm._backward_cls):
             return True
         following = {source for source, _ in node.next_functions} - seen if node is not None else set()
         seen |= following
@@ -134,20 +135,20 @@ def _batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     primal, tangent = forward_ad.unpack_dual(input)  # type: ignore[no-untyped-call]
-    plain = all(p is None or not (p.requires_grad or _has_tangent(p)) for p in (weight, bias))
+    plain = all(p is None or not (p.requires_grad or has_tangent(p)) for p in (weight, bias))
     if not training or not plain or primal.dtype not in (torch.float32, torch.float64):
         raise UnsupportedError("BatchNorm other than in training, with constant scale and shift")
     if tangent is None:
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    value, mean, inverse_deviation = torch.native_batch_norm(
-        primal, weight, bias, running_mean, running_var, True, momentum, eps
-    )
+    if is_channels_last(primal):
+        weight, bias = scale_and_shift(primal, weight, bias)
+        value, mean, inverse_deviation = BatchNorm.apply(primal, weight, bias, eps)  # type: ignore[no-untyped-call]
+    else:
+        value, mean, inverse_deviation = torch.native_batch_norm(
+            primal, weight, bias, running_mean, running_var, True, momentum, eps
+        )
     moved = _NormTangent.apply(tangent, primal, weight, mean.detach(), inverse_deviation.detach(), eps)  # type: ignore[no-untyped-call]
     return forward_ad.make_dual(value, moved)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _has_tangent(x: Tensor) -> bool:
-    return forward_ad.unpack_dual(x).tangent is not None  # type: ignore[no-untyped-call]
 
 
 class _NormTangent(torch.autograd.Function):
@@ -194,6 +195,8 @@ def _norm_backward(
     gradient: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, r: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The backward pass of BatchNorm, the sum of gradient times normalised value, and the sum of the gradient."""
+    if is_channels_last(x):
+        return backward(gradient, x, weight, mean, r)
     result = torch.ops.aten.native_batch_norm_backward(
         gradient, x, weight, None, None, mean, r, True, eps, [True, True, True]
     )
