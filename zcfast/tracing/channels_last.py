@@ -5,7 +5,7 @@ moves the scores of deep nets by up to 5e-5: the operator here sums in float64. 
 several times slower than the same sums as a convolution with one constant filter a channel.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -82,10 +82,11 @@ class BatchNorm(torch.autograd.Function):
 
 
 def backward(
-    gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor
+    gradient: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, inverse: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The backward pass of BatchNorm, the sum of gradient times normalised value, and the sum of the gradient."""
     gradient = gradient.contiguous(memory_format=torch.channels_last)
+    weight = torch.ones_like(mean) if weight is None else weight
     return torch.ops.zcfast.batch_norm_backward(gradient, x, weight, mean, inverse)  # type: ignore[no-any-return]
 
 
@@ -141,16 +142,18 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (pair[0], pair[-1])
 
 
-_RULES = {F.batch_norm: _batch_norm, F.avg_pool2d: _avg_pool2d}
+_RULES: dict[Any, Callable[..., Tensor | None]] = {F.batch_norm: _batch_norm, F.avg_pool2d: _avg_pool2d}
 
 
-@torch.library.register_fake("zcfast::batch_norm")
 def _batch_norm_fake(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
 
 
-@torch.library.register_fake("zcfast::batch_norm_backward")
 def _batch_norm_backward_fake(
     gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
+
+
+torch.library.register_fake("zcfast::batch_norm", _batch_norm_fake)
+torch.library.register_fake("zcfast::batch_norm_backward", _batch_norm_backward_fake)
