@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+from zcfast.spaces import NasBench101Cells
 
 DATA = Path(os.environ.get("ZCFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -13,3 +17,10 @@ def shared_data(name: str) -> Path:
     if not (DATA / name).exists():
         pytest.skip(f"needs {name} in ZCFAST_DATA ({DATA})")
     return DATA / name
+
+
+def released_nasbench101():
+    """The release's cells in the order of their hashes, and its other columns."""
+    released = np.load(shared_data("nasbench101/accuracies.npz"))
+    columns = released["vertices"].astype(np.int8), released["adj_bits"].astype(np.int32), released["ops"]
+    return NasBench101Cells(*map(torch.from_numpy, columns)), released

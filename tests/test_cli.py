@@ -3,6 +3,7 @@ import runpy
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,19 @@ def test_an_error_keeps_the_file_of_before(run):
     assert Path("scores.parquet").read_bytes() == before
 
 
+def assert_interrupted(script: str, arguments: Sequence[str]) -> None:
+    """Run a command that prints "started", and press Ctrl-C."""
+    # A shell's background jobs ignore the signal, and what they start inherits that.
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + script
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", script, *arguments]
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
+    assert process.stdout.readline() == "started\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.split() == ["zcfast:", "interrupted"]
+
+
 def test_ctrl_c_in_the_middle():
     script = """
 import sys, time, zcfast
@@ -150,14 +164,7 @@ zcfast.score_space = slow
 sys.argv = ["zcfast", *sys.argv[1:]]
 cli.main()
 """
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", script, *SCORE]
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
-    assert process.stdout.readline() == "started\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert err.split() == ["zcfast:", "interrupted"]
+    assert_interrupted(script, SCORE)
     assert not files()
 
 

@@ -1,6 +1,4 @@
 import json
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import torch
 
 import zcfast
 from tests.shared import shared_data
-from tests.test_cli import environment, files
+from tests.test_cli import assert_interrupted, files
 from zcfast.images import load_images, random_images
 from zcfast.sampled_scoring import score_architectures
 from zcfast.scores import Scores
@@ -231,14 +229,7 @@ sys.argv = ["zcfast", *sys.argv[1:]]
 cli.main()
 """
     arguments = score("--proxies", "snip", "--sample", "5", "--images", "random")
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", script, *arguments]
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
-    assert process.stdout.readline() == "started\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert err.split() == ["zcfast:", "interrupted"]
+    assert_interrupted(script, arguments)
     assert not files()
 
 

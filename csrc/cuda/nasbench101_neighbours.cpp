@@ -14,7 +14,7 @@ std::tuple<Tensor, Tensor> neighbours(const Tensor& vertices, const Tensor& edge
                                       const Tensor& class_orbits, const Tensor& orbits, int64_t relation) {
   const CellTensors cells(kOp, vertices, edges, operations);
   const TableTensors tensors(kOp, lookup, orders, class_first, class_orbits, orbits, vertices);
-  if (relation < 0 || relation >= kRelations) fail(kOp, "relation: expected 0 to ", kRelations - 1, ", got ", relation);
+  check_range(kOp, "relation", relation, 0, kRelations - 1);
   const auto device = cells.vertices.get_device_index();
   const torch::stable::accelerator::DeviceGuard guard(device);
   void* stream = torch::stable::accelerator::getCurrentStream(device).nativeHandle();

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.expected import networks
-from tests.shared import shared_data
+from tests.shared import released_nasbench101, shared_data
 from zcfast.expected.synflow import nasbench101_expected_synflow, nasbench201_expected_synflow
 from zcfast.networks.nasbench101 import NasBench101Network
 from zcfast.networks.nasbench201 import NasBench201Network
@@ -188,12 +188,7 @@ def test_opcheck():
 def test_spearman_with_real_accuracies():
     from scipy.stats import spearmanr
 
-    released = np.load(shared_data("nasbench101/accuracies.npz"))
-    cells = NasBench101Cells(
-        torch.from_numpy(released["vertices"].astype(np.int8)),
-        torch.from_numpy(released["adj_bits"].astype(np.int32)),
-        torch.from_numpy(released["ops"]),
-    )
+    cells, released = released_nasbench101()
     score = nasbench101_expected_synflow(cells)
     assert abs(spearmanr(score, released["test_correct_sum"])[0] - 0.365) < 0.002
     released = np.load(shared_data("nasbench201/accuracies.npz"))

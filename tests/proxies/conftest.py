@@ -1,13 +1,9 @@
 """Paths of the data that is not part of the repository, and one thread for every test."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("ZCFAST_DATA", ROOT.parent / "shared" / "data"))
+from tests.shared import DATA
 
 
 @pytest.fixture(autouse=True)

@@ -329,11 +329,7 @@ def test_a_proxy_of_ones_own(monkeypatch):
     monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
 
     class HalfSquare(Proxy):
-        name, source = "half_square", "this test"
-
-        @property
-        def needs(self):
-            return Pass.LOSS_GRAD
+        name, source, needs = "half_square", "this test", Pass.LOSS_GRAD
 
         def layerwise(self, trace):
             return trace.saliency("square") / 2

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.shared import shared_data
+from tests.shared import released_nasbench101
 from tests.spaces import original
 from zcfast import space_ops
 from zcfast.spaces import NasBench101Cells, space
@@ -124,12 +124,7 @@ def test_keys_of_a_sample_against_hashlib():
 
 
 def test_released_hashes_parameters_and_representatives_of_all_cells():
-    released = np.load(shared_data("nasbench101/accuracies.npz"))
-    cells = NasBench101Cells(
-        torch.from_numpy(released["vertices"].astype(np.int8)),
-        torch.from_numpy(released["adj_bits"].astype(np.int32)),
-        torch.from_numpy(released["ops"]),
-    )
+    cells, released = released_nasbench101()
     index = SPACE.index(cells)
     assert len(index.unique()) == 423_624
     assert torch.equal(SPACE.enumerate()[index].edges, cells.edges)

@@ -34,7 +34,7 @@ class Proxy(ABC):
     @property
     @abstractmethod
     def needs(self) -> Pass:
-        """The passes that must have run."""
+        """The passes that must have run; a class attribute where no option changes them."""
 
     @property
     def label(self) -> str:
@@ -52,7 +52,7 @@ class Proxy(ABC):
 
     def layerwise(self, trace: Trace) -> Tensor | None:
         """[L] float64, the share of each counted layer; None where the score is no sum over layers."""
-        return None
+        return trace.saliency(self.saliency) if self.saliency else None
 
     def value(self, trace: Trace) -> float:
         """The score.

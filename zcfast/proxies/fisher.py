@@ -26,6 +26,7 @@ class Fisher(Proxy):
 
     name = "fisher"
     source = "Theis et al. 2018; Turner et al. 2020 (BlockSwap); Abdelfattah et al. 2021, section 3.2"
+    needs = Pass.ACTIVATIONS
 
     weighting: str = "weights"
     aggregation: str = "spatial"
@@ -36,11 +37,6 @@ class Fisher(Proxy):
             raise ValueError(f"weighting: expected 'weights' or 'channel', got {self.weighting!r}")
         if self.aggregation not in ("spatial", "elementwise"):
             raise ValueError(f"aggregation: expected 'spatial' or 'elementwise', got {self.aggregation!r}")
-
-    @property
-    def needs(self) -> Pass:
-        """The loss gradient, by the activations too."""
-        return Pass.ACTIVATIONS
 
     def collect(self, activations: Activations) -> Tensor:
         """Reduce the activations of one part; a layer that ran several times adds its calls."""

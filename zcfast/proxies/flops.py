@@ -14,11 +14,7 @@ class Flops(Proxy):
 
     name = "flops"
     source = "Abdelfattah et al. 2021, section 4"
-
-    @property
-    def needs(self) -> Pass:
-        """One forward pass."""
-        return Pass.FORWARD
+    needs = Pass.FORWARD
 
     def layerwise(self, trace: Trace) -> Tensor:
         """Weights times output positions of each layer; 0 of a layer whose module is not called."""

@@ -13,12 +13,8 @@ class GradNorm(Proxy):
 
     name = "grad_norm"
     source = "Abdelfattah et al. 2021, section 3.1"
+    needs = Pass.LOSS_GRAD
     saliency = "square"
-
-    @property
-    def needs(self) -> Pass:
-        """The loss gradient."""
-        return Pass.LOSS_GRAD
 
     def layerwise(self, trace: Trace) -> Tensor:
         """||g_l||_2 of each layer."""

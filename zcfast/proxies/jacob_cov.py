@@ -16,12 +16,8 @@ class JacobCov(Proxy):
 
     name = "jacob_cov"
     source = "Mellor et al. 2020 (version 1); Abdelfattah et al. 2021, section 3.2"
+    needs = Pass.INPUT_JACOBIAN
     sums_layers = False
-
-    @property
-    def needs(self) -> Pass:
-        """The gradient of the logits by the inputs."""
-        return Pass.INPUT_JACOBIAN
 
     def value(self, trace: Trace) -> float:
         """The score of the minibatch."""

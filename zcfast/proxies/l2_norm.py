@@ -14,11 +14,7 @@ class L2Norm(Proxy):
 
     name = "l2_norm"
     source = "published code of Abdelfattah et al. 2021"
-
-    @property
-    def needs(self) -> Pass:
-        """No pass: the weights are enough."""
-        return Pass.NONE
+    needs = Pass.NONE
 
     def layerwise(self, trace: Trace) -> Tensor:
         """||W_l||_2 of each layer."""

@@ -11,12 +11,8 @@ class Params(Proxy):
 
     name = "params"
     source = "Abdelfattah et al. 2021, section 4"
+    needs = Pass.NONE
     sums_layers = False
-
-    @property
-    def needs(self) -> Pass:
-        """No pass."""
-        return Pass.NONE
 
     def value(self, trace: Trace) -> float:
         """The count."""

@@ -16,11 +16,7 @@ class Synflow(Proxy):
 
     name = "synflow"
     source = "Tanaka et al. 2020 (SynFlow); Abdelfattah et al. 2021, section 3.2"
-
-    @property
-    def needs(self) -> Pass:
-        """One forward pass of its own."""
-        return Pass.LINEAR_FLOW
+    needs = Pass.LINEAR_FLOW
 
     def layerwise(self, trace: Trace) -> Tensor | None:
         """The flow through each layer, where the trace has run backward for it."""

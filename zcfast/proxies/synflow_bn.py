@@ -14,8 +14,4 @@ class SynflowBatchNorm(Synflow):
 
     name = "synflow_bn"
     source = "published code of Abdelfattah et al. 2021"
-
-    @property
-    def needs(self) -> Pass:
-        """One forward and backward pass of its own."""
-        return Pass.LINEAR_FLOW_BATCHNORM
+    needs = Pass.LINEAR_FLOW_BATCHNORM
