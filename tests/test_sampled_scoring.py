@@ -196,6 +196,7 @@ def test_a_pair_of_tensors_is_a_minibatch():
         ({"images": (torch.full((2, 3, 8, 8), torch.nan), torch.tensor([0, 1]))}, "expected finite numbers"),
         ({"device": "tpu"}, "device: expected cpu or cuda, got 'tpu'"),
         ({"initialisation": "xavier"}, "unknown initialisation 'xavier'"),
+        ({"seed": "a"}, "seed: expected an integer, got .a."),
         ({"batch_norm": 0}, "batch_norm: expected true or false, got 0"),
         ({"proxies": ["snip", "params"], "batch_norm": False}, "params counts the network with BatchNorm"),
         ({"stem": 3}, "unknown option 'stem'"),

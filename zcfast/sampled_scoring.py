@@ -64,6 +64,8 @@ def score_architectures(
         ValueError: a wrong argument; a network that cannot be scored has a reason instead and the others go on.
     """
     space = named_space(space) if isinstance(space, str) else space
+    if not isinstance(seed, int):
+        raise ValueError(f"seed: expected an integer, got {seed!r}")
     chosen = resolve_columns(proxies)
     sampled = {name: proxy for name, proxy in chosen.items() if proxy is not None}
     closed = [name for name in chosen if name not in sampled]

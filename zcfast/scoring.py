@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zcfast.images.batch import ImageBatch
 from zcfast.proxies.base import Proxy, resolve
 from zcfast.tracing.batch import Batch, Loss, find_logits
 from zcfast.tracing.layers import COUNTABLE, find_layers
@@ -72,7 +73,7 @@ class Score:
 
 def score(
     module: nn.Module,
-    batch: tuple[Tensor, Tensor],
+    batch: tuple[Tensor, Tensor] | ImageBatch,
     proxies: Sequence[str | Proxy] = PAPER,
     *,
     loss_fn: Loss | None = None,
@@ -88,8 +89,8 @@ def score(
 
     Args:
         module: any net.
-        batch: inputs [N, ...] and targets [N, ...] on the net's device. Integer inputs are tokens: the Jacobian is
-            taken, and synflow's ones are put, at the output of the nn.Embedding that is called on them.
+        batch: inputs [N, ...] and targets [N, ...] on the net's device, as a pair or an ImageBatch. Integer inputs are
+            tokens: the Jacobian is taken, and synflow's ones are put, at the output of the nn.Embedding called on them.
         proxies: names, or configured proxies such as zcfast.proxies.fisher(weighting="channel").
         loss_fn: (logits, targets) -> scalar, a mean over samples. Default: cross-entropy of [N, classes, ...].
         logits: finds the logits in the net's output. Default: see find_logits.
@@ -109,6 +110,8 @@ def score(
     chosen = _resolve(proxies)
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected an nn.Module, got {type(module).__name__}")
+    if isinstance(batch, ImageBatch):
+        batch = (batch.inputs, batch.targets)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
     checked = Batch(*batch, loss_fn, logits or find_logits, microbatch)

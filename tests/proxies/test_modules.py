@@ -10,6 +10,7 @@ from example_nets import Tokens, image_batch, small_cnn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from torch.utils.checkpoint import checkpoint
 
+from zcfast.images import random_images
 from zcfast.ops import fisher_reduce, jacobian_correlation
 from zcfast.proxies import Proxy, base, fisher, register, registered
 from zcfast.scoring import PAPER, score
@@ -341,3 +342,8 @@ def test_a_proxy_of_ones_own(monkeypatch):
     assert registered()["half_square"] is HalfSquare
     with pytest.raises(ValueError, match="registered already"):
         register(HalfSquare)
+
+
+def test_a_minibatch_as_the_readers_give_it():
+    batch, net = random_images(4, (3, 8, 8), 3, 0), small_cnn()
+    assert score(net, batch, ["snip"])["snip"].value == score(net, tuple(batch), ["snip"])["snip"].value

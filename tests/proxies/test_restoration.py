@@ -45,6 +45,7 @@ def fingerprint(net):
     modules = {}
     for name, child in net.named_modules():
         attributes = {k: v for k, v in child.__dict__.items() if not isinstance(v, dict)}
+        attributes |= {k: v.copy() for k, v in attributes.items() if isinstance(v, list | set)}
         tables = {k: list(v.items()) for k, v in child.__dict__.items() if isinstance(v, dict)}
         modules[name] = (type(child), attributes, {k: [(a, id(b)) for a, b in v] for k, v in tables.items()})
     tensors = {}
@@ -140,7 +141,7 @@ class Vandal(nn.Module):
         self.layer = nn.Linear(4, 3)
         self.register_buffer("calls", torch.zeros(()))
         self.raises = raises
-        self.memory = {}
+        self.memory, self.history, self.seen = {}, ["kept"], {"kept"}
 
     def forward(self, x):
         with torch.no_grad():
@@ -148,6 +149,8 @@ class Vandal(nn.Module):
         self.calls += 1
         self.last = x
         self.memory["last"] = x
+        self.history.append(x)
+        self.seen.add(len(self.history))
         self.extra = nn.Identity()
         torch.rand(1)
         x.mul_(2)

@@ -11,15 +11,17 @@ _EMPTY: dict[Any, Any] = {}
 
 
 class _ModuleState:
-    """The attributes of one module, those held in its dictionaries (parameters, buffers, hooks, ...) included."""
+    """The attributes of one module, with what its dictionaries (parameters, hooks, ...), lists and sets hold."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.kind = module.__class__
         self.attributes = module.__dict__.copy()
         # Most dictionaries of most modules are empty, and a net has thousands of them.
-        self.tables = [
-            (value, value.copy() if value else _EMPTY) for value in self.attributes.values() if isinstance(value, dict)
+        self.containers = [
+            (value, value.copy() if value else _EMPTY)
+            for value in self.attributes.values()
+            if isinstance(value, dict | list | set)
         ]
 
     def restore(self) -> None:
@@ -27,10 +29,10 @@ class _ModuleState:
             self.module.__class__ = self.kind
         self.module.__dict__.clear()
         self.module.__dict__.update(self.attributes)
-        for table, content in self.tables:
-            if table or content:
-                table.clear()
-                table.update(content)
+        for container, content in self.containers:
+            if container or content:
+                container.clear()
+                container.extend(content) if isinstance(container, list) else container.update(content)
 
 
 @contextmanager
