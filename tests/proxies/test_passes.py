@@ -20,7 +20,7 @@ def log_of(proxies, **options):
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), trap, nn.Flatten(), nn.Linear(144, 5))
     result = score(net, image_batch(dtype=torch.float32), proxies, **options)
     assert all(s.status == "ok" for s in result.values())
-    return Counter(trap.log)
+    return Counter(trap.memory.stages)
 
 
 @pytest.mark.parametrize(

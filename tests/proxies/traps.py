@@ -1,5 +1,7 @@
 """A layer that counts the passes through it and can raise in each of them."""
 
+from types import SimpleNamespace
+
 import torch
 import torch.nn as nn
 
@@ -37,14 +39,13 @@ class Trap(nn.Module):
     def __init__(self, stage=None, error=RuntimeError, skip=0, times=10, dtype=None):
         super().__init__()
         self.plan = {"stage": stage, "error": error, "skip": skip, "times": times, "dtype": dtype}
-        self.calls = []  # lists, as attributes of the module are put back
-        self.log = []
+        self.memory = SimpleNamespace(calls=0, stages=[])  # lists and attributes of the module are put back
 
     def reach(self, stage, x):
-        self.log.append(stage)
+        self.memory.stages.append(stage)
         if stage == self.plan["stage"] and self.plan["dtype"] in (None, x.dtype):
-            self.calls.append(stage)
-            if 0 < len(self.calls) - self.plan["skip"] <= self.plan["times"]:
+            self.memory.calls += 1
+            if 0 < self.memory.calls - self.plan["skip"] <= self.plan["times"]:
                 raise self.plan["error"]("sprung")
 
     def forward(self, x):
