@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from example_nets import DenseNet, ResNet, Tokens, image_batch, small_cnn
 
 from zcfast.scoring import score
+from zcfast.spaces import space as named_space
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.flow import _FlowRun, run_flow
 from zcfast.tracing.layers import find_layers
@@ -286,3 +287,14 @@ def test_tokens_enter_at_their_embedding():
     (gradient,) = torch.autograd.grad(double.head(hidden.mean(1)).sum(), double.head.weight)
     got = score(net, (tokens, torch.zeros(2, dtype=torch.long)), ["synflow"], per_layer=True)["synflow"]
     assert got.per_layer[-1].item() == pytest.approx((double.head.weight * gradient).sum().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+def test_the_networks_of_the_spaces_flow_as_pairs(name):
+    space = named_space(name)
+    small = {"stem_channels": 8, "modules": 1}
+    cells = space.sample(20, torch.Generator().manual_seed(3))
+    for row in range(len(cells)):
+        net = space.build(cells[row], generator=torch.Generator().manual_seed(row), **small)
+        result = flow(net)
+        assert result.method == "pairs" or result.value == 0  # what no input reaches is no pair

@@ -111,8 +111,8 @@ class _FlowRun:
 
     def pairs_once(self, scale: float) -> float:
         def stand_in(slot: Slot, count: int) -> Tensor:
-            weight = slot.parameter.detach().double().abs()
-            return CountedWeight(weight, count) if count else weight
+            parameter = slot.parameter.detach()
+            return CountedWeight(parameter, count) if count else parameter.abs().double()
 
         with self.prepared(lambda value: value if isinstance(value, Pair) else Pair.constant(value, scale)) as (
             slots,

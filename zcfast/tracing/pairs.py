@@ -38,19 +38,27 @@ class _Tracked(torch.Tensor):
 
 
 class CountedWeight(_Tracked):
-    """A non-negative weight whose tangent is `count` times itself."""
+    """The absolute values of a parameter, float64, with the tangent `count` times themselves.
 
-    weight: Tensor
+    They are made where they are used, so that a net's weights are never all in memory as float64.
+    """
+
+    parameter: Tensor
     count: int
 
     @staticmethod
-    def __new__(cls, weight: Tensor, count: int) -> "CountedWeight":
-        """Wrap a weight."""
+    def __new__(cls, parameter: Tensor, count: int) -> "CountedWeight":
+        """Wrap a parameter."""
         result = torch.Tensor._make_wrapper_subclass(
-            cls, weight.shape, strides=weight.stride(), dtype=weight.dtype, device=weight.device
+            cls, parameter.shape, strides=parameter.stride(), dtype=torch.float64, device=parameter.device
         )
-        result.weight, result.count = weight, count
+        result.parameter, result.count = parameter, count
         return result
+
+    @property
+    def weight(self) -> Tensor:
+        """The absolute values."""
+        return self.parameter.abs().double()
 
 
 class Pair(_Tracked):
@@ -209,7 +217,7 @@ def _views_of(x: Any, views: Callable[[Tensor], Sequence[Tensor]]) -> list[Pair]
 
 def _transpose(x: Any, first: int, second: int) -> Tensor:
     if isinstance(x, CountedWeight):
-        return CountedWeight(x.weight.transpose(first, second), x.count)
+        return CountedWeight(x.parameter.transpose(first, second), x.count)
     return _view_of(x, lambda s: s.transpose(_inner(first), _inner(second)))
 
 
@@ -272,6 +280,7 @@ _RULES: dict[Any, Callable[..., Any]] = {
     aten.t.default: lambda x: _transpose(x, 0, 1),
     aten.unsqueeze.default: lambda x, dim: _view_of(x, lambda s: s.unsqueeze(_inner(dim))),
     aten.squeeze.dim: lambda x, dim: _view_of(x, lambda s: s.squeeze(_inner(dim))),
+    aten.alias.default: lambda x: _view_of(x, lambda s: s),  # a slice of everything
     aten.slice.Tensor: lambda x, dim=0, *bounds: _view_of(x, lambda s: aten.slice(s, _inner(dim), *bounds)),
     aten.select.int: lambda x, dim, index: _view_of(x, lambda s: s.select(_inner(dim), index)),
     aten.split.Tensor: lambda x, size, dim=0: _views_of(x, lambda s: torch.split(s, size, _inner(dim))),
