@@ -272,6 +272,7 @@ _RULES: dict[Any, Callable[..., Any]] = {
     aten.cat.default: _cat,
     aten.constant_pad_nd.default: _pad,
     aten.clone.default: _clone,
+    aten.zeros_like.default: lambda x, **options: _pair(x).with_stacked(torch.zeros_like(x.stacked, **options)),
     aten.view.default: lambda x, size: _view_of(x, lambda s: s.view(2, *size)),
     aten._unsafe_view.default: lambda x, size: _pair(x).with_stacked(x.stacked.view(2, *size)),
     aten.expand.default: _expand,
