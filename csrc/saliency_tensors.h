@@ -6,7 +6,6 @@
 #include "dense.h"
 #include "dtype.h"
 #include "saliency.h"
-#include "simd.h"
 
 namespace zcfast {
 

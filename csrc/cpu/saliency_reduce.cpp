@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "saliency_tensors.h"
+#include "simd.h"
 
 namespace zcfast {
 namespace {
