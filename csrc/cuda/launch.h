@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "../cell.h"
+#include "../initialisation.h"
 
 namespace zcfast {
 
@@ -58,5 +59,17 @@ int launch_centre_rows(const void* jacobian, Element element, int64_t rows, int6
 int64_t correlation_scratch(int64_t size);
 int launch_correlation_value(double* products, const double* inverse_norm, int64_t size, double k, double* scratch,
                              double* out, void* stream);
+
+// The networks of nasbench101_expected_synflow.
+struct SynflowNetwork {
+  int stem_channels, stacks, modules, classes, quadrant, image_channels;
+  Initialisation initialisation;
+};
+
+// The largest quadrant whose maps fit in shared memory.
+int largest_synflow_quadrant(bool double_precision);
+// log_scores [count]: NaN where the cell is invalid.
+int launch_nasbench101_expected_synflow(const SynflowNetwork& network, CellBatch cells, int64_t count,
+                                        bool double_precision, double* log_scores, void* stream);
 
 }  // namespace zcfast

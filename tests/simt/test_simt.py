@@ -19,6 +19,7 @@ PLANTED = {
     "misaligned_vector": ("asan", "misaligned address"),
 }
 KERNELS = {
+    "nasbench101_expected_synflow": ("the_benchmarks_network", "other_networks"),
     "jacobian_correlation": ("drawn_small", "drawn_large", "singular", "a_batch", "a_row_without_correlations"),
     "fisher_reduce": ("drawn_rows", "drawn_positions", "nothing", "nan_inf_and_overflow"),
     "saliency_reduce": ("drawn_nets", "a_full_table", "nan_and_inf", "products_out_of_range"),
