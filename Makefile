@@ -7,7 +7,7 @@ export PRE_COMMIT_HOME = $(CURDIR)/.venv/pre-commit
 SOURCES := pyproject.toml setup.py CMakeLists.txt README.md LICENSE \
   $(shell find csrc zcfast -name '*.py' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: score test bench lint format clean
+.PHONY: score test bench cuda-report lint format clean
 
 score: .venv/installed
 	.venv/bin/zcfast score nasbench101 --proxies expected_synflow,params,flops --out scores.parquet
@@ -17,6 +17,10 @@ test: .venv/installed-test
 
 bench: .venv/installed-bench
 	.venv/bin/pytest bench
+
+# What the compiled kernels use, against docs/cuda_report.md: needs nvcc. The extension is the installed package's.
+cuda-report: .venv/installed-cuda-report
+	.venv/bin/python tools/cuda_report.py --library "$$(cd / && "$(CURDIR)/.venv/bin/python" -c 'import zcfast, pathlib; print(pathlib.Path(zcfast.__file__).parent / "_C.abi3.so")')"
 
 lint: .venv/installed-dev
 	PATH="$(CURDIR)/.venv/bin:$$PATH" pre-commit run --all-files

@@ -6,11 +6,7 @@
 #pragma once
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define ZCFAST_HOST_DEVICE __host__ __device__ __forceinline__
-#else
-#define ZCFAST_HOST_DEVICE inline
-#endif
+#include "host_device.h"
 
 namespace zcfast {
 

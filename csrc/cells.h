@@ -32,6 +32,15 @@ struct CellTensors {
   }
 };
 
+// Options of a network of cells, as check_network.
+inline void check_nasbench101_network(const char* op, int64_t stem_channels, int64_t stacks, int64_t modules,
+                                      int64_t classes, int64_t resolution, int64_t image_channels) {
+  check_network(op, stem_channels, modules, classes, resolution, image_channels);
+  check_range(op, "stem_channels", stem_channels, kMaxOperations, 2048);
+  check_range(op, "stacks", stacks, 1, 8);
+  if (resolution % (int64_t(1) << stacks)) fail(op, "resolution: expected a multiple of 2^stacks, got ", resolution);
+}
+
 // The tables of csrc/enumeration.h as the operators take them. Their sizes are checked, their contents trusted.
 struct TableTensors {
   Tensor lookup, orders, class_first, class_orbits, orbits;

@@ -2,6 +2,8 @@
 #pragma once
 #include <cmath>
 
+#include "host_device.h"
+
 namespace zcfast {
 
 // A convolution's E|w| = scale / sqrt(fan), fan = kernel area x (output or input channels); its E|b| = bias_scale /
@@ -13,11 +15,11 @@ struct Initialisation {
   double linear_mean;
   double bias_scale;
 
-  double convolution(double in, double out, int kernel) const {
+  ZCFAST_HOST_DEVICE double convolution(double in, double out, int kernel) const {
     return scale / std::sqrt(kernel * kernel * (fan_out ? out : in));
   }
-  double bias(double in, int kernel) const { return bias_scale / std::sqrt(kernel * kernel * in); }
-  double linear(double in) const { return linear_mean > 0 ? linear_mean : scale / std::sqrt(in); }
+  ZCFAST_HOST_DEVICE double bias(double in, int kernel) const { return bias_scale / std::sqrt(kernel * kernel * in); }
+  ZCFAST_HOST_DEVICE double linear(double in) const { return linear_mean > 0 ? linear_mean : scale / std::sqrt(in); }
 };
 
 }  // namespace zcfast

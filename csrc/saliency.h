@@ -3,11 +3,7 @@
 #pragma once
 #include <cmath>
 
-#if defined(__CUDACC__)
-#define ZCFAST_HOST_DEVICE __host__ __device__ __forceinline__
-#else
-#define ZCFAST_HOST_DEVICE inline __attribute__((always_inline))
-#endif
+#include "host_device.h"
 
 namespace zcfast {
 

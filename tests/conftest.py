@@ -26,6 +26,15 @@ def scores(space) -> Scores:
     return Scores(space.name, space.enumerate()[:ROWS], columns, {"zcfast": "0.1.0", "options": {"stem_channels": 16}})
 
 
+@pytest.fixture(scope="module", params=["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+def default_device(request):
+    """Tensors lie on every device that there is, one after the other."""
+    before = torch.get_default_device()
+    torch.set_default_device(request.param)
+    yield request.param
+    torch.set_default_device(before)
+
+
 @pytest.fixture
 def run(monkeypatch, capsys):
     """Run the command line in this process: exit status, standard output, standard error."""

@@ -45,7 +45,7 @@ def shapes(min_dims=0, max_dims=4, max_side=12):
 
 @st.composite
 def tensors(draw, shape, dtype):
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    generator = torch.Generator(torch.get_default_device()).manual_seed(draw(st.integers(0, 2**31)))
     values = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
     return layouts[draw(st.sampled_from(sorted(layouts)))](values)
 

@@ -309,6 +309,16 @@ def test_a_wrong_model_is_one_line(run, models, arguments, message):
     assert message in err
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA device")
+def test_cuda_without_a_device_is_one_line(run, models):
+    sampled = score("--proxies", "snip", "--sample", "2", "--images", "random", "--device", "cuda")
+    module = ("score", "torch", f"{models}:small", "--input", "3x8x8", "--device", "cuda")
+    for words in (sampled, module):
+        status, out, err = run(*words)
+        assert (status, out) == (1, "")
+        assert err == "zcfast: device: expected cpu, as PyTorch finds no CUDA device here, got cuda\n"
+
+
 def test_images_of_another_shape_than_input(run, models):
     arguments = ("--images", images_file(), "--input", "3x9x9")
     _, _, err = run("score", "torch", f"{models}:small", *arguments)

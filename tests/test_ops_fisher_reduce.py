@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from tests.reductions import DTYPES, layouts, same_on_any_thread_count, shapes, tensors
 from zcfast import ops, reference
 
+pytestmark = pytest.mark.usefixtures("default_device")
+
 
 def assert_close(activation, gradient, channel_dim, elementwise):
     got = ops.fisher_reduce(activation, gradient, channel_dim, elementwise)

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from tests.reductions import DTYPES, layouts, same_on_any_thread_count, tensors
 from zcfast import ops, reference
 
+pytestmark = pytest.mark.usefixtures("default_device")
+
 
 def published(jacobian, k):
     """The published formula, by NumPy."""
-    eigenvalues = np.linalg.eigvalsh(np.atleast_2d(np.corrcoef(jacobian.double().numpy())))
+    eigenvalues = np.linalg.eigvalsh(np.atleast_2d(np.corrcoef(jacobian.double().cpu().numpy())))
     return -np.sum(np.log(eigenvalues + k) + 1 / (eigenvalues + k))
 
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tests.reductions import DTYPES, layouts, same_on_any_thread_count, shapes, tensors
 from zcfast import ops, reference
 
+pytestmark = pytest.mark.usefixtures("default_device")
+
 KINDS = ("abs_product", "product", "square")
 # float64 sums of exact products, but float32 blocks for the 16-bit types.
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 1e-13, torch.bfloat16: 4e-6, torch.float16: 4e-6}

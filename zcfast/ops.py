@@ -36,7 +36,7 @@ def saliency_reduce(weights: Sequence[Tensor], grads: Sequence[Tensor], kinds: S
     one of another dtype than its gradient (as that of parts summed in float32) is converted to it.
 
     Returns [len(kinds), len(weights)] float64: an empty layer sums to 0, NaN and inf propagate. The same bits for any
-    number of threads. float64 sums of exact products, but bfloat16 and float16 are summed in float32 over 512 elements.
+    number of threads. float64 sums of exact products, but up to 512 of bfloat16 or float16 are summed in float32 first.
     Raises RuntimeError or ValueError, naming the argument, for lists or tensors that do not match and unknown kinds.
     """
     weights, grads, kinds = list(weights), list(grads), list(kinds)
@@ -80,7 +80,7 @@ def jacobian_correlation(jacobian: Tensor, k: float = 1e-5) -> Tensor:
     """jacob_cov of a Jacobian [N, D]: - sum_i [log(v_i + k) + 1 / (v_i + k)], v the eigenvalues of its correlations.
 
     The N x N correlation matrix is that of the rows, as `numpy.corrcoef`. By a Cholesky factor, without eigenvalues, in
-    float64 whatever the dtype; beyond the input the memory is one N x N and one N x 256 float64 matrix.
+    float64 whatever the dtype; beyond the input the memory is one N x N and one N x 256 float64 matrix (N x D on CUDA).
 
     Returns a float64 scalar: 0 for N = 0; NaN where a row is constant or has a NaN or inf, and where D < 2. The same
     bits for any number of threads. `k` is finite and at least 0.

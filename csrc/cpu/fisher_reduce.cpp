@@ -10,13 +10,12 @@
 
 #include <type_traits>
 
-#include "dense.h"
-#include "dtype.h"
+#include "fisher_tensors.h"
+#include "simd.h"
 
 namespace zcfast {
 namespace {
 
-constexpr const char* kOp = "fisher_reduce";
 constexpr int64_t kGrain = 32768;   // elements a task
 constexpr int64_t kBlock = 512;     // positions summed in float32
 constexpr int64_t kLanes = 8;       // independent sums, which the compiler keeps in one vector
@@ -151,46 +150,19 @@ ZCFAST_CLONES void combine(const Tasks& tasks, double* out) {
   for (int64_t c = 0; c < view.channels; ++c) out[c] = 0.5 * out[c] / double(view.images);
 }
 
-// Whether the images are outermost in memory, as the view needs.
-bool images_first(const DensePair& pair) { return pair.first.size(0) == 1 || pair.order.empty() || pair.order[0] == 0; }
-
-View view_of(const DensePair& pair, int64_t channel_dim) {
-  View view;
-  view.images = pair.first.size(0), view.channels = pair.first.size(channel_dim);
-  bool inside = view.channels == 1;  // a single channel may be anywhere: outermost gives one long row
-  for (const int64_t d : pair.order) {
-    if (d == 0) continue;
-    if (d == channel_dim)
-      inside = true;
-    else
-      (inside ? view.inner : view.outer) *= pair.first.size(d);
-  }
+Tensor fisher_reduce(const Tensor& activation, const Tensor& gradient, int64_t channel_dim, bool elementwise) {
+  const FisherTensors tensors(activation, gradient, channel_dim);
+  View view{tensors.images, tensors.outer, tensors.channels, tensors.inner};
   if (view.inner == 1) {
     view.chunk = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, view.channels));
     view.chunks = (view.outer + view.chunk - 1) / view.chunk;
   }
-  return view;
-}
-
-Tensor fisher_reduce(const Tensor& activation, const Tensor& gradient, int64_t channel_dim, bool elementwise) {
-  check_floating(kOp, "activation", activation);
-  check_dtype(kOp, "gradient", gradient, activation.scalar_type());
-  check_same_shape(kOp, "gradient", gradient, activation);
-  check_same_device(kOp, "gradient", gradient, activation);
-  const int64_t dims = activation.dim(), channel = channel_dim < 0 ? channel_dim + dims : channel_dim;
-  if (channel < 1 || channel >= dims)
-    fail(kOp, "channel_dim: expected a dimension after the first of activation ", shape_of(activation), ", got ",
-         channel_dim);
-
-  DensePair pair(activation, gradient);
-  if (!images_first(pair)) pair = DensePair(torch::stable::contiguous(activation), torch::stable::contiguous(gradient));
-  const View view = view_of(pair, channel);
   std::vector<double> sums(view.images * view.chunks * view.channels);
   const Tasks tasks{view, elementwise, sums.data()};
   const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, view.task_elements()));
   dispatch_floating(activation.scalar_type(), [&]<class T>(const T*) {
-    const T* a = static_cast<const T*>(pair.first.data_ptr());
-    const T* g = static_cast<const T*>(pair.second.data_ptr());
+    const T* a = static_cast<const T*>(tensors.pair.first.data_ptr());
+    const T* g = static_cast<const T*>(tensors.pair.second.data_ptr());
     torch::stable::parallel_for(0, view.tasks(), grain,
                                 [&](int64_t begin, int64_t end) { run(a, g, tasks, begin, end); });
   });

@@ -13,6 +13,7 @@
 
 #include "cpu/panels.h"
 #include "dtype.h"
+#include "simd.h"
 
 namespace zcfast {
 namespace {

@@ -359,10 +359,7 @@ Tensor expected_synflow(const Tensor& vertices, const Tensor& edges, const Tenso
                         int64_t stacks, int64_t modules, int64_t classes, int64_t resolution, int64_t image_channels,
                         double init_scale, bool init_fan_out, double init_linear_mean, bool double_precision) {
   const CellTensors cells(kOp, vertices, edges, operations);
-  check_network(kOp, stem_channels, modules, classes, resolution, image_channels);
-  check_range(kOp, "stem_channels", stem_channels, kMaxOperations, 2048);
-  check_range(kOp, "stacks", stacks, 1, 8);
-  if (resolution % (int64_t(1) << stacks)) fail(kOp, "resolution: expected a multiple of 2^stacks, got ", resolution);
+  check_nasbench101_network(kOp, stem_channels, stacks, modules, classes, resolution, image_channels);
   const Network network{int(stem_channels),
                         int(stacks),
                         int(modules),

@@ -8,16 +8,13 @@
 #include <torch/csrc/stable/library.h>
 
 #include <cmath>
-#include <string>
 
-#include "dense.h"
-#include "dtype.h"
-#include "saliency.h"
+#include "saliency_tensors.h"
+#include "simd.h"
 
 namespace zcfast {
 namespace {
 
-constexpr const char* kOp = "saliency_reduce";
 constexpr int64_t kChunk = 32768;  // elements a task: large enough to hide its overhead, small enough to balance
 constexpr int64_t kBlock = 512;    // 16-bit elements summed in float32
 // Terms lost to float32's underflow are below kBlock 2^-126: less than float32's rounding of any sum above this.
@@ -98,41 +95,16 @@ Sums sum_chunk(const Layer& layer, int64_t begin) {
   return sums;
 }
 
-int kind_of(const std::string& name) {
-  if (name == AbsProduct::kName) return kAbsProduct;
-  if (name == Product::kName) return kProduct;
-  if (name == Square::kName) return kSquare;
-  fail(kOp, "kinds: expected abs_product, product or square, got ", name);
-}
-
-void check_layer(const Tensor& weight, const Tensor& grad, size_t index) {
-  const std::string weight_name = "weights[" + std::to_string(index) + "]";
-  const std::string grad_name = "grads[" + std::to_string(index) + "]";
-  check_floating(kOp, weight_name.c_str(), weight);
-  check_dtype(kOp, grad_name.c_str(), grad, weight.scalar_type());
-  check_same_shape(kOp, grad_name.c_str(), grad, weight);
-  check_same_device(kOp, grad_name.c_str(), grad, weight);
-}
-
 Tensor saliency_reduce(const std::vector<Tensor>& weights, const std::vector<Tensor>& grads,
                        const std::vector<std::string>& kinds) {
-  if (weights.size() != grads.size())
-    fail(kOp, "grads: expected as many tensors as weights (", weights.size(), "), got ", grads.size());
-  std::vector<int> rows;
-  for (const std::string& name : kinds) rows.push_back(kind_of(name));
-  const bool with_weights = std::any_of(rows.begin(), rows.end(), [](int kind) { return kind != kSquare; });
-
-  std::vector<DensePair> held;
+  const SaliencyTensors tensors(weights, grads, kinds);
   std::vector<Layer> layers;
   std::vector<Chunk> chunks;
-  held.reserve(weights.size());
-  for (size_t l = 0; l < weights.size(); ++l) {
-    check_layer(weights[l], grads[l], l);
-    const DensePair& pair = held.emplace_back(with_weights ? weights[l] : grads[l], grads[l]);
-    const int64_t numel = grads[l].numel();
-    layers.push_back(
-        {with_weights ? pair.first.data_ptr() : nullptr, pair.second.data_ptr(), grads[l].scalar_type(), numel});
-    for (int64_t begin = 0; begin < numel; begin += kChunk) chunks.push_back({int64_t(l), begin});
+  for (const DensePair& pair : tensors.layers) {
+    const int64_t numel = pair.second.numel();
+    layers.push_back({tensors.with_weights ? pair.first.data_ptr() : nullptr, pair.second.data_ptr(),
+                      pair.second.scalar_type(), numel});
+    for (int64_t begin = 0; begin < numel; begin += kChunk) chunks.push_back({int64_t(layers.size()) - 1, begin});
   }
 
   std::vector<Sums> partial(chunks.size());
@@ -143,9 +115,10 @@ Tensor saliency_reduce(const std::vector<Tensor>& weights, const std::vector<Ten
   std::vector<Sums> totals(layers.size());
   for (size_t c = 0; c < chunks.size(); ++c)
     for (int kind = 0; kind < kSaliencyKinds; ++kind) totals[chunks[c].layer].of[kind] += partial[c].of[kind];
-  Tensor out = torch::stable::new_empty(grads[0], {int64_t(rows.size()), int64_t(layers.size())}, ScalarType::Double);
+  Tensor out =
+      torch::stable::new_empty(grads[0], {int64_t(tensors.rows.size()), int64_t(layers.size())}, ScalarType::Double);
   auto* values = static_cast<double*>(out.data_ptr());
-  for (const int kind : rows)
+  for (const int kind : tensors.rows)
     for (const Sums& total : totals) *values++ = total.of[kind];
   return out;
 }

@@ -1,8 +1,7 @@
-#include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 
 #include "../cells.h"
-#include "launch.h"
+#include "on_device.h"
 
 namespace zcfast {
 namespace {
@@ -14,15 +13,12 @@ std::tuple<Tensor, Tensor> index(const Tensor& vertices, const Tensor& edges, co
                                  const Tensor& class_orbits, const Tensor& orbits) {
   const CellTensors cells(kOp, vertices, edges, operations);
   const TableTensors tensors(kOp, lookup, orders, class_first, class_orbits, orbits, vertices);
-  const auto device = cells.vertices.get_device_index();
-  const torch::stable::accelerator::DeviceGuard guard(device);
-  void* stream = torch::stable::accelerator::getCurrentStream(device).nativeHandle();
+  const OnDevice device(kOp, cells.vertices);
   Tensor index = torch::stable::new_empty(cells.vertices, {cells.size()}, ScalarType::Long);
   Tensor validity = torch::stable::new_empty(cells.vertices, {cells.size()}, ScalarType::Char);
-  const int error =
-      launch_nasbench101_index(cells.batch(), tensors.tables(), cells.size(), static_cast<int64_t*>(index.data_ptr()),
-                               static_cast<int8_t*>(validity.data_ptr()), stream);
-  if (error) fail(kOp, "CUDA launch failed: ", cuda_error_text(error));
+  device.check(launch_nasbench101_index(cells.batch(), tensors.tables(), cells.size(),
+                                        static_cast<int64_t*>(index.data_ptr()),
+                                        static_cast<int8_t*>(validity.data_ptr()), device.stream()));
   return {index, validity};
 }
 

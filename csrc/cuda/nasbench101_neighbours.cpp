@@ -1,8 +1,7 @@
-#include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 
 #include "../cells.h"
-#include "launch.h"
+#include "on_device.h"
 
 namespace zcfast {
 namespace {
@@ -15,15 +14,12 @@ std::tuple<Tensor, Tensor> neighbours(const Tensor& vertices, const Tensor& edge
   const CellTensors cells(kOp, vertices, edges, operations);
   const TableTensors tensors(kOp, lookup, orders, class_first, class_orbits, orbits, vertices);
   check_range(kOp, "relation", relation, 0, kRelations - 1);
-  const auto device = cells.vertices.get_device_index();
-  const torch::stable::accelerator::DeviceGuard guard(device);
-  void* stream = torch::stable::accelerator::getCurrentStream(device).nativeHandle();
+  const OnDevice device(kOp, cells.vertices);
   Tensor ids = torch::stable::new_empty(cells.vertices, {cells.size(), kMaxNeighbours}, ScalarType::Int);
   Tensor counts = torch::stable::new_empty(cells.vertices, {cells.size()}, ScalarType::Long);
-  const int error = launch_nasbench101_neighbours(cells.batch(), tensors.tables(), cells.size(), relation,
-                                                  static_cast<int32_t*>(ids.data_ptr()),
-                                                  static_cast<int64_t*>(counts.data_ptr()), stream);
-  if (error) fail(kOp, "CUDA launch failed: ", cuda_error_text(error));
+  device.check(launch_nasbench101_neighbours(cells.batch(), tensors.tables(), cells.size(), relation,
+                                             static_cast<int32_t*>(ids.data_ptr()),
+                                             static_cast<int64_t*>(counts.data_ptr()), device.stream()));
   return {ids, counts};
 }
 
