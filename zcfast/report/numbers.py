@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from zcfast.analysis import (
@@ -93,7 +93,7 @@ def _matrix(
     size = len(selected)
     matrix: list[list[float | None]] = [[None] * size for _ in range(size)]
     for i in range(size):
-        matrix[i][i] = 1.0 if len(selected[i][~selected[i].isnan()].unique()) > 1 else None
+        matrix[i][i] = 1.0 if len(np.unique(selected[i][~selected[i].isnan()].numpy())) > 1 else None
         for j in range(i):
             value = ranking[j] if i == len(columns) else _defined(spearman(selected[i], selected[j]))
             matrix[i][j] = matrix[j][i] = value
@@ -115,11 +115,11 @@ def _curve(column: Tensor, accuracies: Tensor) -> list[list[float]]:
 
 def _random_curve(accuracies: Tensor) -> list[list[float]]:
     """[mean trainings, target] of a search in random order, for targets from all rows to the best one."""
-    present = accuracies[~accuracies.isnan()].sort(descending=True).values
+    present = accuracies[~accuracies.isnan()].sort(descending=True).values.numpy()
     if not len(present):
         return []
-    ranks = torch.logspace(0, math.log10(len(present)), 60, dtype=torch.float64).round().long().unique()
-    targets = present[ranks - 1].unique().tolist()
+    ranks = np.unique(np.geomspace(1, len(present), 60).round().astype(np.int64))
+    targets = np.unique(present[ranks - 1]).tolist()
     return [[random_trainings_until(present, target) or math.nan, target] for target in targets]
 
 

@@ -15,7 +15,7 @@ Rows = list[tuple[str, str]]
 
 
 def of_columns(scores: Scores) -> list[tuple[str, Rows]]:
-    """For each column: what its protocol says and how many rows have a score, with the reasons of those that have none."""
+    """For each column: what its protocol says, how many rows have a score, and why others have none."""
     described = scores.protocol.get("columns")
     described = described if isinstance(described, dict) else {}
     return [(name, [*flat(described.get(name, {})), *_counts(scores, name)]) for name in scores.columns]

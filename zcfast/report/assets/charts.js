@@ -55,18 +55,21 @@ function density(scatter, width, description) {
     const range = (from) => `${from.toFixed(1)} to ${(from + step).toFixed(1)} %`;
     values.push({ x, y, x2: x + step, y2: y + step, count, score: range(x), accuracy: range(y) });
   });
-  const most = Math.max(2, ...scatter.counts);
+  // Above the 99th percentile all cells look alike, so that a few full cells (ties) do not hide the others.
+  const counts = values.map((value) => value.count).sort((a, b) => a - b);
+  const most = Math.max(2, counts[Math.floor(0.99 * (counts.length - 1))]);
+  const shade = {
+    field: "count", type: "quantitative", legend: null,
+    scale: { type: "sqrt", domain: [0, most], clamp: true, range: [colour("low"), colour("high")], interpolate: "lab" },
+  };
   return {
     ...base(width, width, description),
     data: { values },
-    mark: { type: "rect", strokeWidth: 0 },
+    mark: { type: "rect", strokeWidth: 0.7 },
     encoding: {
       x: { field: "x", ...percentiles("percentile by score") }, x2: { field: "x2" },
       y: { field: "y", ...percentiles("percentile by accuracy") }, y2: { field: "y2" },
-      color: {
-        field: "count", type: "quantitative", legend: null,
-        scale: { type: "log", domain: [1, most], range: [colour("low"), colour("high")], interpolate: "lab" },
-      },
+      color: shade, stroke: shade,
       tooltip: [
         { field: "score", title: "by score" },
         { field: "accuracy", title: "by accuracy" },
@@ -116,11 +119,16 @@ function searchCurves(lines, floor, unit, width, description) {
       field: "id", type: "ordinal", legend: null, scale: { domain: ids, range: lines.map((line) => (line.dashed ? [5, 4] : [1, 0])) },
     },
   };
+  // Later lines are thinner, so that one that covers another does not hide it.
+  const widths = {
+    field: "id", type: "ordinal", legend: null,
+    scale: { domain: ids, range: ids.map((id) => 4.5 - (2.9 * id) / Math.max(1, ids.length - 1)) },
+  };
   return {
     ...base(width, Math.min(400, Math.max(260, width * 0.45)), description),
     data: { values },
     layer: [
-      { mark: { type: "line", interpolate: "step-after", strokeWidth: 2.2, clip: true }, encoding: axes },
+      { mark: { type: "line", interpolate: "step-after", clip: true }, encoding: { ...axes, strokeWidth: widths } },
       {
         transform: [{ filter: `datum.id < ${lines.length - 1} && datum.best >= ${low}` }],
         mark: { type: "point", filled: true, size: 34, opacity: 1, clip: true },

@@ -144,13 +144,15 @@
   function fillBest({ metric, score }) {
     const by = Math.max(0, score), { name, unit } = data.scores[by];
     find("best-by").textContent = name;
+    const headings = ["", "cell", unit || "score", data.metrics[metric].name, "place"];
     const rows = data.best[by].map((entry, place) => {
       const template = find(`cell-${entry.cell}`), [value, rank] = entry.reached[metric];
       const row = tableRow([place + 1, undefined, entry.score, accuracy(value, metric), whole(rank)]);
+      headings.forEach((heading, column) => { row.children[column].dataset.heading = heading; });
       row.children[1].append(template.content.cloneNode(true), element("code", template.dataset.name));
       return row;
     });
-    fillTable(find("best"), `The best by ${name}`, ["", "cell", unit || "score", data.metrics[metric].name, "place by accuracy"], rows);
+    fillTable(find("best"), `The best by ${name}`, headings, rows);
   }
 
   // -- Together --------------------------------------------------------------------------------------------------------
