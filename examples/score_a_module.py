@@ -18,15 +18,15 @@ def network(width: int, depth: int) -> nn.Module:
 
 def main() -> None:
     batch = zcfast.random_images(8, (3, 16, 16), classes=10, seed=0)
-    print("width  depth  " + "  ".join(f"{name:>12}" for name in ("grad_norm", "snip", "synflow", "jacob_cov")))
+    proxies = ["grad_norm", "snip", "synflow", "jacob_cov"]
+    print("width  depth  " + "  ".join(f"{name:>12}" for name in proxies))
     for width, depth in ((4, 1), (8, 2), (16, 4)):
         torch.manual_seed(0)
-        scores = zcfast.score(
-            network(width, depth), (batch.inputs, batch.targets), ["grad_norm", "snip", "synflow", "jacob_cov"]
-        )
-        # synflow may exceed float64, so its logarithm is given too; a score without a value says why in `reason`.
-        values = [each.value if each.status == "ok" else each.reason for each in scores.values()]
-        print(f"{width:5}  {depth:5}  " + "  ".join(f"{value:12.5g}" for value in values))
+        scores = zcfast.score(network(width, depth), (batch.inputs, batch.targets), proxies)
+        print(f"{width:5}  {depth:5}  " + "  ".join(f"{score.value:12.5g}" for score in scores.values()))
+        for name, score in scores.items():
+            if score.status != "ok":
+                print(f"  {name}: {score.status}: {score.reason}")
 
 
 if __name__ == "__main__":
