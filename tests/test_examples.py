@@ -1,10 +1,13 @@
 """Every script of examples/ runs on its own and prints what it promises."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import zcfast
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 RUNS = {
@@ -22,7 +25,8 @@ def test_all_are_run():
 def test_example(name, tmp_path):
     arguments, expected = RUNS[name]
     command = [sys.executable, str(EXAMPLES / name), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    environment = {**os.environ, "PYTHONPATH": str(Path(zcfast.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert expected in done.stdout
     assert "nan" not in done.stdout

@@ -76,7 +76,7 @@ def test_improvements_are_the_steps_of_best_at_k(drawn):
 
 
 def test_random_order_is_the_mean_over_all_orders():
-    accuracies = torch.tensor([0.5, 0.9, 0.7, math.nan, 0.9])
+    accuracies = torch.tensor([0.5, 0.9, 0.7, math.nan, 0.9], dtype=torch.float64)
     for target in (0.1, 0.6, 0.9):
         orders = itertools.permutations(range(5))
         trainings = [trainings_until(torch.tensor(order), accuracies, target) for order in orders]
