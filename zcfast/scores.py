@@ -70,6 +70,12 @@ class Scores:
             raise unknown("column", column, self.columns)
         return self.columns[column]
 
+    def _repr_html_(self) -> str:
+        """A short table for a notebook."""
+        from zcfast.report import notebook
+
+        return notebook.scores(self)
+
     def top(self, k: int, by: str) -> Tensor:
         """Rows of the k highest entries of a column, best first, int64 [min(k, N)].
 

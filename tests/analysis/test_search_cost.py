@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -6,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.shared import columns, complete
-from zcfast.analysis import best_at_k, regret_at_k, trainings_until, trainings_until_best
+from zcfast.analysis import (
+    best_at_k,
+    improvements,
+    random_trainings_until,
+    regret_at_k,
+    trainings_until,
+    trainings_until_best,
+)
 
 
 @settings(deadline=None, max_examples=100)
@@ -54,3 +62,25 @@ def test_errors():
         trainings_until(rows, rows, math.nan)
     with pytest.raises(ValueError, match=r"expected one shape \[N\]"):
         trainings_until_best(rows, rows[:2])
+
+
+@settings(deadline=None, max_examples=50)
+@given(columns())
+def test_improvements_are_the_steps_of_best_at_k(drawn):
+    trainings, best = improvements(*drawn)
+    count = len(complete(*drawn))
+    curve = [best_at_k(*drawn, k) for k in range(1, count + 1)]
+    rises = [place for place in range(count) if not place or curve[place] > curve[place - 1]]
+    assert trainings.tolist() == [place + 1 for place in rises]
+    assert best.tolist() == [curve[place] for place in rises]
+
+
+def test_random_order_is_the_mean_over_all_orders():
+    accuracies = torch.tensor([0.5, 0.9, 0.7, math.nan, 0.9], dtype=torch.float64)
+    for target in (0.1, 0.6, 0.9):
+        orders = itertools.permutations(range(5))
+        trainings = [trainings_until(torch.tensor(order), accuracies, target) for order in orders]
+        assert random_trainings_until(accuracies, target) == pytest.approx(sum(trainings) / len(trainings))
+    assert random_trainings_until(accuracies, 0.95) is None
+    with pytest.raises(ValueError, match="target: expected an accuracy, got nan"):
+        random_trainings_until(accuracies, math.nan)

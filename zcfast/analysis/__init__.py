@@ -15,7 +15,14 @@ from zcfast.analysis.bootstrap import Interval, bootstrap
 from zcfast.analysis.combine import log_rank_sum, rank_sum
 from zcfast.analysis.correlation import kendall, kendall_top, pearson, pearson_top, spearman, spearman_top
 from zcfast.analysis.neighbourhood import LocalRanking, local_ranking
-from zcfast.analysis.search_cost import best_at_k, regret_at_k, trainings_until, trainings_until_best
+from zcfast.analysis.search_cost import (
+    best_at_k,
+    improvements,
+    random_trainings_until,
+    regret_at_k,
+    trainings_until,
+    trainings_until_best,
+)
 from zcfast.analysis.summary import summary
 from zcfast.analysis.top import precision_at_k, top_fraction_in_top_k, top_fraction_overlap, top_k_overlap
 from zcfast.voting import vote
@@ -25,6 +32,7 @@ __all__ = [
     "LocalRanking",
     "best_at_k",
     "bootstrap",
+    "improvements",
     "kendall",
     "kendall_top",
     "local_ranking",
@@ -32,6 +40,7 @@ __all__ = [
     "pearson",
     "pearson_top",
     "precision_at_k",
+    "random_trainings_until",
     "rank_sum",
     "regret_at_k",
     "spearman",

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from zcfast.analysis.columns import Column, best_scored, check_count, scores_and_accuracies
@@ -48,6 +50,32 @@ def trainings_until_best(scores: Column, accuracies: Column) -> int | None:
     """`trainings_until` the highest accuracy of all rows; None without rows."""
     scores, accuracies = scores_and_accuracies(scores, accuracies)
     return _trainings(scores, accuracies == accuracies.max()) if len(scores) else None
+
+
+def random_trainings_until(accuracies: Column, target: float) -> float | None:
+    """The mean of `trainings_until` over all orders of the rows: what a random search needs.
+
+    (n + 1) / (m + 1) for m of n rows that reach the target; None where no row does. Errors: as `trainings_until`.
+    """
+    if math.isnan(target):
+        raise ValueError("target: expected an accuracy, got nan")
+    accuracies, _ = scores_and_accuracies(accuracies, accuracies)
+    reached = int((accuracies.double() >= target).sum())
+    return (len(accuracies) + 1) / (reached + 1) if reached else None
+
+
+def improvements(scores: Column, accuracies: Column) -> tuple[Tensor, Tensor]:
+    """All of `best_at_k`, as the steps of its curve.
+
+    Returns:
+        After how many trainings the highest accuracy so far rises, int64 [S] from 1 upwards, and to what, float64 [S];
+        empty without rows.
+    """
+    scores, accuracies = scores_and_accuracies(scores, accuracies)
+    trained = accuracies[best_first(scores)].double().numpy()
+    best = np.maximum.accumulate(trained)
+    steps = np.flatnonzero(np.diff(best, prepend=-np.inf))
+    return torch.from_numpy(steps + 1), torch.from_numpy(best[steps])
 
 
 def _trainings(scores: Tensor, wanted: Tensor) -> int | None:

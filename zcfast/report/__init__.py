@@ -1,1 +1,5 @@
-"""Scores for people to read."""
+"""Scores for people to read: tables for a terminal, a page for a browser."""
+
+from zcfast.report.page import html
+
+__all__ = ["html"]

@@ -109,6 +109,12 @@ class Table:
         rows = rows_of(self.space, self.names, keys)
         return measured.at(rows.clamp(min=0), seed).masked_fill(rows < 0, torch.nan)
 
+    def _repr_html_(self) -> str:
+        """A short table of the metrics for a notebook."""
+        from zcfast.report import notebook
+
+        return notebook.table(self)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table as a Parquet file with checksums, which `zcfast.table` reads; whole or not at all.
 

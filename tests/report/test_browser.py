@@ -1,0 +1,183 @@
+"""The page in headless Chromium: what a reader sees, hears and can reach by keyboard."""
+
+import shutil
+
+import pytest
+
+import zcfast
+from tests.report.pages import HOSTILE, needs_extra, scores, table
+from zcfast import analysis, report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra zcfast[test]")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the PATH: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def made():
+    return scores(300), table(missing=20)
+
+
+@pytest.fixture(scope="module")
+def file(made, tmp_path_factory):
+    needs_extra()
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(report.html(*made), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a file; at the end there must have been no message on the console, no error and no request."""
+    contexts, complaints = [], []
+
+    def visit(file, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: request.url == file.as_uri() or complaints.append(request.url))
+        page.goto(file.as_uri())
+        drawn(page)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def drawn(page) -> None:
+    page.wait_for_selector("body[data-drawn=yes]")
+
+
+def spearman_of(page) -> list[str]:
+    return page.locator("#ranking tbody td:nth-child(3)").all_inner_texts()
+
+
+def expected(made, metric: str, fraction: float) -> list[str]:
+    values, accuracies = made[0], made[1].query(made[0].cells, metric)
+    correlations = (analysis.spearman_top(column, accuracies, fraction) for column in values.columns.values())
+    return [f"{value:.3f}".replace("-", "−") for value in correlations]
+
+
+def test_the_numbers_on_the_page_are_those_of_the_analysis(visit, file, made):
+    page = visit(file)
+    assert spearman_of(page) == expected(made, "test", 1.0)
+    captions = page.locator("#scatters figcaption span").all_inner_texts()
+    assert [caption.split("ρ ")[1] for caption in captions] == expected(made, "test", 1.0)
+    assert page.locator("#scatters canvas").count() == 3
+    assert page.locator("#curves svg").count() == page.locator("#matrix svg").count() == 1
+    assert page.locator("#best svg.cell").count() == 10
+    first, second = made[0]["ties"], made[0]["zeros"]
+    rated = ~made[1].query(made[0].cells, "test").isnan()
+    value = analysis.spearman(first[rated], second[rated])
+    assert f"{value:.2f}" in page.locator("#matrix svg text").all_text_contents()
+
+
+def test_files_run_nothing(visit, file):
+    page = visit(file)
+    assert page.title() != "run"
+    assert page.locator("img").count() == 0
+    assert HOSTILE in page.locator("#ranking tbody th").all_inner_texts()
+
+
+def test_filters_by_keyboard(visit, file, made):
+    page = visit(file)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    reached = []
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+    assert reached == ["theme", "score", "metric", "fraction"]
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    drawn(page)
+    assert page.locator("#status").inner_text() == "all scores, test, most accurate 10 %"
+    assert spearman_of(page) == expected(made, "test", 0.1)
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowDown")
+    drawn(page)
+    assert spearman_of(page) == expected(made, HOSTILE, 0.1)
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    drawn(page)
+    assert page.locator("#scatters figcaption b").all_inner_texts() == ["zeros"]
+    assert page.locator("#best-by").inner_text() == "zeros"
+    assert page.locator("#best tbody tr").count() == 10
+
+
+def test_a_point_tells_its_architecture(visit, file):
+    page = visit(file)
+    page.select_option("#score", "1")
+    drawn(page)
+    canvas = page.locator("#scatters canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    for step in range(400):  # along two lines until a point is met
+        page.mouse.move(box["x"] + 60 + 3 * (step % 200), box["y"] + box["height"] / (2 + step // 200))
+        if tooltip.count():
+            break
+    assert "nor_conv" in tooltip.inner_text()
+
+
+def test_every_plot_has_words(visit, file):
+    page = visit(file)
+    labels = page.eval_on_selector_all("[role=img]", "all => all.map((each) => each.getAttribute('aria-label') || '')")
+    assert len(labels) > 5
+    assert all(labels)
+    assert (
+        page.eval_on_selector_all(
+            "select, button", "all => all.filter((each) => !each.labels.length && !each.textContent.trim())"
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_phone(visit, file, width):
+    page = visit(file, viewport={"width": width, "height": 800}, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator("#scatters canvas").first.bounding_box()["width"] <= width
+
+
+def test_dark_mode_by_preference_and_by_button(visit, file):
+    lightness = (
+        "getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
+    )
+    page = visit(file, color_scheme="dark")
+    assert page.evaluate(lightness) < 150
+    assert page.get_attribute("#theme", "aria-pressed") == "true"
+    page.focus("#theme")
+    page.keyboard.press("Enter")
+    drawn(page)
+    assert page.evaluate(lightness) > 600
+    assert page.get_attribute("#theme", "aria-pressed") == "false"
+    assert visit(file, color_scheme="light").evaluate(lightness) > 600
+
+
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+@pytest.mark.parametrize("rows", [0, 1, 4000])
+def test_other_sizes(visit, tmp_path, name, rows):
+    needs_extra()
+    space = zcfast.space(name)
+    path = tmp_path / "report.html"
+    path.write_text(report.html(scores(rows, space), table(missing=0 if rows else 9, space=space)), encoding="utf-8")
+    page = visit(path)
+    # The one row of the third score is NaN.
+    assert page.locator("#scatters canvas").count() == {0: 0, 1: 2, 4000: 3}[rows]
+    for part in range(5):
+        page.select_option("#fraction", str(part))
+        drawn(page)

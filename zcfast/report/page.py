@@ -1,0 +1,162 @@
+"""The report as one HTML page that opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from torch import Tensor
+
+from zcfast.analysis.columns import best_scored
+from zcfast.errors import unknown
+from zcfast.report import cell_svg, provenance
+from zcfast.report.numbers import TRAINED, names, numbers
+from zcfast.report.text import number
+from zcfast.scores import Scores
+from zcfast.spaces import space
+from zcfast.tables import Table
+
+MISSING = "the report needs {}, which is not installed: pip install 'zcfast[report]'"
+
+
+def html(scores: Scores, table: Table, *, metrics: Sequence[str] | None = None, top: int = 10) -> str:
+    """How well scores rank accuracies, as a page for a browser: plots, numbers, the best cells drawn, the protocol.
+
+    The page holds all that it needs and asks for nothing from a network. Scatters of more than 2,000 rows are counts on
+    a grid. Every number is that of the function of zcfast.analysis with its name, with that module's policy of ties and
+    NaN.
+
+    Args:
+        scores: of architectures of the table's space, any number of rows.
+        table: their accuracies; it may lack some of the architectures.
+        metrics: which of the table's; by default its headline.
+        top: how many of the best architectures by each score are listed.
+
+    Returns:
+        The HTML. What comes from the scores, their protocol and the table is escaped.
+
+    Errors: ValueError for a table of another space, an unknown metric, none, a negative `top`, cells outside the space;
+    ImportError that names the extra where vl-convert-python or Jinja2 is missing.
+    """
+    page, library = _template(), _plot_library()
+    if scores.space != table.space:
+        raise ValueError(f"table: expected accuracies of {scores.space}, got {table.space}")
+    if top < 0:
+        raise ValueError(f"top: expected a number of rows >= 0, got {top}")
+    chosen = tuple(table.headline if metrics is None else metrics)
+    if not chosen:
+        raise ValueError("metrics: expected one or more, got none")
+    for metric in chosen:
+        if metric not in table.metrics:
+            raise unknown("metric", metric, table.metrics)
+    index = space(scores.space).require_valid(scores.cells).cpu()
+    accuracies = {metric: table.query(index, metric) for metric in chosen}
+    best, cells = _best(scores, accuracies, top)
+    data = {**names(scores, accuracies, table), "results": numbers(scores, accuracies), "best": best}
+    data["points"] = _point_labels(scores, data["results"])
+    scripts = {"library": library, "program": _asset("charts.js") + _asset("page.js")}
+    rendered: str = page.render(
+        scores=scores,
+        table=table,
+        title=space(scores.space).title,
+        rows=f"{len(scores):,}",
+        trained=TRAINED,
+        cells=cells,
+        columns=provenance.of_columns(scores),
+        run=provenance.of_run(scores),
+        metrics=provenance.of_metrics(table, chosen, accuracies),
+        data=_json_for_script(data),
+        style=_asset("page.css"),
+        scripts=scripts,
+        hashes=" ".join(map(_hash, scripts.values())),
+    )
+    return rendered
+
+
+def _best(scores: Scores, accuracies: dict[str, Tensor], top: int) -> tuple[list[Any], list[dict[str, Any]]]:
+    """For each score its best rows, and the cells that these rows refer to, each once.
+
+    A row: the cell's number, the score, and by metric the accuracy and its place among all that have one.
+    """
+    places: dict[int, int] = {}
+    lists = []
+    for column in scores.columns.values():
+        present = (~column.isnan()).nonzero()[:, 0]
+        rows = present[best_scored(column[present], top)].tolist() if top and len(present) else []
+        lists.append([_best_row(row, places, column, accuracies) for row in rows])
+    chosen = scores.cells[list(places)]
+    labels = _names(scores, list(places))
+    return lists, [{"name": label, "svg": cell_svg.draw(chosen[at])} for at, label in enumerate(labels)]
+
+
+def _best_row(row: int, places: dict[int, int], column: Tensor, accuracies: dict[str, Tensor]) -> dict[str, Any]:
+    reached = []
+    for values in accuracies.values():
+        value = values[row].item()
+        missing = math.isnan(value)
+        place = None if missing else int((values > value).sum()) + 1
+        reached.append([None if missing else value, place])
+    return {"cell": places.setdefault(row, len(places)), "score": number(column[row].item()), "reached": reached}
+
+
+def _point_labels(scores: Scores, results: list[dict[str, Any]]) -> dict[int, Any]:
+    """The name and the scores of each row that is drawn as a point."""
+    drawn = {
+        point[2]
+        for result in results
+        for part in result["scatters"]
+        for scatter in part
+        for point in scatter.get("points", [])
+    }
+    rows = sorted(drawn)
+    columns = [column[rows].tolist() for column in scores.columns.values()]
+    values = [[number(value) for value in row] for row in zip(*columns, strict=True)]
+    return {row: [name, each] for row, name, each in zip(rows, _names(scores, rows), values, strict=True)}
+
+
+def _names(scores: Scores, rows: list[int]) -> list[str]:
+    """What the benchmark's release calls the architectures of some rows."""
+    search_space = space(scores.space)
+    cells = scores.cells[rows]
+    keys = search_space.keys(cells)
+    return search_space.format(cells) if keys.dim() == 1 else [bytes(digest).hex() for digest in keys.tolist()]
+
+
+def _json_for_script(data: Any) -> str:
+    """JSON that no text in it can end the <script> around it."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _hash(script: str) -> str:
+    """The source of a script as the page's policy names it, so that no other script can run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _asset(name: str) -> str:
+    return (resources.files("zcfast.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _template() -> Any:
+    try:
+        from jinja2 import Environment
+    except ImportError as error:
+        raise ImportError(MISSING.format("Jinja2")) from error
+    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_asset("page.html"))
+
+
+@cache
+def _plot_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise ImportError(MISSING.format("vl-convert-python")) from error
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return bundle
