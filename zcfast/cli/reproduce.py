@@ -18,6 +18,8 @@ EXAMPLES = """Examples:
 
     zcfast reproduce all --data data --out reproduction --sample 1500 --workers 4"""
 
+NUMBERS = ("rows", "paper", "authors", "ours", "95 % interval", "difference")
+
 TargetsArgument = Annotated[
     list[str], typer.Argument(metavar="TABLE...", help="table1, figure2, ... or all; an unknown name lists them.")
 ]
@@ -72,18 +74,22 @@ def reproduce(
 
 
 def _print(result: Result) -> None:
+    """A block for each benchmark and measure, then what there is to know."""
     from rich.table import Table as TextTable
 
-    from zcfast.reproduction.output import HEADINGS, cells, heading
+    from zcfast.reproduction.output import cells, heading
 
     typer.echo(heading(result))
-    for measure in dict.fromkeys(row.measure for row in result.rows):
-        text = TextTable(title=measure, title_justify="left", box=None, pad_edge=False)
-        for name in HEADINGS:
-            text.add_column(name, overflow="fold")
+    blocks = dict.fromkeys((row.benchmark, row.accuracy, row.measure) for row in result.rows)
+    for block in blocks:
+        text = TextTable(title=", ".join(filter(None, block)), title_justify="left", box=None, pad_edge=False)
+        for name in ("proxy", *NUMBERS):
+            text.add_column(name, justify="left" if name == "proxy" else "right")
         for row in result.rows:
-            if row.measure == measure:
-                text.add_row(*cells(row))
+            if (row.benchmark, row.accuracy, row.measure) == block:
+                values = cells(row)
+                text.add_row(values["proxy"], *(values[name] for name in NUMBERS))
         terminal.show(text)
-    for note in result.notes:
+    notes = dict.fromkeys(f"{row.benchmark}: {row.note}" for row in result.rows if row.note)
+    for note in (*notes, *result.notes):
         typer.echo(f"- {note}")

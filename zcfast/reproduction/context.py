@@ -182,5 +182,5 @@ class Context:
             protocol.images_seed,
             protocol.seed,
             protocol.initialisation,
-            tuple((name, value) for name, value in protocol.network if name not in ("classes", "resolution")),
+            protocol.network,
         )

@@ -47,8 +47,10 @@ def markdown(result: Result) -> str:
     lines = [f"# {heading(result)}", ""]
     for measure in dict.fromkeys(row.measure for row in result.rows):
         lines += [f"## {measure}", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
-        lines += [_line(cells(row)) for row in result.rows if row.measure == measure] + [""]
+        lines += [_line(list(cells(row).values())) for row in result.rows if row.measure == measure] + [""]
     lines += [f"- {note}" for note in result.notes]
+    if any(row.outside for row in result.rows):
+        lines.append("- *: the published number lies outside our interval; [why](README.md).")
     sources = dict.fromkeys(row.reference.source for row in result.rows if row.reference.source)
     lines += [f"- {source}" for text in sources for source in text.split("; ")]
     if any(math.isnan(row.published) for row in result.rows):
@@ -62,13 +64,21 @@ def heading(result: Result) -> str:
     return f"{name}: {result.title}"
 
 
-def cells(row: Row) -> list[str]:
-    """A row as text; a star marks a published number outside the interval."""
-    interval = f"{number(row.low)} to {number(row.high)}" if not math.isnan(row.low) else "n/a"
-    difference = number(row.difference, sign=True) + (" *" if row.outside else "")
-    published = [number(math.nan if value is None else value) for value in (row.reference.paper, row.reference.authors)]
-    rows = f"{row.rows:,}" if row.rows else ""
-    return [row.benchmark, row.accuracy, row.proxy, rows, *published, number(row.ours), interval, difference, row.note]
+def cells(row: Row) -> dict[str, str]:
+    """A row as text, by HEADINGS; a star marks a published number outside the interval."""
+    paper, authors = (math.nan if value is None else value for value in (row.reference.paper, row.reference.authors))
+    return {
+        "benchmark": row.benchmark,
+        "accuracy": row.accuracy,
+        "proxy": row.proxy,
+        "rows": f"{row.rows:,}" if row.rows else "",
+        "paper": number(paper),
+        "authors": number(authors),
+        "ours": number(row.ours),
+        "95 % interval": "n/a" if math.isnan(row.low) else f"{number(row.low)} to {number(row.high)}",
+        "difference": number(row.difference, sign=True) + (" *" if row.outside else ""),
+        "note": row.note,
+    }
 
 
 def number(value: float, sign: bool = False) -> str:
