@@ -5,7 +5,7 @@ PIP = .venv/bin/python -m pip
 export PRE_COMMIT_HOME = $(CURDIR)/.venv/pre-commit
 
 SOURCES := pyproject.toml setup.py CMakeLists.txt README.md LICENSE \
-  $(shell find csrc zcfast -name '*.py' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+  $(shell find csrc zcfast -type f -not -name '*.pyc' -not -name '*.so')
 
 .PHONY: score test bench cuda-report lint format clean
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from zcfast.cli import modules, reports, spaces, tables
+from zcfast.cli import modules, reports, reproduce, spaces, tables
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
 
@@ -38,6 +38,7 @@ app.command("score", epilog=spaces.SCORE_EXAMPLES)(spaces.score)
 app.command("score torch", epilog=modules.EXAMPLES)(modules.score)
 app.command("import", epilog=tables.EXAMPLES)(tables.import_table)
 app.command("report", epilog=reports.EXAMPLES)(reports.report)
+app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 app.command("show", epilog=spaces.SHOW_EXAMPLES)(spaces.show)
 
 

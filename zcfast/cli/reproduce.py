@@ -1,0 +1,95 @@
+"""`zcfast reproduce`: parsing and printing only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zcfast.cli import terminal
+
+if TYPE_CHECKING:
+    from zcfast.reproduction import Result
+
+EXAMPLES = """Examples:
+
+    zcfast reproduce table1 --data data --out reproduction --scores scores
+
+    zcfast reproduce all --data data --out reproduction --sample 1500 --workers 4"""
+
+NUMBERS = ("rows", "paper", "authors", "ours", "95 % interval", "difference")
+
+TargetsArgument = Annotated[
+    list[str], typer.Argument(metavar="TABLE...", help="table1, figure2, ... or all; an unknown name lists them.")
+]
+DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="Accuracies and pictures.")]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the tables and figures go.")]
+ScoresOption = Annotated[
+    Path | None,
+    typer.Option("--scores", metavar="PATH", help="Scores made before: a Parquet file or a directory of them."),
+]
+SampleOption = Annotated[
+    int, typer.Option("--sample", metavar="N", min=1, help="Architectures on which sampled proxies are scored.")
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", metavar="S", min=0, help="Of the sample, the weights and the minibatch.")
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", metavar="K", min=0, help="Processes that score what is missing; 0 scores nothing.")
+]
+
+
+def reproduce(
+    targets: TargetsArgument,
+    data: DataOption,
+    out: OutOption,
+    scores: ScoresOption = None,
+    sample: SampleOption = 1500,
+    seed: SeedOption = 0,
+    workers: WorkersOption = 0,
+) -> None:
+    """Make tables and figures of the zero-cost proxies' paper again, beside its numbers."""
+    from zcfast.reproduction import TARGETS, Context, chosen
+    from zcfast.reproduction.output import check_matplotlib, write
+
+    names = chosen(targets)
+    check_matplotlib()
+    into = scores if scores is not None and scores.is_dir() else out
+    with terminal.progress_bar("Scoring architectures") as progress:
+        context = Context(
+            data,
+            scores=scores,
+            new_scores=into / "new_scores",
+            sample=sample,
+            seed=seed,
+            workers=workers,
+            progress=progress,
+        )
+        for name in names:
+            result = TARGETS[name](context)
+            paths = write(result, out)
+            _print(result)
+            typer.echo("written to " + ", ".join(map(str, paths)) + "\n")
+
+
+def _print(result: Result) -> None:
+    """A block for each benchmark and measure, then what there is to know."""
+    from rich.table import Table as TextTable
+
+    from zcfast.reproduction.output import cells, heading
+
+    typer.echo(heading(result))
+    blocks = dict.fromkeys((row.benchmark, row.accuracy, row.measure) for row in result.rows)
+    for block in blocks:
+        text = TextTable(title=", ".join(filter(None, block)), title_justify="left", box=None, pad_edge=False)
+        for name in ("proxy", *NUMBERS):
+            text.add_column(name, justify="left" if name == "proxy" else "right")
+        for row in result.rows:
+            if (row.benchmark, row.accuracy, row.measure) == block:
+                values = cells(row)
+                text.add_row(values["proxy"], *(values[name] for name in NUMBERS))
+        terminal.show(text)
+    notes = dict.fromkeys(f"{row.benchmark}: {row.note}" for row in result.rows if row.note)
+    for note in (*notes, *result.notes):
+        typer.echo(f"- {note}")
