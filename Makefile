@@ -5,7 +5,7 @@ PIP = .venv/bin/python -m pip
 export PRE_COMMIT_HOME = $(CURDIR)/.venv/pre-commit
 
 SOURCES := pyproject.toml setup.py CMakeLists.txt README.md LICENSE \
-  $(shell find csrc zcfast -name '*.py' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+  $(shell find csrc zcfast -name '*.py' -o -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' -o -path '*/assets/*')
 
 .PHONY: score test bench lint format clean
 
