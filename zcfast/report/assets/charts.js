@@ -122,7 +122,7 @@ function searchCurves(lines, floor, unit, width, description) {
   // Later lines are thinner, so that one that covers another does not hide it.
   const widths = {
     field: "id", type: "ordinal", legend: null,
-    scale: { domain: ids, range: ids.map((id) => 4.5 - (2.9 * id) / Math.max(1, ids.length - 1)) },
+    scale: { type: "ordinal", domain: ids, range: ids.map((id) => 4.5 - (2.9 * id) / Math.max(1, ids.length - 1)) },
   };
   return {
     ...base(width, Math.min(400, Math.max(260, width * 0.45)), description),
