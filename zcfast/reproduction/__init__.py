@@ -2,6 +2,6 @@
 
 from zcfast.reproduction.context import Context
 from zcfast.reproduction.results import Result, Row
-from zcfast.reproduction.targets import TARGETS, chosen
+from zcfast.reproduction.targets import NOT_YET, TARGETS, chosen
 
-__all__ = ["TARGETS", "Context", "Result", "Row", "chosen"]
+__all__ = ["NOT_YET", "TARGETS", "Context", "Result", "Row", "chosen"]

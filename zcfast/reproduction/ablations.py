@@ -116,13 +116,12 @@ def _candidates(context: Context, base: Protocol, wanted: list[Protocol]) -> lis
 
 
 def _rows(target: str, label: str, columns: dict[str, Tensor], accuracies: Tensor, reason: str) -> list[Row]:
+    if not len(accuracies) or not len(columns[SAMPLED[0]]):
+        return [Row(label, BENCHMARK.accuracy, "all", LABEL, note=reason)]
     rows = []
     for proxy in SAMPLED:
         row = Row(label, BENCHMARK.accuracy, proxy, LABEL, reference=reference(target, label, proxy))
         column = columns[proxy]
-        if not len(column):
-            rows.append(dataclasses.replace(row, note=reason))
-            continue
         interval = bootstrap(spearman, column, accuracies)
         rows.append(row.with_interval(interval, int((~column.isnan()).sum())))
     return rows

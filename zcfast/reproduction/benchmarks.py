@@ -17,7 +17,7 @@ class Benchmark:
         title: as it is printed.
         space: of zcfast.
         table: file of accuracies below the data directory.
-        accuracy: the metric that is compared with the paper: the release it used.
+        accuracy: the metric that is nearest to the paper's.
         others: further metrics, printed beside it.
         images: file of pictures below the data directory.
         network: options of the network that the pictures need.
@@ -34,14 +34,18 @@ class Benchmark:
 
 
 def _nasbench201(data: str, title: str, images: str, **network: int) -> Benchmark:
-    others = (f"test_{data}", f"valid_{data}")
+    accuracy, *others = f"test_{data}_nb201v1", f"test_{data}", f"valid_{data}"
+    if data == "cifar10":
+        # The authors' notebook looks up the networks that were trained on half of CIFAR-10's training images. Of these
+        # the data has the accuracy on the other half; the test accuracies are those of training on all images.
+        accuracy, *others = f"valid_{data}", f"test_{data}_nb201v1", f"test_{data}"
     return Benchmark(
         f"nasbench201-{data}",
         f"NAS-Bench-201 {title}",
         "nasbench201",
         "nasbench201/accuracies.npz",
-        f"test_{data}_nb201v1",
-        others,
+        accuracy,
+        tuple(others),
         f"images/{images}",
         MappingProxyType(network),
     )

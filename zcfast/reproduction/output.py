@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from zcfast.files import replace_file
 from zcfast.reproduction.results import Result, Row
@@ -44,15 +45,21 @@ def write(result: Result, directory: Path) -> list[Path]:
 
 def markdown(result: Result) -> str:
     """The table as Markdown, with its notes and the sources of the paper's numbers."""
+    notes = list(dict.fromkeys(row.note for row in result.rows if row.note))
     lines = [f"# {heading(result)}", ""]
     for measure in dict.fromkeys(row.measure for row in result.rows):
         lines += [f"## {measure}", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
-        lines += [_line(list(cells(row).values())) for row in result.rows if row.measure == measure] + [""]
+        for row in result.rows:
+            if row.measure == measure:
+                place = str(notes.index(row.note) + 1) if row.note else ""
+                lines.append(_line([*list(cells(row).values())[:-1], place]))
+        lines.append("")
+    lines += [f"{place}. {note}" for place, note in enumerate(notes, 1)] + [""] * bool(notes)
     lines += [f"- {note}" for note in result.notes]
     if any(row.outside for row in result.rows):
         lines.append("- *: the published number lies outside our interval; [why](README.md).")
     sources = dict.fromkeys(row.reference.source for row in result.rows if row.reference.source)
-    lines += [f"- {source}" for text in sources for source in text.split("; ")]
+    lines += list(dict.fromkeys(f"- {source}" for text in sources for source in text.split("; ")))
     if any(math.isnan(row.published) for row in result.rows):
         lines.append("- n/a: this number was in no source of the paper that could be read.")
     return "\n".join(lines) + "\n"
@@ -94,8 +101,10 @@ def draw(result: Result, path: Path) -> None:
     from matplotlib.figure import Figure
 
     panels: dict[tuple[str, str], list[Row]] = {}
+    first: dict[str, str] = {}  # of several accuracies of a benchmark the first is drawn
     for row in result.rows:
-        if not (math.isnan(row.ours) and math.isnan(row.published)):
+        known = not (math.isnan(row.ours) and math.isnan(row.published))
+        if known and first.setdefault(row.benchmark, row.accuracy) == row.accuracy:
             panels.setdefault((f"{row.benchmark} {row.accuracy}".strip(), row.measure), []).append(row)
     columns = min(3, max(1, len(panels)))
     lines = max(1, -(-len(panels) // columns))
@@ -104,21 +113,25 @@ def draw(result: Result, path: Path) -> None:
     figure.suptitle(heading(result))
     axes = figure.subplots(lines, columns, squeeze=False).flatten()
     for axis, ((benchmark, measure), rows) in zip(axes, panels.items(), strict=False):
-        places = range(len(rows), 0, -1)
-        for place, row in zip(places, rows, strict=True):
-            axis.plot([row.low, row.high], [place, place], color="tab:blue", linewidth=2)
-        axis.plot([row.ours for row in rows], places, "o", color="tab:blue", label="ours, 95 % interval")
-        axis.plot([row.published for row in rows], places, "x", color="tab:red", label="paper or authors")
-        axis.set_yticks(places, [row.proxy for row in rows])
-        axis.set_ylim(0.3, len(rows) + 0.7)
+        _panel(axis, rows)
         axis.set_title(f"{benchmark}\n{measure}", fontsize=8)
-        axis.tick_params(labelsize=7)
-        axis.grid(axis="x", linewidth=0.3)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     if panels:
         axes[0].legend(fontsize=6)
     figure.savefig(path, format="png", dpi=80)
+
+
+def _panel(axis: Any, rows: list[Row]) -> None:
+    places = range(len(rows), 0, -1)
+    for place, row in zip(places, rows, strict=True):
+        axis.plot([row.low, row.high], [place, place], color="tab:blue", linewidth=2)
+    axis.plot([row.ours for row in rows], places, "o", color="tab:blue", label="ours, 95 % interval")
+    axis.plot([row.published for row in rows], places, "x", color="tab:red", label="paper or authors")
+    axis.set_yticks(places, [row.proxy for row in rows])
+    axis.set_ylim(0.3, len(rows) + 0.7)
+    axis.tick_params(labelsize=7)
+    axis.grid(axis="x", linewidth=0.3)
 
 
 def _line(texts: list[str] | tuple[str, ...]) -> str:
