@@ -197,7 +197,7 @@ def test_a_pair_of_tensors_is_a_minibatch():
         ({"device": "tpu"}, "device: expected cpu or cuda, got 'tpu'"),
         ({"initialisation": "xavier"}, "unknown initialisation 'xavier'"),
         ({"batch_norm": 0}, "batch_norm: expected true or false, got 0"),
-        ({"proxies": ["snip", "params"], "batch_norm": False}, "params counts the network with BatchNorm"),
+        ({"proxies": ["snip", "params"], "batch_norm": False}, "params describes the network with BatchNorm"),
         ({"stem": 3}, "unknown option 'stem'"),
         ({"modules": 0}, "modules: expected an integer from 1 to 100, got 0"),
     ],
