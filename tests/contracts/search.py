@@ -164,7 +164,7 @@ class SearchContract:
     def test_scores_of_another_space_are_refused(self, name):
         other = "nasbench201" if name == "nasbench101" else "nasbench101"
         with pytest.raises(ValueError, match=rf"scores: expected {len(space(other))} of"):
-            search.warmup(self.make(), drawn_scores(name), 10).init(other, runs=1)
+            search.warmup(self.make(), drawn_scores(name), self.warm).init(other, runs=1)
 
     def test_the_best_scored_come_first_with_warm_up(self, name):
         """Whatever an algorithm does with the scores, its first trainings score higher than without them."""

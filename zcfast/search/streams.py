@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_MASK = (1 << 64) - 1
-_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # of splitmix64
+from zcfast import search_ops
+from zcfast.search_ops import GOLDEN, mix, mixed, numbers_below, shifted, unit_interval
+
 _ROUNDS = 6  # of the Feistel network behind a permutation
 _CHUNK = 1 << 15  # places that are computed at once: they fit into the caches
 
@@ -29,7 +30,7 @@ class Streams:
     def of(cls, seed: int, runs: int, first_run: int = 0, device: torch.device | str = "cpu") -> Streams:
         """The streams of runs first_run to first_run + runs - 1 under a seed."""
         numbers = torch.arange(first_run, first_run + runs, device=device)
-        return cls(_mix(numbers * _signed(_GOLDEN) + _mixed(seed)))
+        return cls(mix(numbers * GOLDEN + mixed(seed)))
 
     def __len__(self) -> int:
         """Return the number of runs."""
@@ -37,21 +38,19 @@ class Streams:
 
     def fork(self, purpose: str) -> Streams:
         """Streams of the same runs that share no number with these, for draws of another purpose."""
-        return Streams(_mix(self.keys + _mixed(zlib.crc32(purpose.encode()))))
+        return Streams(mix(self.keys + mixed(zlib.crc32(purpose.encode()))))
 
     def bits(self, step: int, draws: int) -> Tensor:
         """64 random bits each, int64 [R, draws]."""
-        at_step = _mix(self.keys + _mixed(step))
-        counts = torch.arange(1, draws + 1, device=self.keys.device) * _signed(_GOLDEN)
-        return _mix(at_step[:, None] + counts)
+        return search_ops.stream_bits(self.keys, step, draws)
 
     def uniform(self, step: int, draws: int) -> Tensor:
         """Multiples of 2^-53 in [0, 1), float64 [R, draws]."""
-        return _shifted(self.bits(step, draws), 11).double() * 2.0**-53
+        return unit_interval(self.bits(step, draws))
 
     def below(self, step: int, draws: int, n: int | Tensor) -> Tensor:
         """Integers from 0 to n - 1, int64 [R, draws]; n is a number or an int64 tensor that broadcasts, >= 1."""
-        return torch.minimum((self.uniform(step, draws) * n).long(), torch.as_tensor(n, device=self.keys.device) - 1)
+        return numbers_below(self.bits(step, draws), n)
 
     def permutation(self, n: int, start: int, stop: int) -> Tensor:
         """Places start to stop - 1 of a random order of 0 to n - 1, int64 [R, stop - start], without the other places.
@@ -62,7 +61,7 @@ class Streams:
         if not 0 <= start <= stop <= n:
             raise ValueError(f"places: expected 0 <= start <= stop <= {n}, got {start} and {stop}")
         size = max(_CHUNK // max(stop - start, 1), 1)
-        parts = [_places(keys, n, start, stop) for keys in torch.split(self.bits(0, _ROUNDS), size)]
+        parts = [_places(keys, n, start, stop) for keys in torch.split(self.fork("permutation").bits(0, _ROUNDS), size)]
         return torch.cat(parts)
 
 
@@ -85,28 +84,5 @@ def _permuted(values: Tensor, keys: Tensor, n: int) -> Tensor:
     halves = [values & ((1 << widths[0]) - 1), values >> widths[0]]
     for number in range(_ROUNDS):
         to, by = number % 2, 1 - number % 2
-        halves[to] = halves[to] ^ _shifted(_mix(halves[by] + keys[..., number]), 64 - widths[to])
+        halves[to] = halves[to] ^ shifted(mix(halves[by] + keys[..., number]), 64 - widths[to])
     return halves[0] | halves[1] << widths[0]
-
-
-def _mix(x: Tensor) -> Tensor:
-    x = (x ^ _shifted(x, 30)) * _signed(_FIRST)
-    x = (x ^ _shifted(x, 27)) * _signed(_SECOND)
-    return x ^ _shifted(x, 31)
-
-
-def _shifted(x: Tensor, places: int) -> Tensor:
-    """Shifted to the right with zeros from the left: torch's own shift repeats the sign."""
-    return x >> places & ((1 << (64 - places)) - 1)
-
-
-def _mixed(number: int) -> int:
-    """The number's hash, by the same function of Python integers."""
-    x = (number + 1) * _GOLDEN & _MASK
-    x = (x ^ x >> 30) * _FIRST & _MASK
-    x = (x ^ x >> 27) * _SECOND & _MASK
-    return _signed(x ^ x >> 31)
-
-
-def _signed(x: int) -> int:
-    return x - (1 << 64) if x >> 63 else x
