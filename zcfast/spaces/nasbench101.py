@@ -133,7 +133,8 @@ class NasBench101(SearchSpace[NasBench101Cells]):
         counts = torch.zeros(len(cells) + 1, dtype=torch.int64, device=cells.device)
         for vertices in range(2, MAX_VERTICES + 1):
             rows = (cells.vertices == vertices).nonzero()[:, 0]
-            for part in rows.split(CHUNK) if len(rows) else ():
+            for start in range(0, len(rows), CHUNK):
+                part = rows[start : start + CHUNK]
                 found = self._edited(vertices, cells[part]).sort(1).values
                 repeated = torch.zeros_like(found, dtype=torch.bool)
                 repeated[:, 1:] = found[:, 1:] == found[:, :-1]
