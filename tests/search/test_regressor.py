@@ -118,10 +118,10 @@ def smooth(space: str) -> torch.Tensor:
 
 def test_it_finds_the_best_of_a_smooth_function(space):
     accuracies = smooth(space.name)
-    algorithm = search.regressor(first=10, candidates=2000)
+    algorithm, random = search.regressor(first=10, candidates=2000), search.random_search()
     rows, _ = advance(algorithm, algorithm.init(space, runs=4), accuracies, 30)
-    random, _ = advance(search.random_search(), search.random_search().init(space, runs=4), accuracies, 2000)
-    assert (accuracies[rows].amax(1) >= accuracies[random].amax(1)).all()
+    drawn, _ = advance(random, random.init(space, runs=4), accuracies, 300)
+    assert accuracies[rows].amax(1).mean() > accuracies[drawn].amax(1).mean()
 
 
 def test_neighbours_of_the_best_are_candidates():
