@@ -1,7 +1,10 @@
 """Search algorithms that advance many independent runs together, on tensors."""
 
+from typing import Any
+
 from zcfast.search.ageing_evolution import AgeingEvolution
 from zcfast.search.algorithm import Algorithm
+from zcfast.search.binary_predictor import BinaryPredictor
 from zcfast.search.loop import SearchInterrupted, Trained, run
 from zcfast.search.proxy import move_proposal, warmup
 from zcfast.search.random_search import RandomSearch
@@ -10,16 +13,23 @@ from zcfast.search.state import SearchState, load_state, save_state
 from zcfast.search.trajectory import Trajectory
 
 ageing_evolution = AgeingEvolution
+binary_predictor = BinaryPredictor
 random_search = RandomSearch
 reinforce = Reinforce
 
+ALGORITHMS: dict[str, type[Algorithm[Any]]] = {
+    each.name: each for each in (RandomSearch, AgeingEvolution, Reinforce, BinaryPredictor)
+}
+
 __all__ = [
+    "ALGORITHMS",
     "Algorithm",
     "SearchInterrupted",
     "SearchState",
     "Trained",
     "Trajectory",
     "ageing_evolution",
+    "binary_predictor",
     "load_state",
     "move_proposal",
     "random_search",

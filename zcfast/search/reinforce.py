@@ -150,7 +150,7 @@ class Reinforce(Algorithm[ReinforceState]):
         advantage = torch.where(counts, rewards - state.baseline, 0.0)
         chosen = torch.nn.functional.one_hot(choices.clamp(min=0), state.logits.shape[2])
         logarithms = torch.log_softmax(state.logits, 2)
-        p = logarithms.exp()
+        p = torch.softmax(state.logits, 2)
         direction = advantage[:, None, None] * (chosen - p)
         if self.entropy:
             finite = logarithms.clamp(min=torch.finfo(torch.float64).min)  # p log p is 0 where p is
