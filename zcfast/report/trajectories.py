@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from rich.table import Table as TextTable
-from torch import Tensor
 
 from zcfast.search import Trajectory
+from zcfast.search.trajectory import order_statistic
 
 QUARTILES = (0.25, 0.5, 0.75)
 
@@ -40,11 +38,5 @@ def trainings_to(trajectory: Trajectory, target: float) -> str:
     if not reached:
         return line
     values = [order_statistic(counts, level) for level in QUARTILES]
-    numbers = ["never" if math.isnan(value) else f"{value:g}" for value in values]
+    numbers = ["never" if value is None else f"{value}" for value in values]
     return f"{line}; quartiles after {numbers[0]}, {numbers[1]} and {numbers[2]}"
-
-
-def order_statistic(counts: Tensor, level: float) -> float:
-    """The value at a level from 0 to 1 of the sorted counts [R], NaN as the last; no interpolation."""
-    place = max(math.ceil(level * len(counts)), 1) - 1
-    return float(counts.sort().values[place])

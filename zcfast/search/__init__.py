@@ -5,6 +5,7 @@ from typing import Any
 from zcfast.search.ageing_evolution import AgeingEvolution
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.binary_predictor import BinaryPredictor
+from zcfast.search.comparison import compare, paper_algorithms, quartiles_by_trainings, trainings_to_target
 from zcfast.search.loop import SearchInterrupted, Trained, run
 from zcfast.search.proxy import move_proposal, warmup
 from zcfast.search.random_search import RandomSearch
@@ -30,11 +31,15 @@ __all__ = [
     "Trajectory",
     "ageing_evolution",
     "binary_predictor",
+    "compare",
     "load_state",
     "move_proposal",
+    "paper_algorithms",
+    "quartiles_by_trainings",
     "random_search",
     "reinforce",
     "run",
     "save_state",
+    "trainings_to_target",
     "warmup",
 ]

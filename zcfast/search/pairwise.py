@@ -18,8 +18,9 @@ class PairwiseNetwork:
     """A network a run that gives cells a score, so that of two cells the better one has the higher score.
 
     layers graph convolutions H <- relu(A H W + b) from the nodes' types; the score is a linear function of the global
-    node. The probability that cell i is better than cell j is the first of softmax(score_i, score_j), and
-    training minimises its mean cross-entropy over all pairs with different values (Dudziak et al. 2020; Burges et al., RankNet, ICML 2005).
+    node. The probability that cell i is better than cell j is the first of softmax(score_i, score_j), and training
+    minimises its mean cross-entropy over all pairs with different values (Dudziak et al. 2020; RankNet: Burges et al.,
+    ICML 2005).
 
     Parameters of R runs are one tensor float32 [R, P].
     """
