@@ -5,7 +5,7 @@
             return mine(option=3)
 
 Set `repeats = True` where a run may train an architecture twice, and `steps` to a number of trainings that reaches
-every phase of the algorithm.
+every phase of the algorithm; `warm` and `ratio` are those of the wrappers.
 """
 
 from functools import cache
@@ -28,10 +28,11 @@ def drawn_accuracies(name: str, failed: float = 0.1) -> torch.Tensor:
 
 @cache
 def drawn_scores(name: str) -> torch.Tensor:
-    """A score that knows something of the accuracies, with ties, NaN and -inf."""
+    """A score that knows something of the sizes and of the accuracies, with ties, NaN and -inf."""
     generator = torch.Generator().manual_seed(8)
-    known = drawn_accuracies(name).nan_to_num(50)
-    scores = (known + 30 * torch.randn(len(known), generator=generator)).round()
+    sizes = space(name).params(space(name).enumerate()).double()
+    known = drawn_accuracies(name).nan_to_num(50) / 5 + 20 * (sizes - sizes.mean()) / sizes.std()
+    scores = (known + 5 * torch.randn(len(known), generator=generator)).round()
     scores[torch.rand(len(scores), generator=generator) < 0.05] = torch.nan
     scores[torch.rand(len(scores), generator=generator) < 0.05] = -torch.inf
     return scores
@@ -51,6 +52,7 @@ class SearchContract:
     repeats = False
     steps = 120
     warm = 200
+    ratio: float | None = None
 
     def make(self):
         raise NotImplementedError
@@ -59,7 +61,7 @@ class SearchContract:
         algorithm, scores = self.make(), drawn_scores(name)
         made = [algorithm, search.warmup(algorithm, scores, self.warm)]
         if algorithm.proposes_moves:
-            made += [search.move_proposal(each, scores) for each in made]
+            made += [search.move_proposal(each, scores, self.ratio) for each in made]
         return made
 
     @pytest.fixture(params=["nasbench101", "nasbench201"])

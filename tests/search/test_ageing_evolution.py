@@ -41,7 +41,7 @@ def slow_run(algorithm, name, accuracies, steps):
                 row = int(bits[0] * len(graph))
             else:
                 parent = max(members, key=lambda member: accuracies[member])
-                choices = graph[parent]
+                choices = graph[parent] if len(graph[parent]) else torch.tensor([parent])
                 row = int(choices[int(bits[1] * len(choices))])
                 if algorithm.move is not None and bits[2] < algorithm.move.amount:
                     row = int(choices[best_first(scores[choices])[0]])

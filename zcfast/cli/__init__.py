@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from zcfast.cli import modules, spaces, tables
+from zcfast.cli import modules, search, spaces, tables
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
 
@@ -37,6 +37,7 @@ app = typer.Typer(
 app.command("score", epilog=spaces.SCORE_EXAMPLES)(spaces.score)
 app.command("score torch", epilog=modules.EXAMPLES)(modules.score)
 app.command("import", epilog=tables.EXAMPLES)(tables.import_table)
+app.command("search", epilog=search.EXAMPLES)(search.search)
 app.command("show", epilog=spaces.SHOW_EXAMPLES)(spaces.show)
 
 

@@ -132,3 +132,13 @@ class Trajectory:
             raise ValueError(f"{expected}, got none: {first_line(error)}") from error
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             raise ValueError(f"{expected}, got another file: {first_line(error)[:80]}") from error
+
+
+def order_statistic(counts: Tensor, level: float) -> int | None:
+    """The value at a level from 0 to 1 of the sorted numbers of trainings [R], without interpolation.
+
+    NaN, a run that never reached the target, comes last; None where the level falls on one.
+    """
+    place = max(math.ceil(level * len(counts)), 1) - 1
+    value = float(counts.sort().values[place])
+    return None if math.isnan(value) else int(value)
