@@ -28,6 +28,10 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
       "int classes, int resolution, int image_channels) -> (Tensor params, Tensor flops)");
   // The official MD5 graph hash, uint8 [N, 16].
   m.def("nasbench101_keys(Tensor vertices, Tensor edges, Tensor operations) -> Tensor");
+  // Random bits of runs with a key each, int64 [R, draws] (csrc/streams.h); the slot of the highest accuracy among
+  // `size` members of each run's pool, drawn without replacement, int64 [R], -1 where all failed.
+  m.def("stream_bits(Tensor keys, int step, int draws) -> Tensor");
+  m.def("tournament(Tensor keys, int step, Tensor accuracies, int size) -> Tensor");
   // The level of SIMD that this machine's kernels use; whether CUDA kernels are built in.
   m.def("simd_level() -> str");
   m.def("cuda_built() -> bool");

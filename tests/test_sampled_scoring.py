@@ -198,7 +198,7 @@ def test_a_pair_of_tensors_is_a_minibatch():
         ({"initialisation": "xavier"}, "unknown initialisation 'xavier'"),
         ({"seed": "a"}, "seed: expected an integer, got .a."),
         ({"batch_norm": 0}, "batch_norm: expected true or false, got 0"),
-        ({"proxies": ["snip", "params"], "batch_norm": False}, "params counts the network with BatchNorm"),
+        ({"proxies": ["snip", "params"], "batch_norm": False}, "params describes the network with BatchNorm"),
         ({"stem": 3}, "unknown option 'stem'"),
         ({"modules": 0}, "modules: expected an integer from 1 to 100, got 0"),
     ],

@@ -46,7 +46,7 @@ def score_architectures(
     Args:
         space: the search space or its name.
         proxies: names of sampled proxies (zcfast.proxies), configured ones, and names of closed forms
-            ("expected_synflow", "params", "flops"), which are computed without building a network.
+            (as ``score_space`` takes them), which are computed without building a network.
         cells: the N valid architectures.
         images: the minibatch: inputs float [B, channels, H, W] with H = W, and targets int64 [B]. It sets the
             network's resolution and image_channels, and its classes if it says how many there are. None if no proxy
@@ -57,7 +57,7 @@ def score_architectures(
         options: of the network, ``initialisation`` and ``batch_norm`` as for ``space.build``.
 
     Returns:
-        Scores with a column for each proxy, float64, NaN where there is no score; ``reasons`` says why. The columns
+        Scores with the columns of each proxy, float64, NaN where there is no score; ``reasons`` says why. The columns
         ``synflow`` and ``synflow_bn`` are natural logarithms, as ``expected_synflow`` is: -inf for a score of zero.
 
     Raises:
@@ -81,6 +81,7 @@ def score_architectures(
     groups = _groups(list(sampled.values()), batch_norm)
     run = _Run(space, groups, _tensors(space, batch, network, find_device(device)), seed, build)
     columns, reasons = run.score(cells, progress)
+    order = [column for name, proxy in chosen.items() for column in _columns_of(name, proxy)]
     described = {name: _describe(proxy) for name, proxy in sampled.items()}
     protocol = {
         **in_closed_form.protocol,
@@ -89,14 +90,14 @@ def score_architectures(
         "seed": seed,
         "device": device,
         "images": None if batch is None else batch.protocol(),
-        "columns": {name: described.get(name) or in_closed_form.protocol["columns"][name] for name in chosen},
+        "columns": {name: described.get(name) or in_closed_form.protocol["columns"][name] for name in order},
     }
-    columns = {name: columns[name] if name in columns else in_closed_form[name] for name in chosen}
+    columns = {name: columns[name] if name in columns else in_closed_form[name] for name in order}
     return Scores(space.name, cells, columns, protocol, reasons)
 
 
 def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
-    """The columns that proxies make and the sampled proxy of each, None for a closed form.
+    """The labels of the proxies asked for and the sampled proxy of each, None for a closed form.
 
     Raises:
         ValueError: an unknown name, or a column twice.
@@ -105,15 +106,23 @@ def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
         raise ValueError(f"proxies: expected a list of names, got the string {proxies!r}")
     names = list(dict.fromkeys([*CLOSED_FORMS, *registered()]))
     chosen: dict[str, Proxy | None] = {}
+    taken: set[str] = set()
     for each in proxies:
         if isinstance(each, str) and each not in names:
             raise unknown("proxy", each, names)
         proxy = None if each in CLOSED_FORMS else resolve(each)
         name = str(each) if proxy is None else proxy.label
-        if name in chosen:
-            raise ValueError(f"proxies: expected each once, got {name} twice")
+        for column in _columns_of(name, proxy):
+            if column in taken:
+                raise ValueError(f"proxies: expected each once, got {column} twice")
+            taken.add(column)
         chosen[name] = proxy
     return chosen
+
+
+def _columns_of(name: str, proxy: Proxy | None) -> list[str]:
+    """The columns of a proxy that ``resolve_columns`` has found."""
+    return [name] if proxy is not None else list(CLOSED_FORMS[name].columns)
 
 
 def reads_images(proxies: Sequence[Proxy]) -> list[str]:
@@ -171,8 +180,9 @@ def _groups(proxies: list[Proxy], batch_norm: bool) -> dict[bool, list[Proxy]]:
 def _check_batch_norm(batch_norm: Any, closed: list[str]) -> None:
     if not isinstance(batch_norm, bool):
         raise ValueError(f"batch_norm: expected true or false, got {batch_norm!r}")
-    if not batch_norm and "params" in closed:
-        raise ValueError("batch_norm: expected true, as params counts the network with BatchNorm, got false")
+    for name in ("params", "path_statistics", "path_rank"):
+        if not batch_norm and name in closed:
+            raise ValueError(f"batch_norm: expected true, as {name} describes the network with BatchNorm, got false")
 
 
 def _batch(images: Images | None, readers: list[str]) -> ImageBatch | None:

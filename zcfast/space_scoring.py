@@ -30,7 +30,9 @@ def score_space(
     Args:
         space: the search space or its name.
         proxies: any of "expected_synflow" (natural logarithm, float64; -inf for a score of zero), "params" and "flops"
-            (int64).
+            (int64), "path_statistics" (float64 columns ``path_*``, not all of them better when higher, see
+            zcfast.expected.path_statistics) and "path_rank" (float64; a rank among the cells that are scored together,
+            so it depends on the set).
         cells: valid architectures to score as they stand; all of ``space.enumerate()`` by default.
         progress: called with the number of rows done and of all rows.
         options: of the network (``space.network`` has the defaults: stem_channels, modules, classes, resolution, ...)
@@ -38,7 +40,7 @@ def score_space(
             or "pytorch" (default on NAS-Bench-201).
 
     Returns:
-        Scores with a column for each proxy, on the device of the cells.
+        Scores with the columns of each proxy, on the device of the cells.
 
     Raises:
         ValueError: an unknown space, proxy or option, an option that no requested proxy takes, an invalid cell.
@@ -73,16 +75,21 @@ def _columns(
     own: dict[str, Any],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Tensor]:
-    parts: dict[str, list[Tensor]] = {name: [] for name in proxies}
+    chunks: dict[str, list[dict[str, Tensor]]] = {name: [] for name in proxies}
     for start in range(0, max(len(cells), 1), CHUNK):
         chunk = cells[start : start + CHUNK]
         for name in proxies:
             proxy = PROXIES[name]
             taken = {option: value for option, value in own.items() if option in proxy.options}
-            parts[name].append(proxy.compute(space, chunk, network, taken))
+            chunks[name].append(proxy.compute(space, chunk, network, taken))
         if progress:
             progress(min(start + CHUNK, len(cells)), len(cells))
-    return {name: torch.cat(part) for name, part in parts.items()}
+    columns = {}
+    for name, parts in chunks.items():
+        joined = {column: torch.cat([part[column] for part in parts]) for column in parts[0]}
+        within = PROXIES[name].within
+        columns.update(within(joined) if within else joined)
+    return columns
 
 
 def _protocol(
@@ -96,7 +103,6 @@ def _protocol(
         "network": dataclasses.asdict(space.network_with(network)),
         "initialisation": own.get("initialisation", space.initialisation),
         "columns": {
-            name: {"definition": PROXIES[name].definition, "unit": PROXIES[name].unit, "source": PROXIES[name].source}
-            for name in proxies
+            column: dataclasses.asdict(meaning) for name in proxies for column, meaning in PROXIES[name].columns.items()
         },
     }

@@ -1,8 +1,9 @@
 import itertools
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.spaces import original
@@ -35,6 +36,47 @@ def slow_neighbours(cell, relation):
 def test_nasbench101_equals_one_edit_after_the_other(relation, index):
     cell = SPACE101.enumerate()[index]
     assert SPACE101.neighbours(cell, relation)[0].tolist() == slow_neighbours(cell, relation)
+
+
+def slow_wide_neighbours(cell):
+    """The same for the wide relation; the new vertex goes directly before its target."""
+    matrix, names = SPACE101.to_matrices(cell)[0]
+    n, kinds = len(names), ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+    pairs, edited = list(itertools.combinations(range(n), 2)), []
+    for (x, y), (a, b) in itertools.product(pairs, pairs):
+        if matrix[x, y] and not matrix[a, b] and (x == a) != (y == b):
+            moved = matrix.copy()
+            moved[x, y], moved[a, b] = 0, 1
+            edited.append((moved, names))
+    for v in range(1, n - 1):
+        without = np.delete(np.delete(matrix | np.outer(matrix[:, v], matrix[v]), v, 0), v, 1)
+        edited.append((without, names[:v] + names[v + 1 :]))
+    for (x, y), kind, replaced in itertools.product(pairs if n < 7 else [], kinds, (False, True)):
+        longer = np.insert(np.insert(matrix, y, 0, 0), y, 0, 1)
+        longer[x, y] = longer[y, y + 1] = 1
+        if replaced:
+            longer[x, y + 1] = 0
+        if matrix[x, y] or not replaced:
+            edited.append((longer, [*names[:y], kind, *names[y:]]))
+    index = SPACE101.index(SPACE101.parse(edited)) if edited else torch.empty(0, dtype=torch.int64)
+    found = {*index[index >= 0].tolist(), *slow_neighbours(cell, "pruned")}
+    return sorted(found - {SPACE101.index(cell).item()})
+
+
+@given(index=st.one_of(st.integers(0, 423_623), st.integers(0, 64_542)))
+@settings(max_examples=60, deadline=None)
+@example(0)
+def test_wide_neighbours_equal_one_edit_after_the_other(index):
+    cell = SPACE101.enumerate()[index]
+    assert SPACE101.neighbours(cell, "wide")[0].tolist() == slow_wide_neighbours(cell)
+
+
+def test_wide_neighbours_of_a_batch_in_any_order():
+    rows = torch.tensor([423_000, 0, 7, 64_000, 7, 100_000])
+    together = SPACE101.neighbours(SPACE101.enumerate()[rows], "wide")
+    for i, row in enumerate(rows.tolist()):
+        assert torch.equal(together[i], SPACE101.neighbours(SPACE101.enumerate()[row], "wide").ids)
+    assert len(SPACE101.neighbours(SPACE101.enumerate()[:0], "wide")) == 0
 
 
 def test_any_vertex_order_has_the_neighbours_of_the_canonical_cell():

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from zcfast.cli import modules, reports, reproduce, spaces, tables
+from zcfast.cli import modules, reports, reproduce, search, spaces, tables
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
 
@@ -39,6 +39,7 @@ app.command("score torch", epilog=modules.EXAMPLES)(modules.score)
 app.command("import", epilog=tables.EXAMPLES)(tables.import_table)
 app.command("report", epilog=reports.EXAMPLES)(reports.report)
 app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
+app.command("search", epilog=search.EXAMPLES)(search.search)
 app.command("show", epilog=spaces.SHOW_EXAMPLES)(spaces.show)
 
 

@@ -14,7 +14,7 @@ from zcfast.scoring import Score
 from zcfast.spaces import Cells, NasBench101Cells, NasBench201Cells, nasbench101, nasbench201, space
 from zcfast.tables import Table
 
-INDENT = "     "
+WIDTH, INDENT, GAP = 80, "     ", "   "
 
 
 def best(scores: Scores, by: str, k: int) -> str:
@@ -25,10 +25,21 @@ def best(scores: Scores, by: str, k: int) -> str:
     names = space(scores.space).format(cells) if keys.dim() == 1 else [bytes(digest).hex() for digest in keys.tolist()]
     blocks = []
     for place, row in enumerate(rows.tolist()):
-        values = "   ".join(f"{name} {number(column[row].item())}" for name, column in scores.columns.items())
-        lines = [names[place], *draw(cells[place])]
-        blocks.append("\n".join([f"{place + 1:3d}. {values}", *(INDENT + line for line in lines)]))
+        values = [f"{name} {number(column[row].item())}" for name, column in scores.columns.items()]
+        first, *more = _lines(values)
+        lines = [*more, names[place], *draw(cells[place])]
+        blocks.append("\n".join([f"{place + 1:3d}. {first}", *(INDENT + line for line in lines)]))
     return "\n\n".join(blocks)
+
+
+def _lines(items: list[str]) -> list[str]:
+    """The items beside each other, none broken, on as many lines as they need."""
+    lines = [""]
+    for item in items:
+        if lines[-1] and len(INDENT + lines[-1] + GAP + item) > WIDTH:
+            lines.append("")
+        lines[-1] += GAP + item if lines[-1] else item
+    return lines
 
 
 def missing(scores: Scores) -> list[str]:

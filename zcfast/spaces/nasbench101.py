@@ -14,6 +14,7 @@ from zcfast import _tables, space_ops
 from zcfast.errors import unknown
 from zcfast.networks.nasbench101 import NasBench101Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
+from zcfast.spaces.nasbench101_edits import wide_edits
 from zcfast.spaces.neighbours import Neighbours
 
 MAX_VERTICES, MAX_EDGES, MAX_OPERATIONS = 7, 9, 5
@@ -22,6 +23,8 @@ OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")  # in the orde
 SHORT_NAMES = ("conv3x3", "conv1x1", "maxpool3x3")
 UNREADABLE = (1, 2, 3)  # validity codes of csrc/cell.h: the vertices, edge bits or operations are no graph's
 RELATIONS = ("operations", "unpruned", "pruned")  # in the order of their codes in csrc/cell.h
+WIDE = "wide"
+CHUNK = 4096  # cells whose edits are in memory together
 _CODES = {name: code for names in (OPERATIONS, SHORT_NAMES) for code, name in enumerate(names)}
 
 Architecture = str | tuple[ArrayLike, Sequence[str]]
@@ -111,15 +114,44 @@ class NasBench101(SearchSpace[NasBench101Cells]):
         y, x < y in the order of the canonical cell, if every vertex stays on a path and there are at most 9 edges.
         "pruned" also takes the edits that cut vertices off, which are then removed. An edge can be toggled only
         forwards in the canonical order, so "pruned" and "unpruned" are not symmetric: ``neighbour_graph`` can add the
-        edges that lead back. Every cell but the smallest, which has no operation, has at least one neighbour.
+        edges that lead back. Every cell but the smallest, which has no operation, has at least one neighbour by them.
+        "wide" also moves one end of an edge, takes a vertex out by having its sources feed its targets, and puts a new
+        vertex with one source and one target beside the edge between them or in its place: about 120 neighbours.
         """
-        if relation not in RELATIONS:
-            raise unknown("relation", relation, RELATIONS)
+        if relation not in (*RELATIONS, WIDE):
+            raise unknown("relation", relation, (*RELATIONS, WIDE))
         cells = self.canonical(cells)
+        if relation == WIDE:
+            return self._wide_neighbours(cells)
         ids, counts = space_ops.nasbench101_neighbours(
             cells.vertices, cells.edges, cells.operations, _index_tables(cells.device), RELATIONS.index(relation)
         )
         return Neighbours.of_rows(ids, counts)
+
+    def _wide_neighbours(self, cells: NasBench101Cells) -> Neighbours:
+        own, lists = self.index(cells), []
+        counts = torch.zeros(len(cells) + 1, dtype=torch.int64, device=cells.device)
+        for vertices in range(2, MAX_VERTICES + 1):
+            rows = (cells.vertices == vertices).nonzero()[:, 0]
+            for start in range(0, len(rows), CHUNK):
+                part = rows[start : start + CHUNK]
+                found = self._edited(vertices, cells[part]).sort(1).values
+                repeated = torch.zeros_like(found, dtype=torch.bool)
+                repeated[:, 1:] = found[:, 1:] == found[:, :-1]
+                kept = (found >= 0) & ~repeated & (found != own[part, None])
+                counts[part + 1] = kept.sum(1)
+                lists.append((part.repeat_interleave(kept.sum(1)), found[kept]))
+        owners, ids = (torch.cat(column) for column in zip((own[:0], own[:0]), *lists, strict=True))
+        return Neighbours(counts.cumsum(0), ids[owners.argsort(stable=True)])
+
+    def _edited(self, vertices: int, cells: NasBench101Cells) -> Tensor:
+        """Positions int64 [N, E] of the cells that E edits make of cells with as many vertices, -1 for none."""
+        edits = list(wide_edits(vertices, cells.edges, cells.operations))
+        counts = torch.tensor([count for count, *_ in edits], dtype=torch.int8, device=cells.device)
+        edges, operations = torch.cat([edit[1] for edit in edits]), torch.cat([edit[2] for edit in edits])
+        possible = torch.cat([edges[: len(cells)] >= 0 if edit[3] is None else edit[3] for edit in edits])
+        index = self.index(NasBench101Cells(counts.repeat_interleave(len(cells)), edges, operations))
+        return torch.where(possible, index, -1).reshape(len(edits), len(cells)).T
 
     def keys(self, cells: NasBench101Cells) -> Tensor:
         """Official MD5 graph hash of each cell, uint8 [N, 16]; the same for isomorphic ones."""

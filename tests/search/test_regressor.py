@@ -1,0 +1,181 @@
+import math
+
+import pytest
+import torch
+
+import zcfast
+from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
+from zcfast import search
+from zcfast.search import gaussian_process
+from zcfast.search.gaussian_process import SETTINGS, GaussianProcess, normal_scores
+from zcfast.search.regressor import features
+
+
+class TestRegressor(SearchContract):
+    steps = 18
+    warm = 200
+
+    def make(self):
+        return search.regressor(first=5, candidates=200)
+
+
+def observations(n: int = 12, columns: int = 3):
+    generator = torch.Generator().manual_seed(n)
+    known = torch.randn(n, columns, generator=generator, dtype=torch.float64)
+    return known, known[:, 0].sin() + 0.1 * torch.randn(n, generator=generator, dtype=torch.float64)
+
+
+def plain_covariance(a, b, length, linear):
+    """Rasmussen and Williams 2006, equation 4.17, one pair at a time."""
+    result = torch.empty(len(a), len(b), dtype=torch.float64)
+    for i, x in enumerate(a):
+        for j, y in enumerate(b):
+            r = math.sqrt(5) * ((x - y) ** 2).mean().sqrt().item() / length
+            result[i, j] = (1 + r + r * r / 3) * math.exp(-r) + linear * (x * y).mean()
+    return result
+
+
+def test_fit_has_the_highest_likelihood_of_the_grid():
+    known, targets = observations()
+    model = GaussianProcess.fit(known, targets)
+    likelihoods = []
+    for length, linear, noise in SETTINGS:
+        covariance = plain_covariance(known, known, length, linear) + noise * torch.eye(len(known), dtype=torch.float64)
+        variance = targets @ torch.linalg.solve(covariance, targets) / len(targets)
+        normal = torch.distributions.MultivariateNormal(torch.zeros_like(targets), variance * covariance)
+        likelihoods.append(normal.log_prob(targets).item())
+    best = max(range(len(SETTINGS)), key=likelihoods.__getitem__)
+    assert (model.length, model.linear, model.noise) == SETTINGS[best]
+
+
+def test_mean_and_bound_are_those_of_the_covariance_matrix():
+    known, targets = observations()
+    model = GaussianProcess.fit(known, targets)
+    others, _ = observations(40)
+    shape = (model.length, model.linear)
+    noisy = plain_covariance(known, known, *shape) + model.noise * torch.eye(len(known), dtype=torch.float64)
+    between = plain_covariance(others, known, *shape)
+    mean = between @ torch.linalg.solve(noisy, targets)
+    left = plain_covariance(others, others, *shape) - between @ torch.linalg.solve(noisy, between.T)
+    bound = mean + 0.7 * (model.variance * left.diagonal()).sqrt()
+    torch.testing.assert_close(model.mean(others), mean, rtol=1e-10, atol=1e-10)
+    got = model.upper_bound(others, 0.7)
+    torch.testing.assert_close(got, bound, rtol=1e-8, atol=1e-8)
+
+
+def test_bounds_that_are_left_out_are_not_the_highest(monkeypatch):
+    known, targets = observations()
+    model = GaussianProcess.fit(known, targets)
+    others, _ = observations(500)
+    whole = model.upper_bound(others, 0.1)
+    monkeypatch.setattr(gaussian_process, "LIKELY", 5)
+    some = model.upper_bound(others, 0.1)
+    computed = some.isfinite()
+    assert 5 <= computed.sum() < 500
+    torch.testing.assert_close(some[computed], whole[computed])
+    assert some.argmax() == whole.argmax()
+
+
+def test_what_is_expected_changes_no_mean_and_lowers_bounds():
+    known, targets = observations()
+    model, (others, _) = GaussianProcess.fit(known, targets), observations(40)
+    waiting = model.expecting(others[:3])
+    torch.testing.assert_close(waiting.mean(others), model.mean(others))
+    assert (waiting.upper_bound(others, 1.0)[:3] < model.upper_bound(others, 1.0)[:3]).all()
+    assert torch.equal(model.expecting(others[:0]).upper_bound(others, 1.0), model.upper_bound(others, 1.0))
+
+
+@pytest.mark.parametrize("targets", [[0.3], [0.3, 0.3], [1.0, 2.0, 3.0]])
+def test_few_and_equal_targets(targets):
+    known, _ = observations(len(targets))
+    scores = normal_scores(torch.tensor(targets, dtype=torch.float64))
+    assert scores.sum().abs() < 1e-12
+    assert GaussianProcess.fit(known, scores).upper_bound(known, 0.5).isfinite().all()
+
+
+def test_normal_scores_by_hand():
+    values = torch.tensor([3.0, 1.0, 3.0, -math.inf], dtype=torch.float64)
+    wanted = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor([0.625, 0.375, 0.625, 0.125]) + 0.0)
+    wanted[[0, 2]] = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(0.75 - 0.0)).item()  # ranks 3 and 4 shared
+    torch.testing.assert_close(normal_scores(values), wanted.double(), rtol=0, atol=1e-6)
+
+
+def test_features_are_standardised_and_finite(space):
+    known = features(space.name)
+    assert known.isfinite().all()
+    assert (known.mean(0).abs() < 1e-9).all()
+    torch.testing.assert_close(known.std(0), torch.ones(known.shape[1], dtype=torch.float64))
+    proxied = features(space.name, search.warmup(search.regressor(), drawn_scores(space.name)).initial)
+    assert torch.equal(proxied[:, :-1], known)
+    assert proxied.isfinite().all()
+
+
+def smooth(space: str) -> torch.Tensor:
+    """An accuracy that the features determine."""
+    known = features(space)
+    return known[:, 2] - (known[:, 0] - 0.5) ** 2 + 0.3 * (3 * known[:, 5]).sin()
+
+
+def test_it_finds_the_best_of_a_smooth_function(space):
+    accuracies = smooth(space.name)
+    algorithm, random = search.regressor(first=10, candidates=2000), search.random_search()
+    rows, _ = advance(algorithm, algorithm.init(space, runs=4), accuracies, 30)
+    drawn, _ = advance(random, random.init(space, runs=4), accuracies, 300)
+    assert accuracies[rows].amax(1).mean() > accuracies[drawn].amax(1).mean()
+
+
+def test_neighbours_of_the_best_are_candidates():
+    accuracies = smooth("nasbench101")
+    space = zcfast.space("nasbench101")
+    algorithm = search.regressor(first=10, candidates=1, centres=1)
+    state = algorithm.init(space, runs=1)
+    _, state = advance(algorithm, state, accuracies, 10)
+    for _ in range(10):
+        centre = algorithm.incumbent(state)
+        rows, state = algorithm.ask(state)
+        assert bool(torch.isin(rows, space.neighbours(space.enumerate()[centre], "wide").ids)) or state.asked > 12
+        state = algorithm.tell(state, rows, accuracies[rows])
+    assert accuracies[state.rows].max() > accuracies[state.rows[:, :10]].max()
+
+
+def test_incumbent_has_the_highest_posterior_mean():
+    accuracies = smooth("nasbench201")
+    algorithm = search.regressor(first=10)
+    state = algorithm.init("nasbench201", runs=2)
+    assert algorithm.incumbent(state).tolist() == [-1, -1]
+    rows, state = advance(algorithm, state, accuracies, 25)
+    # One training is told far too well: the model does not believe it.
+    worst = rows[0, accuracies[rows[0]].argmin()]
+    wrong = torch.where((state.rows == worst) & (torch.arange(2)[:, None] == 0), 100.0, state.accuracies)
+    noisy = search.regressor(first=10).incumbent(type(state)(**{**vars(state), "accuracies": wrong}))
+    assert noisy[0] != worst
+    best = algorithm.incumbent(state)
+    assert (accuracies[best] >= accuracies[rows].quantile(0.9, 1)).all()
+
+
+def test_several_at_once_differ():
+    algorithm = search.regressor(first=10)
+    _, state = advance(algorithm, algorithm.init("nasbench201", runs=2), drawn_accuracies("nasbench201"), 12)
+    asked = []
+    for _ in range(5):
+        rows, state = algorithm.ask(state)
+        asked.append(rows)
+    known = features("nasbench201")
+    for run in range(2):
+        batch = known[torch.stack(asked)[:, run]]
+        assert len(batch.unique(dim=0)) == 5
+
+
+def test_warm_up_with_the_whole_space_trains_the_best_scored_first():
+    scores = drawn_scores("nasbench201")
+    algorithm = search.warmup(search.regressor(first=3), scores, len(scores))
+    rows, _ = advance(algorithm, algorithm.init("nasbench201", runs=2), drawn_accuracies("nasbench201"), 5)
+    assert torch.equal(rows[:, :3], zcfast.scores.best_first(scores)[:3].expand(2, -1))
+    few = search.warmup(search.regressor(first=5), scores, 2)
+    assert len(advance(few, few.init("nasbench201", runs=1), scores, 7)[0].unique()) == 7
+
+
+@pytest.mark.parametrize("options", [{"first": 0}, {"candidates": 0}, {"centres": -1}, {"optimism": math.nan}])
+def test_options_out_of_range(options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))}: expected a number >= "):
+        search.regressor(**options)

@@ -1,0 +1,221 @@
+"""The run loop: a table's look-ups or real trainings, one step of all runs after the other or by many workers."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import zcfast
+from zcfast.search.algorithm import Algorithm
+from zcfast.search.proxy import Proxy
+from zcfast.search.source import Evaluate, Repetition, TableSource, evaluated
+from zcfast.search.streams import Streams
+from zcfast.search.trajectory import Trajectory
+from zcfast.spaces import SearchSpace
+from zcfast.spaces import space as named_space
+from zcfast.tables import Table
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Trainings that have just ended: of M runs, their numbers (from 0), rows, objective and report, each [M]."""
+
+    runs: Tensor
+    numbers: Tensor
+    rows: Tensor
+    objective: Tensor
+    report: Tensor
+
+
+class SearchInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a search; `trajectory` has every training that had ended."""
+
+    def __init__(self, trajectory: Trajectory) -> None:
+        """Keep the trajectory."""
+        super().__init__("interrupted")
+        self.trajectory = trajectory
+
+
+def run(
+    algorithm: Algorithm[Any],
+    space: str | SearchSpace[Any],
+    table: Table | Evaluate,
+    *,
+    budget: int = 300,
+    runs: int = 32,
+    objective: str | None = None,
+    report: str | None = None,
+    repetition: Repetition = "mean",
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    workers: int | None = None,
+    executor: concurrent.futures.Executor | None = None,
+    callback: Callable[[Trained], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Trajectory:
+    """Run a search several times independently and keep what each run finds.
+
+    Args:
+        algorithm: what proposes the next training.
+        space: the search space or its name.
+        table: accuracies to look up, or a function `evaluate(architectures) -> accuracies` that trains: it takes a
+            batch of M cells of the space and gives M numbers, higher is better, NaN where a training failed.
+        budget: trainings of each run, 1 to the size of the space.
+        runs: how many runs, each with random numbers of its own.
+        objective: the table's metric that the search maximises; its first headline by default.
+        report: the metric in which the architecture with the highest objective is shown; the objective by default.
+        repetition: "mean" of a metric's training runs, or "random": one of them, drawn at each training.
+        seed: of all runs.
+        device: where the runs' tensors lie.
+        workers: call `evaluate` for one architecture at a time from as many threads; by default it is called with one
+            architecture of each run together. What a run proposes then depends on the order in which trainings end.
+        executor: runs those calls in place of threads, `workers` at a time.
+        callback: called with each `Trained`.
+        progress: called with the number of trainings done and of all trainings.
+
+    Returns:
+        The trajectories [runs, budget].
+
+    Raises:
+        ValueError: a number out of range, a table of another space or without accuracies, an unknown metric.
+        SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
+    """
+    space = named_space(space) if isinstance(space, str) else space
+    if not 1 <= budget <= len(space):
+        raise ValueError(f"budget: expected 1 to {len(space)} trainings, the size of the space, got {budget}")
+    if isinstance(table, Table) and table.space != space.name:
+        raise ValueError(f"table: expected accuracies of {space.name}, got those of {table.space}")
+    if not isinstance(table, Table):
+        _check_evaluate(table, objective, report, repetition)
+    elif workers is not None or executor is not None:
+        raise ValueError("workers: no effect on a table, whose accuracies are looked up")
+    record = _Record.empty(runs, budget, device)
+    protocol: dict[str, Any] = {"zcfast": zcfast.__version__, "algorithm": describe(algorithm), "seed": seed}
+    options = {"runs": runs, "seed": seed, "device": device}
+    if isinstance(table, Table):
+        source = TableSource(table, objective, report, repetition, Streams.of(seed, max(runs, 1), device=device))
+        protocol |= {"objective": source.objective, "report": source.report, "repetition": repetition}
+        protocol["table"] = table.description
+        steps = _lockstep(algorithm, space, source.query, budget, options)
+    elif workers is None and executor is None:
+        steps = _lockstep(algorithm, space, _together(table, space), budget, options)
+    else:
+        steps = _asynchronous(algorithm, space, table, budget, options, 1 if workers is None else workers, executor)
+    try:
+        done = 0
+        for trained in steps:
+            record.write(trained)
+            done += len(trained.runs)
+            if callback:
+                callback(trained)
+            if progress:
+                progress(done, runs * budget)
+    except KeyboardInterrupt as error:
+        raise SearchInterrupted(Trajectory(space.name, *record.tensors(), protocol)) from error
+    return Trajectory(space.name, *record.tensors(), protocol)
+
+
+def describe(algorithm: Algorithm[Any]) -> dict[str, Any]:
+    """An algorithm's name and options as JSON values; of scores how many are used."""
+    options = {field.name: getattr(algorithm, field.name) for field in dataclasses.fields(algorithm)}
+    plain = {name: value.amount if isinstance(value, Proxy) else value for name, value in options.items()}
+    return {"name": algorithm.name, **plain}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Record:
+    """rows, objective and report [budget, runs], filled as trainings end."""
+
+    rows: Tensor
+    objective: Tensor
+    report: Tensor
+
+    @classmethod
+    def empty(cls, runs: int, budget: int, device: torch.device | str) -> _Record:
+        if runs < 1:
+            raise ValueError(f"runs: expected a number >= 1, got {runs}")
+        values = torch.full((2, budget, runs), torch.nan, dtype=torch.float64, device=device)
+        return cls(torch.full((budget, runs), -1, device=device), values[0], values[1])
+
+    def write(self, trained: Trained) -> None:
+        place = (trained.numbers, trained.runs)
+        self.rows[place], self.objective[place], self.report[place] = trained.rows, trained.objective, trained.report
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.rows.T.contiguous(), self.objective.T.contiguous(), self.report.T.contiguous()
+
+
+def _check_evaluate(evaluate: Any, objective: str | None, report: str | None, repetition: str) -> None:
+    if not callable(evaluate):
+        raise ValueError(f"table: expected a table or a function of architectures, got {type(evaluate).__name__}")
+    if objective is not None or report is not None or repetition != "mean":
+        raise ValueError("objective, report and repetition: no effect on a function that evaluates")
+
+
+Query = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+
+
+def _together(evaluate: Evaluate, space: SearchSpace[Any]) -> Query:
+    def query(rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        accuracies = evaluated(evaluate, space, rows)
+        return accuracies, accuracies
+
+    return query
+
+
+def _lockstep(
+    algorithm: Algorithm[Any], space: SearchSpace[Any], query: Query, budget: int, options: dict[str, Any]
+) -> Iterator[Trained]:
+    """One training of every run after the other."""
+    state = algorithm.init(space, **options)
+    runs = torch.arange(state.runs, device=state.device)
+    for number in range(budget):
+        rows, state = algorithm.ask(state)
+        objective, report = query(rows, number)
+        state = algorithm.tell(state, rows, objective)
+        yield Trained(runs, torch.full_like(runs, number), rows, objective, report)
+
+
+def _asynchronous(
+    algorithm: Algorithm[Any],
+    space: SearchSpace[Any],
+    evaluate: Evaluate,
+    budget: int,
+    options: dict[str, Any],
+    workers: int,
+    executor: concurrent.futures.Executor | None,
+) -> Iterator[Trained]:
+    """Each run has a state of its own, and a free worker goes to the run that was asked least."""
+    if workers < 1:
+        raise ValueError(f"workers: expected a number >= 1, got {workers}")
+    runs = options.pop("runs")
+    states = [algorithm.init(space, runs=1, first_run=run, **options) for run in range(runs)]
+    pool = executor or concurrent.futures.ThreadPoolExecutor(workers)
+    pending: dict[concurrent.futures.Future[Tensor], tuple[int, Tensor]] = {}
+    try:
+        while True:
+            while len(pending) < workers:
+                run = min(range(runs), key=lambda each: states[each].asked)
+                if states[run].asked == budget:
+                    break
+                rows, states[run] = algorithm.ask(states[run])
+                pending[pool.submit(evaluated, evaluate, space, rows)] = (run, rows)
+            if not pending:
+                return
+            ended = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED).done
+            for future in sorted(ended, key=lambda each: pending[each][0]):
+                run, rows = pending.pop(future)
+                accuracies = future.result()
+                number = torch.tensor([states[run].told], device=rows.device)
+                states[run] = algorithm.tell(states[run], rows, accuracies)
+                yield Trained(torch.full_like(number, run), number, rows, accuracies, accuracies)
+    finally:
+        for future in pending:
+            future.cancel()
+        if executor is None:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,43 @@
+"""Neighbours of a whole space as look-ups, made once a space, device and proxy."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from zcfast import search_ops
+from zcfast.search.proxy import Proxy
+from zcfast.spaces import space as named_space
+from zcfast.spaces.neighbours import Neighbours
+
+
+@lru_cache(maxsize=4)
+def graph_of(space: str, device: torch.device) -> Neighbours:
+    """The neighbours of every architecture under the space's own relation."""
+    if device.type != "cpu":
+        graph = graph_of(space, torch.device("cpu"))
+        return Neighbours(graph.offsets.to(device), graph.ids.to(device))
+    return named_space(space).neighbour_graph()
+
+
+@lru_cache(maxsize=4)
+def best_neighbours(space: str, device: torch.device, proxy: Proxy) -> Tensor:
+    """The best-scored neighbour of every architecture, int64 [N]; itself where it has none."""
+    if device.type != "cpu":
+        return best_neighbours(space, torch.device("cpu"), proxy).to(device)
+    graph = graph_of(space, device)
+    source = torch.repeat_interleave(torch.arange(len(graph)), graph.counts)
+    places = torch.full((len(graph),), len(graph)).scatter_reduce(0, source, proxy.places[graph.ids], "amin")
+    rows = torch.empty(len(graph) + 1, dtype=torch.int64)
+    rows[proxy.places] = torch.arange(len(graph))
+    return torch.where(graph.counts > 0, rows[places], torch.arange(len(graph)))
+
+
+def chosen_neighbours(graph: Neighbours, rows: Tensor, bits: Tensor) -> Tensor:
+    """The neighbour of each row, int64 [R], that random bits [R] choose; the row itself where it has none."""
+    first = graph.offsets[rows]
+    counts = graph.offsets[rows + 1] - first
+    chosen = graph.ids[(first + search_ops.numbers_below(bits, counts).clamp(min=0)).clamp(max=len(graph.ids) - 1)]
+    return torch.where(counts > 0, chosen, rows)

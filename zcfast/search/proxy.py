@@ -1,0 +1,99 @@
+"""Scores of a whole space as a search uses them: warm-up before the first training, proposals of moves."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from zcfast.scores import best_first
+from zcfast.search.streams import Streams
+from zcfast.spaces import SearchSpace
+
+if TYPE_CHECKING:
+    from zcfast.search.algorithm import Algorithm
+
+AlgorithmT = TypeVar("AlgorithmT", bound="Algorithm[Any]")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Proxy:
+    """One score for each architecture of a space, and how much of them is used.
+
+    Attributes:
+        scores: float64 [N] in the order of `enumerate()`, higher is better, NaN: no score; -inf is a real lowest score.
+        places: int64 [N]: 0 for the best score; of equal scores the lower row is the better one, NaN comes last.
+        amount: how many cells a warm-up scores, or the ratio of a move proposal.
+    """
+
+    scores: Tensor
+    places: Tensor
+    amount: float
+
+    @classmethod
+    def of(cls, scores: Tensor, amount: float) -> Proxy:
+        """Errors: ValueError for scores that are no column of numbers or all NaN."""
+        if not isinstance(scores, Tensor) or scores.dim() != 1 or scores.dtype == torch.bool or scores.is_complex():
+            came = f"{scores.dtype} {list(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+            raise ValueError(f"scores: expected numbers [N], one for each architecture of the space, got {came}")
+        scores = scores.detach().cpu().double()
+        if scores.isnan().all():
+            raise ValueError("scores: expected at least one score that is a number, got NaN only")
+        places = torch.empty(len(scores), dtype=torch.int64)
+        places[best_first(scores)] = torch.arange(len(scores))
+        return cls(scores, places, amount)
+
+    def check(self, space: SearchSpace[Any]) -> None:
+        """Raise a ValueError unless the scores are those of the whole space."""
+        if len(self.scores) != len(space):
+            raise ValueError(f"scores: expected {len(space)} of {space.title}, got {len(self.scores)}")
+
+    def best_of_random(self, streams: Streams, count: int) -> Tensor:
+        """The best-scored of `amount` distinct random architectures, best first, int64 [R, count], count <= amount.
+
+        The sample is the beginning of the random order that `random_rows` continues.
+        """
+        sample = streams.permutation(len(self.scores), 0, int(self.amount))
+        places = self.places.to(sample.device)[sample]
+        best = places.topk(count, dim=1, largest=False, sorted=True).indices
+        return sample.gather(1, best)
+
+
+def warmup(algorithm: AlgorithmT, scores: Tensor, n: int = 3000) -> AlgorithmT:
+    """The algorithm with zero-cost warm-up: n random architectures are scored before the first training.
+
+    Random search trains them best first, and once they are used up goes on at random. Ageing evolution takes the best
+    of them as its initial pool. REINFORCE first takes n steps with the scores as rewards, normalised to [-1, 1] by
+    their running minimum and maximum. The binary predictor is first trained on the order of pairs of their scores.
+
+    Args:
+        algorithm: any algorithm.
+        scores: [N] for the whole space in the order of `enumerate()`, higher is better, NaN: no score.
+        n: how many architectures are scored, 1 to N.
+
+    Errors: ValueError for scores of another shape or all NaN, for n larger than the space.
+    Source: Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021, section 5.
+    """
+    proxy = Proxy.of(scores, n)
+    if not 1 <= n <= len(proxy.scores):
+        raise ValueError(f"warm-up: expected 1 to {len(proxy.scores)} architectures, the size of the space, got {n}")
+    return dataclasses.replace(algorithm, initial=proxy)
+
+
+def move_proposal(algorithm: AlgorithmT, scores: Tensor, ratio: float | None = None) -> AlgorithmT:
+    """The algorithm with zero-cost move proposal: scores decide between two trainings where the search goes.
+
+    Ageing evolution: a child is the best-scored of all neighbours of its parent; `ratio`, from 0 to 1, is the share of
+    children made so, the others being drawn at random: 0.75 by default, as in the published example. REINFORCE: `ratio`
+    is how many steps with scores as rewards go between two with accuracies, an integer >= 1, 10 by default.
+
+    Errors: ValueError for scores of another shape or all NaN, a ratio out of range, an algorithm without moves.
+    Source: Abdelfattah et al. 2021, section 5, and the repository's notebook nas_examples.ipynb.
+    """
+    if not algorithm.proposes_moves:
+        raise ValueError(f"move proposal: expected an algorithm that takes one, got {algorithm.name}")
+    ratio = algorithm.default_ratio if ratio is None else ratio
+    algorithm.check_ratio(ratio)
+    return dataclasses.replace(algorithm, move=Proxy.of(scores, ratio))
