@@ -1,7 +1,7 @@
 """Searches of many runs at once, each beside the published example's loop in plain Python (bench/published_search.py).
 
 Aims: ageing evolution of 1,000 runs of 300 trainings at least 200 times the published loop on NAS-Bench-201 and under
-3 s on NAS-Bench-101; random search with warm-up under 1 s; REINFORCE of 100 runs under 20 s; the predictor of 32 runs of
+3 s on NAS-Bench-101; random search with warm-up under 1 s; REINFORCE of 100 runs under 20 s; the predictor, 32 runs of
 100 trainings under 15 minutes. Accuracies are drawn: their values change no time. Times are of the processor, which
 other processes change less than those of the clock.
 """
