@@ -204,7 +204,7 @@ def render(usages: Usages) -> str:
         "Read from the machine code by `make cuda-report`, which fails where this gets worse; `tools/cuda_report.py",
         "--write` writes it anew. Entries are registers a thread and resident threads of a multiprocessor in per cent",
         "(cuda_occupancy.h), of the instance that uses most; 16-byte loads are those inside loops, over the instances;",
-        "stack is in bytes. No kernel spills.",
+        "stack is in bytes: arrays of cells that are indexed at run time. No other kernel has local memory.",
         "",
         "| kernel | instances | threads | shared bytes | 16-byte loads | local loads and stores | stack | "
         + " | ".join(f"sm_{arch}" for arch in ARCHITECTURES)

@@ -91,7 +91,7 @@ __device__ __forceinline__ int layer_of_chunk(const SaliencyTable& table, int32_
 
 // One block a chunk of kSaliencyChunk elements; partial is [chunks, kSaliencyKinds].
 template <bool with_weights>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 3)
     saliency_chunks_kernel(const __grid_constant__ SaliencyTable table, double* partial) {
   const int32_t chunk = blockIdx.x;
   const SaliencyLayer& layer = table.layer[layer_of_chunk(table, chunk)];

@@ -11,7 +11,17 @@ import pytest
 
 HERE = Path(__file__).parent
 CSRC = HERE.parents[1] / "csrc"
-FLAGS = ("-std=c++20", "-O1", "-g1", "-Wall", "-Wextra", "-Wno-unknown-pragmas", f"-I{CSRC}", "-include", str(HERE / "simt.h"))
+FLAGS = (
+    "-std=c++20",
+    "-O1",
+    "-g1",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unknown-pragmas",
+    f"-I{CSRC}",
+    "-include",
+    str(HERE / "simt.h"),
+)
 SANITIZERS = {
     "plain": (),
     "portable": (),
