@@ -109,16 +109,16 @@ def draw(result: Result, path: Path) -> None:
     columns = min(3, max(1, len(panels)))
     lines = max(1, -(-len(panels) // columns))
     height = 0.6 + 0.26 * max(map(len, panels.values()), default=1)
-    figure = Figure(figsize=(4.4 * columns, lines * height + 0.5), layout="constrained")
+    figure = Figure(figsize=(4.4 * columns, lines * height + 0.8), layout="constrained")
     figure.suptitle(heading(result))
     axes = figure.subplots(lines, columns, squeeze=False).flatten()
     for axis, ((benchmark, measure), rows) in zip(axes, panels.items(), strict=False):
         _panel(axis, rows)
-        axis.set_title(f"{benchmark}\n{measure}", fontsize=8)
+        axis.set_title(f"{benchmark}\n{measure}", fontsize=7)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     if panels:
-        axes[0].legend(fontsize=6)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=7, ncols=2)
     figure.savefig(path, format="png", dpi=80)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import multiprocessing
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def run(
 
     A file that is there already is not made again: a run that was killed goes on where it ended. The processes are
     spawned and end with an error or Ctrl-C in this one.
+
+    Errors: those of `score_architectures`; OSError where a process was killed.
     """
     shards = [shard for task in tasks for shard in task.shards()]
     directory.mkdir(parents=True, exist_ok=True)
@@ -59,6 +62,9 @@ def run(
             files.append(futures[future])
             if progress:
                 progress(len(files), len(shards))
+    except BrokenProcessPool as error:
+        message = "a process that scores was killed, perhaps for its memory; the same command goes on where it ended"
+        raise OSError(message) from error
     except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
         raise

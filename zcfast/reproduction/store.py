@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,15 @@ class ScoreStore:
             nothing = torch.full((len(space),), torch.nan, dtype=torch.float64)
             return nothing, torch.zeros(len(space), dtype=torch.bool)
         values, scored = stored.columns[proxy], stored.scored[proxy]
-        representative = space.index(space.canonical(space.enumerate()))
-        chosen = torch.where(scored, torch.arange(len(space)), representative)
+        chosen = torch.where(scored, torch.arange(len(space)), _representatives(protocol.space))
         return values[chosen], scored[chosen]
+
+
+@lru_cache(maxsize=2)
+def _representatives(space: str) -> Tensor:
+    """Row of the representative of each architecture's class."""
+    each = named_space(space)
+    return each.index(each.canonical(each.enumerate()))
 
 
 def protocol_of(scores: Scores) -> Protocol | None:
