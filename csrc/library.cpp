@@ -27,10 +27,14 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
       "int classes, int resolution, int image_channels) -> (Tensor params, Tensor flops)");
   // The official MD5 graph hash, uint8 [N, 16].
   m.def("nasbench101_keys(Tensor vertices, Tensor edges, Tensor operations) -> Tensor");
-  // Random bits of runs with a key each, int64 [R, draws] (csrc/streams.h); the slot of the highest accuracy among
-  // `size` members of each run's pool, drawn without replacement, int64 [R], -1 where all failed.
+  // Random bits of runs with a key each, int64 [R, draws] (csrc/streams.h).
   m.def("stream_bits(Tensor keys, int step, int draws) -> Tensor");
-  m.def("tournament(Tensor keys, int step, Tensor accuracies, int size) -> Tensor");
+  // `steps` trainings of ageing evolution by look-up of values [N]: the rows trained, int64 [R, steps], and the pool's
+  // rows and accuracies [R, P]; neighbours as offsets [N + 1] and ids, the proposed move of each architecture [N].
+  m.def(
+      "evolve(Tensor keys, int asked, int steps, Tensor initial, Tensor rows, Tensor accuracies, int tournament, "
+      "Tensor offsets, Tensor ids, Tensor? moves, float ratio, Tensor values) -> (Tensor trained, Tensor rows_out, "
+      "Tensor accuracies_out)");
   // The level of SIMD that this machine's kernels use; whether CUDA kernels are built in.
   m.def("simd_level() -> str");
   m.def("cuda_built() -> bool");

@@ -17,9 +17,11 @@ class Draws {
  public:
   Draws(int64_t key, int64_t step) : at_step_(mix(uint64_t(key) + mix((uint64_t(step) + 1) * kGolden))) {}
   uint64_t bits(int64_t draw) const { return mix(at_step_ + uint64_t(draw + 1) * kGolden); }
+  // A multiple of 2^-53 in [0, 1)
+  double uniform(int64_t draw) const { return double(int64_t(bits(draw) >> 11)) * 0x1p-53; }
   // 0 to n - 1
   int64_t below(int64_t draw, int64_t n) const {
-    const int64_t number = int64_t(double(bits(draw) >> 11) * 0x1p-53 * double(n));
+    const int64_t number = int64_t(uniform(draw) * double(n));
     return number < n ? number : n - 1;
   }
 

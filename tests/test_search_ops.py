@@ -17,18 +17,6 @@ def test_bits_equal_the_plain_ones(draws, step):
     assert torch.equal(search_ops.stream_bits(keys, step, draws), search_ops.plain_stream_bits(keys, step, draws))
 
 
-@pytest.mark.parametrize(("pool", "size"), [(1, 1), (5, 5), (64, 10), (100, 1)])
-@pytest.mark.parametrize("failed", [0.0, 0.7, 1.0])
-def test_tournaments_equal_the_plain_ones(pool, size, failed):
-    generator = torch.Generator().manual_seed(1)
-    accuracies = torch.randint(8, (700, pool), generator=generator).double()
-    accuracies[torch.rand(accuracies.shape, generator=generator) < failed] = torch.nan
-    accuracies[accuracies == 0] = -torch.inf
-    slots = search_ops.tournament(random_keys(700), 3, accuracies, size)
-    assert torch.equal(slots, search_ops.plain_tournament(random_keys(700), 3, accuracies, size))
-    assert (slots == -1).all() == (failed == 1)
-
-
 def test_every_subset_is_equally_likely():
     """Of 5 members 2 compete: member k wins over the k less accurate ones, in k of 10 pairs."""
     accuracies = torch.arange(5.0, dtype=torch.float64).repeat(20_000, 1)
@@ -41,10 +29,14 @@ def test_every_subset_is_equally_likely():
 def test_opcheck_and_errors():
     keys, accuracies = random_keys(3), torch.zeros(3, 4, dtype=torch.float64)
     torch.library.opcheck(torch.ops.zcfast.stream_bits.default, (keys, 2, 5))
-    torch.library.opcheck(torch.ops.zcfast.tournament.default, (keys, 2, accuracies, 2))
-    with pytest.raises(RuntimeError, match="tournament: size: expected 1 to 4, got 5"):
-        search_ops.tournament(keys, 0, accuracies, 5)
-    with pytest.raises(RuntimeError, match=r"tournament: accuracies: expected shape \[3, \*\], got \[2, 4\]"):
-        search_ops.tournament(keys, 0, accuracies[:2], 2)
+    pool = torch.zeros(3, 4, dtype=torch.int64)
+    graph = (torch.tensor([0, 1, 2]), torch.tensor([1, 0]))
+    values = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    inputs = (keys, 0, 6, pool, pool, accuracies, 2, *graph, torch.tensor([1, 0]), 0.5, values)
+    torch.library.opcheck(torch.ops.zcfast.evolve.default, inputs)
+    with pytest.raises(RuntimeError, match="evolve: tournament: expected 1 to 4, got 5"):
+        search_ops.evolve(keys, 0, 1, (pool, pool, accuracies), 5, graph, None, 0.0, values)
+    with pytest.raises(RuntimeError, match=r"evolve: accuracies: expected shape \[3, 4\], got \[2, 4\]"):
+        search_ops.evolve(keys, 0, 1, (pool, pool, accuracies[:2]), 2, graph, None, 0.0, values)
     with pytest.raises(RuntimeError, match="stream_bits: keys: expected dtype Long, got Double"):
         search_ops.stream_bits(keys.double(), 0, 2)

@@ -1,6 +1,6 @@
 """Typed wrappers, fake kernels and the plain PyTorch meaning of the search operators; csrc/library.cpp has the schemas.
 
-The kernels are for the CPU; elsewhere the plain functions run. Both give the same bits.
+The kernels are for the CPU; elsewhere plain functions run. Both give the same bits.
 """
 
 import torch
@@ -20,13 +20,24 @@ def stream_bits(keys: Tensor, step: int, draws: int) -> Tensor:
     return bits
 
 
-def tournament(keys: Tensor, step: int, accuracies: Tensor, size: int) -> Tensor:
-    """The slot of the highest accuracy among `size` members of each pool, drawn without replacement, int64 [R].
+def evolve(
+    keys: Tensor,
+    asked: int,
+    steps: int,
+    pool: tuple[Tensor, Tensor, Tensor],
+    tournament: int,
+    graph: tuple[Tensor, Tensor],
+    moves: Tensor | None,
+    ratio: float,
+    values: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`steps` trainings of ageing evolution by look-up of values [N], as ask and tell make them one by one; CPU only.
 
-    keys int64 [R], accuracies float64 [R, P]. Of equal accuracies the first drawn wins; -1 where all are NaN or -inf.
+    pool: the first proposals, the pool's rows and accuracies, [R, P] each; graph: offsets and ids of the neighbours.
+    Gives the rows trained, int64 [R, steps], and the pool's rows and accuracies afterwards.
     """
-    slots: Tensor = _ops.tournament(keys, step, accuracies, size)
-    return slots
+    trained, rows, accuracies = _ops.evolve(keys, asked, steps, *pool, tournament, *graph, moves, ratio, values)
+    return trained, rows, accuracies
 
 
 def plain_stream_bits(keys: Tensor, step: int, draws: int) -> Tensor:
@@ -35,11 +46,15 @@ def plain_stream_bits(keys: Tensor, step: int, draws: int) -> Tensor:
     return mix(at_step[:, None] + torch.arange(1, draws + 1, device=keys.device) * GOLDEN)
 
 
-def plain_tournament(keys: Tensor, step: int, accuracies: Tensor, size: int) -> Tensor:
-    """See `tournament`: Floyd's way to draw without replacement (Bentley and Floyd, CACM 1987)."""
+def tournament(keys: Tensor, step: int, accuracies: Tensor, size: int) -> Tensor:
+    """The slot of the highest accuracy among `size` members of each pool, drawn without replacement, int64 [R].
+
+    keys int64 [R], accuracies float64 [R, P]. Of equal accuracies the first drawn wins; -1 where all are NaN or -inf.
+    Source: R. Floyd's way to draw without replacement (Bentley and Floyd, CACM 1987).
+    """
     pool = accuracies.shape[1]
     bounds = torch.arange(pool - size + 1, pool + 1, device=keys.device)
-    numbers = numbers_below(plain_stream_bits(keys, step, size), bounds)
+    numbers = numbers_below(stream_bits(keys, step, size), bounds)
     for draw in range(1, size):
         taken = (numbers[:, :draw] == numbers[:, draw : draw + 1]).any(1)
         numbers[:, draw] = torch.where(taken, bounds[draw] - 1, numbers[:, draw])
@@ -87,7 +102,6 @@ def _signed(x: int) -> int:
 
 
 torch.library.impl("zcfast::stream_bits", "CUDA", plain_stream_bits)
-torch.library.impl("zcfast::tournament", "CUDA", plain_tournament)
 
 
 @torch.library.register_fake("zcfast::stream_bits")
@@ -95,6 +109,8 @@ def _(keys: Tensor, step: int, draws: int) -> Tensor:
     return keys.new_empty((keys.shape[0], draws))
 
 
-@torch.library.register_fake("zcfast::tournament")
-def _(keys: Tensor, step: int, accuracies: Tensor, size: int) -> Tensor:
-    return keys.new_empty(keys.shape)
+@torch.library.register_fake("zcfast::evolve")
+def _(
+    keys: Tensor, asked: int, steps: int, initial: Tensor, rows: Tensor, accuracies: Tensor, *space: object
+) -> tuple[Tensor, Tensor, Tensor]:
+    return keys.new_empty((keys.shape[0], steps)), torch.empty_like(rows), torch.empty_like(accuracies)

@@ -105,6 +105,20 @@ class SearchContract:
             torch.set_num_threads(before)
         assert torch.equal(*results)
 
+    def test_look_ups_of_many_steps_equal_one_by_one(self, algorithm, name):
+        accuracies = drawn_accuracies(name, 0.4)
+        expected, last = advance(algorithm, algorithm.init(name, runs=3), accuracies, self.steps)
+        state = algorithm.init(name, runs=3)
+        first, state = algorithm.advance(state, accuracies, 9)
+        rest, state = algorithm.advance(state, accuracies, self.steps - 9)
+        assert torch.equal(torch.cat([first, rest], 1), expected)
+        for field, value in vars(last).items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value.nan_to_num(), getattr(state, field).nan_to_num())
+        assert (state.asked, state.told) == (last.asked, last.told)
+        with pytest.raises(ValueError, match=r"accuracies: expected shape \["):
+            algorithm.advance(state, accuracies[:5], 1)
+
     def test_no_architecture_twice(self, algorithm, name):
         rows, _ = advance(algorithm, algorithm.init(name, runs=4), drawn_accuracies(name), self.steps)
         if not self.repeats:

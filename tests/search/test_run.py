@@ -155,10 +155,16 @@ def test_what_a_function_raises_reaches_the_caller(algorithm):
 def test_callback_and_progress(algorithm, table):
     seen, done = [], []
     trajectory = search.run(
-        algorithm, SPACE, table, budget=5, runs=3, callback=seen.append, progress=lambda *state: done.append(state)
+        search.random_search(),
+        SPACE,
+        table,
+        budget=5,
+        runs=3,
+        callback=seen.append,
+        progress=lambda *state: done.append(state),
     )
-    assert torch.equal(torch.stack([trained.rows for trained in seen], 1), trajectory.rows)
-    assert [trained.numbers.tolist() for trained in seen] == [[number] * 3 for number in range(5)]
+    assert torch.equal(torch.cat([trained.rows for trained in seen], 1), trajectory.rows)
+    assert [trained.first for trained in seen] == list(range(5))
     assert done == [(3 * (number + 1), 15) for number in range(5)]
 
 

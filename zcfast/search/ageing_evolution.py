@@ -52,6 +52,7 @@ class AgeingEvolution(Algorithm[EvolutionState]):
     state: ClassVar[type[SearchState]] = EvolutionState
     proposes_moves: ClassVar[bool] = True
     default_ratio: ClassVar[float] = 0.75
+    look_ups: ClassVar[int] = 100
 
     pool: int = 64
     tournament: int = 10
@@ -69,6 +70,21 @@ class AgeingEvolution(Algorithm[EvolutionState]):
         """A share of children."""
         if not 0 <= ratio <= 1:
             raise ValueError(f"ratio: expected the share of children that are moves, from 0 to 1, got {ratio}")
+
+    def advance(self, state: EvolutionState, accuracies: Tensor, steps: int) -> tuple[Tensor, EvolutionState]:
+        """See `Algorithm.advance`; on the CPU one operator makes all steps."""
+        if state.device.type != "cpu" or state.asked != state.told or len(accuracies) != len(named_space(state.space)):
+            return super().advance(state, accuracies, steps)
+        graph = graph_of(state.space, state.device)
+        moves = None if self.move is None else best_neighbours(state.space, state.device, self.move)
+        ratio = 0.0 if self.move is None else float(self.move.amount)
+        pool = (state.initial, state.rows, state.accuracies)
+        trained, rows, reached = search_ops.evolve(
+            state.streams.keys, state.asked, steps, pool, self.tournament, (graph.offsets, graph.ids), moves, ratio,
+            accuracies.double(),
+        )  # fmt: skip
+        done = state.asked + steps
+        return trained, replace(state, asked=done, told=done, rows=rows, accuracies=reached)
 
     def _init(self, state: SearchState) -> EvolutionState:
         size = len(named_space(state.space))

@@ -42,6 +42,7 @@ class Algorithm(ABC, Generic[StateT]):
     state: ClassVar[type[SearchState]] = SearchState
     proposes_moves: ClassVar[bool] = False
     default_ratio: ClassVar[float] = 1.0
+    look_ups: ClassVar[int] = 1  # how many trainings of a table `advance` had better make at once
 
     initial: Proxy | None = None
     move: Proxy | None = None
@@ -93,6 +94,20 @@ class Algorithm(ABC, Generic[StateT]):
         if state.told >= state.asked:
             raise ValueError(f"tell: expected at most one for each ask, got {state.told + 1} for {state.asked}")
         return replace(self._tell(state, rows, accuracies.double()), told=state.told + 1)
+
+    def advance(self, state: StateT, accuracies: Tensor, steps: int) -> tuple[Tensor, StateT]:
+        """Ask and tell `steps` times by look-up in accuracies [N] of the whole space: rows int64 [R, steps], the state.
+
+        Errors: ValueError for accuracies of another space, as `ask` and `tell`.
+        """
+        size = len(named_space(state.space))
+        if accuracies.shape != (size,):
+            raise ValueError(f"accuracies: expected shape [{size}], got {list(accuracies.shape)}")
+        rows = state.streams.keys.new_empty(state.runs, steps)
+        for step in range(steps):
+            rows[:, step], state = self.ask(state)
+            state = self.tell(state, rows[:, step], accuracies[rows[:, step]])
+        return rows, state
 
     def check_ratio(self, ratio: float) -> None:
         """Raise a ValueError unless `move_proposal` may have this ratio."""

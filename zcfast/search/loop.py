@@ -23,10 +23,13 @@ from zcfast.tables import Table
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """Trainings that have just ended: of M runs, their numbers (from 0), rows, objective and report, each [M]."""
+    """Trainings that have just ended, numbers first to first + K - 1 (from 0) of M runs.
+
+    runs: int64 [M]. rows: int64 [M, K], objective and report: float64 [M, K].
+    """
 
     runs: Tensor
-    numbers: Tensor
+    first: int
     rows: Tensor
     objective: Tensor
     report: Tensor
@@ -101,7 +104,10 @@ def run(
         source = TableSource(table, objective, report, repetition, Streams.of(seed, max(runs, 1), device=device))
         protocol |= {"objective": source.objective, "report": source.report, "repetition": repetition}
         protocol["table"] = table.description
-        steps = _lockstep(algorithm, space, source.query, budget, options)
+        if source.repetition == "mean":
+            steps = _looked_up(algorithm, space, source, budget, options)
+        else:
+            steps = _lockstep(algorithm, space, source.query, budget, options)
     elif workers is None and executor is None:
         steps = _lockstep(algorithm, space, _together(table, space), budget, options)
     else:
@@ -110,14 +116,16 @@ def run(
         done = 0
         for trained in steps:
             record.write(trained)
-            done += len(trained.runs)
+            done += trained.rows.numel()
             if callback:
                 callback(trained)
             if progress:
                 progress(done, runs * budget)
     except KeyboardInterrupt as error:
-        raise SearchInterrupted(Trajectory(space.name, *record.tensors(), protocol)) from error
-    return Trajectory(space.name, *record.tensors(), protocol)
+        raise SearchInterrupted(
+            Trajectory(space.name, record.rows, record.objective, record.report, protocol)
+        ) from error
+    return Trajectory(space.name, record.rows, record.objective, record.report, protocol)
 
 
 def describe(algorithm: Algorithm[Any]) -> dict[str, Any]:
@@ -129,7 +137,7 @@ def describe(algorithm: Algorithm[Any]) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Record:
-    """rows, objective and report [budget, runs], filled as trainings end."""
+    """rows, objective and report [runs, budget], filled as trainings end."""
 
     rows: Tensor
     objective: Tensor
@@ -139,15 +147,14 @@ class _Record:
     def empty(cls, runs: int, budget: int, device: torch.device | str) -> _Record:
         if runs < 1:
             raise ValueError(f"runs: expected a number >= 1, got {runs}")
-        values = torch.full((2, budget, runs), torch.nan, dtype=torch.float64, device=device)
-        return cls(torch.full((budget, runs), -1, device=device), values[0], values[1])
+        values = torch.full((2, runs, budget), torch.nan, dtype=torch.float64, device=device)
+        return cls(torch.full((runs, budget), -1, device=device), values[0], values[1])
 
     def write(self, trained: Trained) -> None:
-        place = (trained.numbers, trained.runs)
+        every = len(trained.runs) == len(self.rows)
+        runs = slice(None) if every else trained.runs
+        place = (runs, slice(trained.first, trained.first + trained.rows.shape[1]))
         self.rows[place], self.objective[place], self.report[place] = trained.rows, trained.objective, trained.report
-
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.rows.T.contiguous(), self.objective.T.contiguous(), self.report.T.contiguous()
 
 
 def _check_evaluate(evaluate: Any, objective: str | None, report: str | None, repetition: str) -> None:
@@ -178,7 +185,19 @@ def _lockstep(
         rows, state = algorithm.ask(state)
         objective, report = query(rows, number)
         state = algorithm.tell(state, rows, objective)
-        yield Trained(runs, torch.full_like(runs, number), rows, objective, report)
+        yield Trained(runs, number, rows[:, None], objective[:, None], report[:, None])
+
+
+def _looked_up(
+    algorithm: Algorithm[Any], space: SearchSpace[Any], source: TableSource, budget: int, options: dict[str, Any]
+) -> Iterator[Trained]:
+    """Some trainings of every run after the others."""
+    state = algorithm.init(space, **options)
+    runs = torch.arange(state.runs, device=state.device)
+    while state.told < budget:
+        first = state.told
+        rows, state = algorithm.advance(state, source.means[0], min(algorithm.look_ups, budget - first))
+        yield Trained(runs, first, rows, source.means[0][rows], source.means[1][rows])
 
 
 def _asynchronous(
@@ -211,9 +230,9 @@ def _asynchronous(
             for future in sorted(ended, key=lambda each: pending[each][0]):
                 run, rows = pending.pop(future)
                 accuracies = future.result()
-                number = torch.tensor([states[run].told], device=rows.device)
+                number, reached = states[run].told, accuracies[:, None]
                 states[run] = algorithm.tell(states[run], rows, accuracies)
-                yield Trained(torch.full_like(number, run), number, rows, accuracies, accuracies)
+                yield Trained(torch.tensor([run], device=rows.device), number, rows[:, None], reached, reached)
     finally:
         for future in pending:
             future.cancel()

@@ -35,9 +35,9 @@ class TableSource:
             raise ValueError(f"table: expected accuracies in {self.objective!r}, got none for any architecture")
         if repetition not in ("mean", "random"):
             raise ValueError(f"repetition: expected 'mean' or 'random', got {repetition!r}")
-        self._means = [mean.to(streams.keys.device) for mean in means]
+        self.repetition = repetition
+        self.means = [mean.to(streams.keys.device) for mean in means]
         self._streams = streams.fork("repetition")
-        self._single: tuple[Tensor, Tensor | None] | None = None
         if repetition == "random":
             self._single = self._single_runs(table, streams.keys.device)
 
@@ -53,16 +53,14 @@ class TableSource:
         return values[0], values[1] if metrics[1].seeds == metrics[0].seeds else None
 
     def query(self, rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Objective and report of rows [R], float64 [R] each, NaN where missing."""
-        if self._single is None:
-            return self._means[0][rows], self._means[1][rows]
+        """Objective and report of rows [R] by a random run each, float64 [R] each, NaN where missing."""
         objective, report = self._single
         there = ~objective[:, rows].isnan()
         # The k-th of the runs that there are, by a random k.
         wanted = self._streams.below(step, 1, there.sum(0).clamp(min=1)[:, None])[:, 0]
         seeds = ((there.cumsum(0) == wanted + 1) & there).double().argmax(0)
         chosen = objective[seeds, rows]
-        return chosen, self._means[1][rows] if report is None else report[seeds, rows]
+        return chosen, self.means[1][rows] if report is None else report[seeds, rows]
 
 
 def evaluated(evaluate: Evaluate, space: SearchSpace[Any], rows: Tensor) -> Tensor:
