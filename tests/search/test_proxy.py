@@ -38,6 +38,9 @@ def test_a_damaged_state_is_one_error(tmp_path):
     path.write_bytes(b"no state")
     with pytest.raises(ValueError, match="expected a saved state of a search, got another file"):
         search.load_state(search.random_search.state, path)
+    torch.save({"zcfast": 1, "kind": "RandomState", "streams": torch.zeros(1), "fields": {}}, path)
+    with pytest.raises(ValueError, match="expected a saved state of a search, got one with other fields"):
+        search.load_state(search.random_search.state, path)
     search.save_state(RANDOM.init("nasbench201", runs=2), path)
     with pytest.raises(ValueError, match="expected a saved state of a search of kind SearchState, got RandomState"):
         search.load_state(search.SearchState, path)

@@ -67,9 +67,12 @@ def load_state(kind: type[StateT], path: str | os.PathLike[str], device: torch.d
         raise ValueError(f"{expected}, got another file: {first_line(error)[:80]}") from error
     if not isinstance(content, dict) or content.get("zcfast") != FORMAT:
         raise ValueError(f"{expected}, got another file")
-    if content["kind"] != kind.__name__:
-        raise ValueError(f"{expected} of kind {kind.__name__}, got {content['kind']}")
-    return kind(streams=Streams(content["streams"]), **content["fields"])
+    if content.get("kind") != kind.__name__:
+        raise ValueError(f"{expected} of kind {kind.__name__}, got {content.get('kind')}")
+    try:
+        return kind(streams=Streams(content["streams"]), **content["fields"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{expected}, got one with other fields: {first_line(error)}") from error
 
 
 def put(rows: Tensor, column: int, values: Tensor) -> Tensor:
