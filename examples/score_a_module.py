@@ -22,7 +22,7 @@ def main() -> None:
     print("width  depth  " + "  ".join(f"{name:>12}" for name in proxies))
     for width, depth in ((4, 1), (8, 2), (16, 4)):
         torch.manual_seed(0)
-        scores = zcfast.score(network(width, depth), (batch.inputs, batch.targets), proxies)
+        scores = zcfast.score(network(width, depth), batch, proxies)
         print(f"{width:5}  {depth:5}  " + "  ".join(f"{score.value:12.5g}" for score in scores.values()))
         for name, score in scores.items():
             if score.status != "ok":
