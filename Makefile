@@ -36,11 +36,19 @@ clean:
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/installed: $(SOURCES) | .venv/bin/python
-	$(PIP) install '$(TORCH)' .
+# One build serves every target. What was installed before is of the same version and would stay.
+.venv/wheel: $(SOURCES) | .venv/bin/python
+	rm -rf .venv/dist
+	$(PIP) wheel --no-deps --wheel-dir .venv/dist .
+	$(PIP) uninstall --yes zcfast
+	rm -f .venv/installed*
 	touch $@
 
-# With the tools of an extra; the package itself is then new as well.
-.venv/installed-%: $(SOURCES) | .venv/bin/python
-	$(PIP) install '$(TORCH)' '.[$*]'
+.venv/installed: .venv/wheel
+	$(PIP) install '$(TORCH)' .venv/dist/*.whl
+	touch $@
+
+# With the tools of an extra.
+.venv/installed-%: .venv/wheel
+	$(PIP) install '$(TORCH)' "$$(echo .venv/dist/*.whl)[$*]"
 	touch .venv/installed $@

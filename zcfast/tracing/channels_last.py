@@ -6,7 +6,7 @@ several times slower than the same sums as a convolution with one constant filte
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -46,6 +46,19 @@ class ChannelsLast(TorchFunctionMode):
             with torch._C.DisableTorchFunction():  # what a rule calls is not the net's
                 result = rule(*args, **kwargs)
         return func(*args, **kwargs) if result is None else result
+
+
+class BatchNormCall(NamedTuple):
+    """The arguments of F.batch_norm, by position or by name."""
+
+    input: Tensor
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    training: bool = False
+    momentum: float = 0.1
+    eps: float = 1e-5
 
 
 def is_channels_last(x: Tensor) -> bool:
@@ -96,22 +109,15 @@ def scale_and_shift(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> tu
     return x.new_ones(channels) if weight is None else weight, x.new_zeros(channels) if bias is None else bias
 
 
-def _batch_norm(
-    input: Tensor,  # the names of F.batch_norm, by which it may be called
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor | None:
+def _batch_norm(*args: Any, **kwargs: Any) -> Tensor | None:
     """The output; running statistics stay as they are, since they come back as they were in any case."""
-    if not training or not is_channels_last(input) or has_tangent(input):
+    call = BatchNormCall(*args, **kwargs)
+    x, weight, bias = call.input, call.weight, call.bias
+    if not call.training or not is_channels_last(x) or has_tangent(x):
         return None
     if any(part is not None and part.dtype != torch.float32 for part in (weight, bias)):
         return None
-    output, _, _ = BatchNorm.apply(input, *scale_and_shift(input, weight, bias), eps)  # type: ignore[no-untyped-call]
+    output, _, _ = BatchNorm.apply(x, *scale_and_shift(x, weight, bias), call.eps)  # type: ignore[no-untyped-call]
     return output  # type: ignore[no-any-return]
 
 

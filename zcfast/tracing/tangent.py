@@ -21,7 +21,14 @@ from torch.autograd.function import BackwardCFunction, once_differentiable
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
-from zcfast.tracing.channels_last import BatchNorm, backward, has_tangent, is_channels_last, scale_and_shift
+from zcfast.tracing.channels_last import (
+    BatchNorm,
+    BatchNormCall,
+    backward,
+    has_tangent,
+    is_channels_last,
+    scale_and_shift,
+)
 from zcfast.tracing.pairs import UnsupportedError
 from zcfast.tracing.parameters import Slot, Slots
 
@@ -124,28 +131,21 @@ def _has_foreign_function(root: Node | None) -> bool:
     return False
 
 
-def _batch_norm(
-    input: Tensor,  # the names of F.batch_norm, by which it may be called
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    primal, tangent = forward_ad.unpack_dual(input)  # type: ignore[no-untyped-call]
+def _batch_norm(*args: Any, **kwargs: Any) -> Tensor:
+    call = BatchNormCall(*args, **kwargs)
+    weight, bias, eps = call.weight, call.bias, call.eps
+    primal, tangent = forward_ad.unpack_dual(call.input)  # type: ignore[no-untyped-call]
     plain = all(p is None or not (p.requires_grad or has_tangent(p)) for p in (weight, bias))
-    if not training or not plain or primal.dtype not in (torch.float32, torch.float64):
+    if not call.training or not plain or primal.dtype not in (torch.float32, torch.float64):
         raise UnsupportedError("BatchNorm other than in training, with constant scale and shift")
     if tangent is None:
-        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+        return F.batch_norm(*call)
     if is_channels_last(primal):
         weight, bias = scale_and_shift(primal, weight, bias)
         value, mean, inverse_deviation = BatchNorm.apply(primal, weight, bias, eps)  # type: ignore[no-untyped-call]
     else:
         value, mean, inverse_deviation = torch.native_batch_norm(
-            primal, weight, bias, running_mean, running_var, True, momentum, eps
+            primal, weight, bias, call.running_mean, call.running_var, True, call.momentum, eps
         )
     moved = _NormTangent.apply(tangent, primal, weight, mean.detach(), inverse_deviation.detach(), eps)  # type: ignore[no-untyped-call]
     return forward_ad.make_dual(value, moved)  # type: ignore[no-any-return, no-untyped-call]
