@@ -17,15 +17,8 @@ from bench.published_search import Published
 from zcfast import search
 from zcfast.tables import Metric, Table
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 RUNS, BUDGET, PUBLISHED_RUNS = 1000, 300, 5
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,8 @@ from tests.spaces import original
 from zcfast import _tables, space_ops
 from zcfast.spaces import space
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = space("nasbench101")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.benchmark(group="enumerate NAS-Bench-101 with canonical tables")

@@ -95,11 +95,10 @@ class BatchNorm(torch.autograd.Function):
 
 
 def backward(
-    gradient: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, inverse: Tensor
+    gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The backward pass of BatchNorm, the sum of gradient times normalised value, and the sum of the gradient."""
     gradient = gradient.contiguous(memory_format=torch.channels_last)
-    weight = torch.ones_like(mean) if weight is None else weight
     return torch.ops.zcfast.batch_norm_backward(gradient, x, weight, mean, inverse)  # type: ignore[no-any-return]
 
 

@@ -140,8 +140,8 @@ def _batch_norm(*args: Any, **kwargs: Any) -> Tensor:
         raise UnsupportedError("BatchNorm other than in training, with constant scale and shift")
     if tangent is None:
         return F.batch_norm(*call)
+    weight, bias = scale_and_shift(primal, weight, bias)
     if is_channels_last(primal):
-        weight, bias = scale_and_shift(primal, weight, bias)
         value, mean, inverse_deviation = BatchNorm.apply(primal, weight, bias, eps)  # type: ignore[no-untyped-call]
     else:
         value, mean, inverse_deviation = torch.native_batch_norm(
@@ -159,9 +159,7 @@ class _NormTangent(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, tangent: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, r: Tensor, eps: float
-    ) -> Tensor:
+    def forward(ctx: Any, tangent: Tensor, x: Tensor, weight: Tensor, mean: Tensor, r: Tensor, eps: float) -> Tensor:
         moved, along, total = _norm_backward(tangent, x, weight, mean, r, eps)
         ctx.eps = eps
         ctx.save_for_backward(tangent, x, weight, mean, r, along, total)
@@ -179,20 +177,19 @@ class _NormTangent(torch.autograd.Function):
         by_tangent, along_gradient, total_gradient = _norm_backward(gradient, x, weight, mean, r, ctx.eps)
         shape = [1, -1] + [1] * (x.dim() - 2)
         places = x.numel() // x.shape[1]
-        scale = torch.ones_like(r) if weight is None else weight
         product = (gradient * tangent).sum([d for d in range(x.dim()) if d != 1])
-        mean_t, mean_l, m = total / places, scale * total_gradient / places, along / places
-        n = scale * along_gradient / places
-        q = scale * product / places - mean_t * mean_l
+        mean_t, mean_l, m = total / places, weight * total_gradient / places, along / places
+        n = weight * along_gradient / places
+        q = weight * product / places - mean_t * mean_l
         by_x = -(r**3) * (q - 3 * m * n)
         constant = -by_x * mean + r**2 * (n * mean_t + m * mean_l)
         result = torch.addcmul(constant.view(shape), x, by_x.view(shape))
-        result.addcmul_(tangent, (-(r**2) * n).view(shape)).addcmul_(gradient, (-(r**2) * m * scale).view(shape))
+        result.addcmul_(tangent, (-(r**2) * n).view(shape)).addcmul_(gradient, (-(r**2) * m * weight).view(shape))
         return by_tangent, result, None, None, None, None
 
 
 def _norm_backward(
-    gradient: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, r: Tensor, eps: float
+    gradient: Tensor, x: Tensor, weight: Tensor, mean: Tensor, r: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The backward pass of BatchNorm, the sum of gradient times normalised value, and the sum of the gradient."""
     if is_channels_last(x):
