@@ -51,6 +51,9 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
   m.def(
       "batch_norm_backward(Tensor gradient, Tensor input, Tensor weight, Tensor mean, Tensor inverse_deviation) "
       "-> (Tensor by_input, Tensor along, Tensor total)");
+  // synflow's pairs [2, B, C, H, W], float64, through a convolution by |weight| of stride 1; `count` of the new values
+  // are added to the new tangents.
+  m.def("flow_convolution(Tensor input, Tensor weight, int count, int pad_height, int pad_width) -> Tensor");
   // jacob_cov of the rows of a Jacobian: scalar float64.
   m.def("jacobian_correlation(Tensor jacobian, float k=1e-05) -> Tensor");
 }

@@ -42,4 +42,17 @@ struct VectorOf {
 template <class T>
 using Vector = typename VectorOf<T>::type;
 
+// Four numbers for code that is compiled for several levels.
+#if defined(ZCFAST_HAS_CLONES) || defined(__AVX__)
+typedef double Double4 __attribute__((vector_size(32)));
+#else
+// A vector wider than the processor's would be kept in memory.
+struct Double4 {
+  typedef double Double2 __attribute__((vector_size(16)));
+  Double2 low, high;
+};
+ZCFAST_INLINE Double4 operator*(double factor, const Double4& v) { return {factor * v.low, factor * v.high}; }
+ZCFAST_INLINE void operator+=(Double4& sum, const Double4& v) { sum.low += v.low, sum.high += v.high; }
+#endif
+
 }  // namespace zcfast

@@ -10,18 +10,6 @@ namespace {
 
 constexpr int64_t kTile = 4;  // 4 x 8 sums, with their operands, fit in 16 vector registers
 
-#if defined(ZCFAST_HAS_CLONES) || defined(__AVX__)
-typedef double Double4 __attribute__((vector_size(32)));
-#else
-// A vector wider than the processor's would be kept in memory.
-struct Double4 {
-  typedef double Double2 __attribute__((vector_size(16)));
-  Double2 low, high;
-};
-ZCFAST_INLINE Double4 operator*(double factor, const Double4& v) { return {factor * v.low, factor * v.high}; }
-ZCFAST_INLINE void operator+=(Double4& sum, const Double4& v) { sum.low += v.low, sum.high += v.high; }
-#endif
-
 ZCFAST_INLINE void add_to(double* out, double sign, const Double4& sums) {
   Double4 v;
   std::memcpy(&v, out, sizeof(v));

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zcfast import space_ops
-from zcfast.networks.layers import Classifier, Convolution
+from zcfast.networks.layers import BatchNorm, Classifier, Convolution, twin
 
 CONV_3X3, MAXPOOL_3X3 = 0, 2  # codes of operations
 
@@ -49,7 +49,7 @@ class ConvolutionBlock(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, batch_norm: bool) -> None:
         """Without bias either way, as in the benchmark."""
-        norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
+        norm = [BatchNorm(outputs)] if batch_norm else []
         super().__init__(Convolution(inputs, outputs, kernel), *norm, nn.ReLU(inplace=True))
 
 
@@ -104,9 +104,10 @@ class Network(nn.Sequential):
             if stack > 0:
                 layers.append(nn.MaxPool2d(2))
                 channels *= 2
-            for _ in range(options.modules):
-                layers.append(Cell(sources, operations, ins, channels, batch_norm))
-                ins = channels
+            layers.append(Cell(sources, operations, ins, channels, batch_norm))
+            if options.modules > 1:
+                cell = Cell(sources, operations, channels, channels, batch_norm)
+                layers += [cell, *(twin(cell) for _ in range(options.modules - 2))]
         pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), Classifier(channels, options.classes)]
         super().__init__(*layers, *pool)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zcfast.networks.layers import Classifier, Convolution
+from zcfast.networks.layers import BatchNorm, Classifier, Convolution, twin
 
 NONE, SKIP_CONNECT, CONV_1X1, CONV_3X3, AVG_POOL_3X3 = range(5)  # codes of the edges' operations
 
@@ -66,7 +66,7 @@ class ConvolutionBlock(nn.Sequential):
     def __init__(self, ins: int, out: int, kernel: int, batch_norm: bool, stride: int = 1, bias: bool = False) -> None:
         """``bias``: whether the convolution has one where BatchNorm is left out."""
         layers: list[nn.Module] = [nn.ReLU(), Convolution(ins, out, kernel, stride, bias=bias and not batch_norm)]
-        super().__init__(*layers, *([nn.BatchNorm2d(out)] if batch_norm else []))
+        super().__init__(*layers, *([BatchNorm(out)] if batch_norm else []))
 
 
 def _edge(operation: int, channels: int, batch_norm: bool) -> nn.Module:
@@ -133,12 +133,13 @@ class Network(nn.Sequential):
         """The cell as for ``Cell``. The weights are not yet drawn."""
         channels = options.stem_channels
         layers: list[nn.Module] = [Convolution(options.image_channels, channels, 3)]
-        layers += [nn.BatchNorm2d(channels)] if batch_norm else []
+        layers += [BatchNorm(channels)] if batch_norm else []
         for stage in range(3):
             if stage > 0:
                 layers.append(Reduction(channels, batch_norm))
                 channels *= 2
-            layers += [Cell(operations, channels, batch_norm) for _ in range(options.modules)]
-        layers += [nn.BatchNorm2d(channels)] if batch_norm else []
+            cell = Cell(operations, channels, batch_norm)
+            layers += [cell, *(twin(cell) for _ in range(options.modules - 1))]
+        layers += [BatchNorm(channels)] if batch_norm else []
         layers += [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Classifier(channels, options.classes)]
         super().__init__(*layers)

@@ -5,7 +5,7 @@ Source: Tanaka et al. 2020 (Pruning neural networks without any data by iterativ
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from zcfast.ops import saliency_reduce
 from zcfast.tracing.batch import Batch
-from zcfast.tracing.batchnorm import ReplacedBatchNorm, run_synchronised_as_plain
+from zcfast.tracing.batchnorm import ReplacedBatchNorm, replace_modules, run_synchronised_as_plain
 from zcfast.tracing.embedding import tapped_embedding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
@@ -160,22 +160,26 @@ class _FlowRun:
             _make_buffers_positive(modules)
             run_synchronised_as_plain(modules)
             if not self.keep_batchnorm:
-                stack.enter_context(ReplacedBatchNorm(_copied))
+                replace_modules(modules, _copied)
             slots = Slots(modules, self.layers)
             sample = self.batch.inputs[:1]
             if sample.is_floating_point():
                 flowing = enter(torch.ones_like(sample, dtype=torch.float64))
-                yield slots, lambda: self.batch.logits(self.module(flowing))
+                yield slots, lambda: self.logits(flowing)
                 return
             ones = stack.enter_context(tapped_embedding(modules, sample, lambda out: enter(torch.ones_like(out))))
 
             def call() -> Tensor:
-                logits = self.batch.logits(self.module(sample.clone()))
+                logits = self.logits(sample.clone())
                 if ones.output is None:
                     raise ProxyError("failed", "integer inputs: no nn.Embedding was called on them")
                 return logits
 
             yield slots, call
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        with nullcontext() if self.keep_batchnorm else ReplacedBatchNorm(_copied):
+            return self.batch.logits(self.module(inputs))
 
 
 class _RefusedNoGrad(TorchFunctionMode):
