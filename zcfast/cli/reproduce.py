@@ -111,10 +111,10 @@ def _print_searches(result: SearchResult) -> None:
     from zcfast.reproduction.search_output import blocks, notes
 
     typer.echo(heading(result))
-    for block in blocks(result):
+    for block in blocks(result, brief=True):
         text = TextTable(title=block.title, title_justify="left", box=None, pad_edge=False)
         for place, name in enumerate(block.headings):
-            text.add_column(name, justify="right" if place else "left")
+            text.add_column(name, justify="right" if place else "left", overflow="fold")
         for line in block.lines:
             text.add_row(*line)
         terminal.show(text)

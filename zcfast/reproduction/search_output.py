@@ -24,18 +24,19 @@ class Block:
     lines: list[list[str]]
 
 
-def blocks(result: SearchResult) -> list[Block]:
-    """A table of accuracies for each benchmark, and one of trainings for each of its targets."""
+def blocks(result: SearchResult, brief: bool = False) -> list[Block]:
+    """A table of accuracies for each benchmark, one of trainings for each of its targets; brief: without quartiles."""
     made = []
     for benchmark, shown in dict.fromkeys((row.benchmark, row.shown) for row in result.rows):
         rows = [row for row in result.rows if row.benchmark == benchmark]
         accuracies = [row for row in rows if row.trainings in COUNTS]
         if accuracies:
-            title = f"{benchmark}: {shown} of the best after so many trainings, median (quartiles) of the runs"
-            made.append(_accuracies(title, accuracies))
+            what = "median" if brief else "median (quartiles)"
+            title = f"{benchmark}: {shown} of the best after so many trainings, {what} of the runs"
+            made.append(_accuracies(title, accuracies, brief))
         for target in dict.fromkeys(row.target for row in rows if row.target is not None):
             title = f"{benchmark}: trainings until {shown} reaches {target:g}"
-            made.append(_trainings(title, [row for row in rows if row.target == target]))
+            made.append(_trainings(title, [row for row in rows if row.target == target], brief))
     return made
 
 
@@ -54,7 +55,10 @@ def markdown(result: SearchResult, heading: str) -> str:
     lines += [f"- {note}" for note in notes(result)]
     lines += [f"- {source}" for source in dict.fromkeys(row.reference.source for row in result.rows) if source]
     if any(row.target is not None for row in result.rows):
-        lines.append("- never: not within the budget, which counts as last. [Why numbers differ](README.md#searches).")
+        lines.append(
+            "- at most: a run's budget; never: not within it, which counts as last; the 95 % interval is the median's."
+        )
+        lines.append("- [Why numbers differ](README.md#searches).")
         lines.append("- n/a: this number was in no source of the paper that could be read.")
     return "\n".join(lines) + "\n"
 
@@ -68,12 +72,13 @@ def draw(result: SearchResult, heading: str, path: Path) -> None:
     if targets:
         panels = dict.fromkeys((row.benchmark, row.target) for row in targets)
         figure = Figure(figsize=(10, 0.6 + 3.4 * math.ceil(len(panels) / 2)), layout="constrained")
-        axes = figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False, sharex=True).flatten()
+        axes = figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False, sharex=True, sharey=True).flatten()
         for axis, (benchmark, target) in zip(axes, panels, strict=False):
             _draw_trainings(axis, [row for row in targets if (row.benchmark, row.target) == (benchmark, target)])
-            axis.set_title(f"{benchmark}\ntrainings to {target:g}: median and quartiles", fontsize=8)
+            axis.set_title(f"{benchmark}\ntrainings to {target:g}", fontsize=8)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=7, ncols=3)
     else:
         figure = Figure(figsize=(3.1 * max(1, len(families)), 3.4), layout="constrained")
         axes = figure.subplots(1, max(1, len(families)), squeeze=False, sharey=True).flatten()
@@ -85,40 +90,43 @@ def draw(result: SearchResult, heading: str, path: Path) -> None:
     figure.savefig(path, format="png", dpi=110)
 
 
-def _accuracies(title: str, rows: list[SearchRow]) -> Block:
+def _accuracies(title: str, rows: list[SearchRow], brief: bool) -> Block:
     counts = sorted({row.trainings for row in rows if row.trainings is not None})
     lines = []
     for algorithm in dict.fromkeys(row.algorithm for row in rows):
         own = {row.trainings: row for row in rows if row.algorithm == algorithm}
         runs = str(next(iter(own.values())).runs)
-        lines.append([algorithm, runs, *(_accuracy(own[count]) if count in own else "" for count in counts)])
+        lines.append([algorithm, runs, *(_accuracy(own[count], brief) if count in own else "" for count in counts)])
     return Block(title, ["algorithm", "runs", *map(str, counts)], lines)
 
 
-def _trainings(title: str, rows: list[SearchRow]) -> Block:
-    headings = ["algorithm", "runs", "trainings at most", "runs that reach it", "median run", "quartiles", "worst run"]
-    headings += ["95 % interval of the median", "paper", "difference"]
-    lines = []
-    for row in rows:
-        paper = row.reference.paper
-        lines.append(
-            [
-                row.algorithm,
-                *map(str, (row.runs, row.budget, row.reached)),
-                _count(row.median),
-                f"{_count(row.lower_quartile)} to {_count(row.upper_quartile)}",
-                _count(row.worst),
-                f"{_count(row.low)} to {_count(row.high)}",
-                "n/a" if paper is None else f"{paper:g}",
-                "n/a" if math.isnan(row.difference) else f"{row.difference:+g}",
-            ]
-        )
-    return Block(title, headings, lines)
+def _trainings(title: str, rows: list[SearchRow], brief: bool) -> Block:
+    lines = [_columns(row) for row in rows]
+    left_out = ("at most", "quartiles", "worst run") if brief else ()
+    headings = [name for name in lines[0] if name not in left_out]
+    return Block(title, headings, [[line[name] for name in headings] for line in lines])
 
 
-def _accuracy(row: SearchRow) -> str:
+def _columns(row: SearchRow) -> dict[str, str]:
+    paper = row.reference.paper
+    return {
+        "algorithm": row.algorithm,
+        "runs": str(row.runs),
+        "at most": str(row.budget),
+        "reached by": str(row.reached),
+        "median": _count(row.median),
+        "quartiles": f"{_count(row.lower_quartile)} to {_count(row.upper_quartile)}",
+        "worst run": _count(row.worst),
+        "95 % interval": f"{_count(row.low)} to {_count(row.high)}",
+        "paper": "n/a" if paper is None else f"{paper:g}",
+        "difference": "n/a" if math.isnan(row.difference) else f"{row.difference:+g}",
+    }
+
+
+def _accuracy(row: SearchRow, brief: bool) -> str:
     digits = 4 if row.best <= 1 else 2
-    return f"{row.median:.{digits}f} ({row.lower_quartile:.{digits}f}, {row.upper_quartile:.{digits}f})"
+    quartiles = f" ({row.lower_quartile:.{digits}f}, {row.upper_quartile:.{digits}f})"
+    return f"{row.median:.{digits}f}" + ("" if brief else quartiles)
 
 
 def _count(value: float) -> str:
@@ -153,17 +161,23 @@ def _same_accuracies(axis: Any, rows: list[SearchRow]) -> None:
 
 
 def _draw_trainings(axis: Any, rows: list[SearchRow]) -> None:
-    """A point and a line each; what does not end within the budget is an arrow from there."""
-    for place, row in zip(range(len(rows), 0, -1), rows, strict=True):
-        first, last = (row.budget if math.isnan(value) else value for value in (row.lower_quartile, row.upper_quartile))
-        axis.plot([first, last], [place, place], color="tab:blue", linewidth=2)
-        axis.plot([row.median], [place], "o", color="tab:blue", markersize=4)
-        if math.isnan(row.upper_quartile):
-            axis.plot([row.budget], [place], ">", color="tab:gray", markersize=4)
-        if row.reference.paper is not None:
-            axis.plot([row.reference.paper], [place], "x", color="tab:red", label="paper")
-            axis.legend(fontsize=7, loc="lower left")
-    axis.set_yticks(range(len(rows), 0, -1), [row.algorithm for row in rows])
+    """A point and a line each; an arrow at the budget where the upper quartile is beyond it."""
+    places = range(len(rows), 0, -1)
+    beyond = [(row.budget, place) for row, place in zip(rows, places, strict=True) if math.isnan(row.upper_quartile)]
+    for place, row in zip(places, rows, strict=True):
+        ends = [row.budget if math.isnan(value) else value for value in (row.lower_quartile, row.upper_quartile)]
+        axis.plot(ends, [place, place], color="tab:blue", linewidth=2)
+    axis.plot([row.median for row in rows], places, "o", color="tab:blue", markersize=4, label="median and quartiles")
+    axis.plot(
+        *zip(*beyond, strict=True) if beyond else ([], []),
+        ">",
+        color="tab:gray",
+        markersize=5,
+        label="upper quartile: never",
+    )
+    papers = [math.nan if row.reference.paper is None else row.reference.paper for row in rows]
+    axis.plot(papers, places, "x", color="tab:red", label="paper")
+    axis.set_yticks(places, [row.algorithm for row in rows])
     axis.set_xscale("log")
     axis.set_xticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"])
     axis.minorticks_off()

@@ -125,5 +125,7 @@ def median_interval(values: Tensor) -> tuple[float, float]:
 def _values(row: SearchRow) -> dict[str, object]:
     """The row as it goes into files."""
     values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row) if field.name != "reference"}
-    values |= {"paper": row.reference.paper, "difference": row.difference, "source": row.reference.source or NOT_SEEN}
+    values |= {"paper": row.reference.paper, "difference": row.difference, "source": row.reference.source}
+    if row.target is not None and not row.reference.source:
+        values["source"] = NOT_SEEN
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values.items()}
