@@ -78,7 +78,8 @@ def draw(result: SearchResult, heading: str, path: Path) -> None:
             axis.set_title(f"{benchmark}\ntrainings to {target:g}", fontsize=8)
         for axis in axes[len(panels) :]:
             axis.set_axis_off()
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=7, ncols=3)
+        handles, labels = axes[len(panels) - 1].get_legend_handles_labels()  # the last target has the paper's numbers
+        figure.legend(handles, labels, loc="outside lower center", fontsize=7, ncols=3)
     else:
         figure = Figure(figsize=(3.1 * max(1, len(families)), 3.4), layout="constrained")
         axes = figure.subplots(1, max(1, len(families)), squeeze=False, sharey=True).flatten()
@@ -175,8 +176,9 @@ def _draw_trainings(axis: Any, rows: list[SearchRow]) -> None:
         markersize=5,
         label="upper quartile: never",
     )
-    papers = [math.nan if row.reference.paper is None else row.reference.paper for row in rows]
-    axis.plot(papers, places, "x", color="tab:red", label="paper")
+    known = [(row.reference.paper, place) for row, place in zip(rows, places, strict=True) if row.reference.paper]
+    if known:
+        axis.plot(*zip(*known, strict=True), "x", color="tab:red", label="paper")
     axis.set_yticks(places, [row.algorithm for row in rows])
     axis.set_xscale("log")
     axis.set_xticks([1, 3, 10, 30, 100, 300], ["1", "3", "10", "30", "100", "300"])
