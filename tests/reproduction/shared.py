@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 import zcfast
-from zcfast.reproduction.benchmarks import NASBENCH201, SAMPLED
+from zcfast.reproduction.benchmarks import NASBENCH101, NASBENCH201, SAMPLED
 from zcfast.reproduction.context import Context
 from zcfast.reproduction.store import Protocol
 from zcfast.scores import Scores
+from zcfast.tables import Metric, Table
 
 SPACE = zcfast.space("nasbench201")
 CIFAR10 = NASBENCH201[0]
@@ -23,16 +24,18 @@ def accuracies(seed=0):
 
 def write_data(directory: Path) -> Path:
     """Accuracies under the names of the release and pictures of CIFAR-10's and CIFAR-100's kind."""
-    (directory / "nasbench201").mkdir(parents=True)
-    (directory / "images").mkdir()
-    columns = {}
+    for name in ("nasbench101", "nasbench201", "images"):
+        (directory / name).mkdir(parents=True)
+    metrics = {}
     for place, benchmark in enumerate(NASBENCH201):
         for name in (benchmark.accuracy, *benchmark.others):
-            columns[name] = accuracies(place).numpy()
-    rows = np.stack([np.arange(len(SPACE)), *columns.values()], axis=1)
-    header = ",".join(["index", *columns])
-    formats = ["%d"] + ["%.2f"] * len(columns)
-    np.savetxt(directory / CIFAR10.table, rows, formats, ",", header=header, comments="")
+            metrics[name] = Metric(accuracies(place)[None], "", "", None, "percent")
+    single = torch.stack([accuracies(0) + seed for seed in range(3)])
+    metrics["seeds_test_cifar10"] = Metric(single, "", "", None, "percent", (0, 1, 2))
+    Table(SPACE.name, metrics, (CIFAR10.accuracy,), "drawn").save(directory / CIFAR10.table)
+    values = torch.rand(1, 423_624, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    test = {"test": Metric(values, "", "", None, "fraction")}
+    Table("nasbench101", test, ("test",), "drawn").save(directory / NASBENCH101.table)
     generator = np.random.default_rng(0)
     for benchmark in NASBENCH201[:2]:
         classes = benchmark.network["classes"]
@@ -43,7 +46,7 @@ def write_data(directory: Path) -> Path:
 
 
 def context(data: Path, scores: Path | None = None, **options) -> Context:
-    return Context(data, scores=scores, new_scores=data.parent / "new", **options)
+    return Context(data, scores=scores, **{"new_scores": data.parent / "new", **options})
 
 
 def representatives(rows: torch.Tensor) -> torch.Tensor:

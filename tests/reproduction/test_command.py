@@ -5,7 +5,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.reproduction.shared import CIFAR10, context, representatives, write_scores
-from zcfast.reproduction import NOT_YET, TARGETS, chosen
+from zcfast.reproduction import TARGETS, chosen
 from zcfast.reproduction.paper import reference
 
 
@@ -37,7 +37,6 @@ def test_table1_is_printed_and_written(run, tmp_path, data):
     [
         (("table6",), "unknown table or figure 'table6': did you mean table16 or table"),
         (("tabel1",), "unknown table or figure 'tabel1': did you mean table1"),
-        (("table3",), "table3: not yet: it compares searches, and zcfast has no search engine yet"),
         (("table1", "--data", "nowhere"), "nowhere: expected a directory of accuracies and pictures, got none"),
         (("table1", "--scores", "nowhere"), "nowhere: expected a file or a directory of scores, got none"),
     ],
@@ -71,10 +70,9 @@ def test_missing_matplotlib_is_named_at_once(run, monkeypatch, tmp_path, data):
 def test_all_is_every_target_in_the_papers_order():
     names = chosen(["all"])
     assert set(names) == set(TARGETS)
-    assert names[:4] == ["table1", "table2", "table4", "table5"]
-    assert names[-2:] == ["figure2", "figure3"]
+    assert names[:4] == ["table1", "table2", "table3", "table4"]
+    assert names[-4:] == ["figure4", "figure5", "figure7", "figure8"]
     assert chosen(["figure2", "table1", "table1"]) == ["table1", "figure2"]
-    assert not set(NOT_YET) & set(TARGETS)
 
 
 def test_references_keep_paper_and_authors_apart():

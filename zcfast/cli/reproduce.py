@@ -10,7 +10,7 @@ import typer
 from zcfast.cli import terminal
 
 if TYPE_CHECKING:
-    from zcfast.reproduction import Result
+    from zcfast.reproduction import Result, SearchResult
 
 EXAMPLES = """Examples:
 
@@ -27,16 +27,24 @@ DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="Accurac
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the tables and figures go.")]
 ScoresOption = Annotated[
     Path | None,
-    typer.Option("--scores", metavar="PATH", help="Scores made before: a Parquet file or a directory of them."),
+    typer.Option(
+        "--scores", metavar="PATH", help="Scores made before: a Parquet file or a directory of them, and of searches."
+    ),
 ]
 SampleOption = Annotated[
     int, typer.Option("--sample", metavar="N", min=1, help="Architectures on which sampled proxies are scored.")
 ]
 SeedOption = Annotated[
-    int, typer.Option("--seed", metavar="S", min=0, help="Of the sample, the weights and the minibatch.")
+    int, typer.Option("--seed", metavar="S", min=0, help="Of the sample, the weights, the minibatch and searches.")
 ]
 WorkersOption = Annotated[
-    int, typer.Option("--workers", metavar="K", min=0, help="Processes that score what is missing; 0 scores nothing.")
+    int,
+    typer.Option(
+        "--workers",
+        metavar="K",
+        min=0,
+        help="Processes that score what is missing; 0 scores nothing. Searches use none of them.",
+    ),
 ]
 
 
@@ -50,13 +58,13 @@ def reproduce(
     workers: WorkersOption = 0,
 ) -> None:
     """Make tables and figures of the zero-cost proxies' paper again, beside its numbers."""
-    from zcfast.reproduction import TARGETS, Context, chosen
+    from zcfast.reproduction import TARGETS, Context, SearchResult, chosen
     from zcfast.reproduction.output import check_matplotlib, write
 
     names = chosen(targets)
     check_matplotlib()
     into = scores if scores is not None and scores.is_dir() else out
-    with terminal.progress_bar("Scoring architectures") as progress:
+    with terminal.progress_bar("Scores and searches") as progress:
         context = Context(
             data,
             scores=scores,
@@ -69,7 +77,7 @@ def reproduce(
         for name in names:
             result = TARGETS[name](context)
             paths = write(result, out)
-            _print(result)
+            _print_searches(result) if isinstance(result, SearchResult) else _print(result)
             typer.echo("written to " + ", ".join(map(str, paths)) + "\n")
 
 
@@ -92,4 +100,23 @@ def _print(result: Result) -> None:
         terminal.show(text)
     notes = dict.fromkeys(f"{row.benchmark}: {row.note}" for row in result.rows if row.note)
     for note in (*notes, *result.notes):
+        typer.echo(f"- {note}")
+
+
+def _print_searches(result: SearchResult) -> None:
+    """A block for each benchmark and target, then what there is to know."""
+    from rich.table import Table as TextTable
+
+    from zcfast.reproduction.output import heading
+    from zcfast.reproduction.search_output import blocks, notes
+
+    typer.echo(heading(result))
+    for block in blocks(result, brief=True):
+        text = TextTable(title=block.title, title_justify="left", box=None, pad_edge=False)
+        for place, name in enumerate(block.headings):
+            text.add_column(name, justify="right" if place else "left", overflow="fold")
+        for line in block.lines:
+            text.add_row(*line)
+        terminal.show(text)
+    for note in notes(result):
         typer.echo(f"- {note}")

@@ -2,6 +2,7 @@
 
 from zcfast.reproduction.context import Context
 from zcfast.reproduction.results import Result, Row
-from zcfast.reproduction.targets import NOT_YET, TARGETS, chosen
+from zcfast.reproduction.search_results import SearchResult
+from zcfast.reproduction.targets import TARGETS, chosen
 
-__all__ = ["NOT_YET", "TARGETS", "Context", "Result", "Row", "chosen"]
+__all__ = ["TARGETS", "Context", "Result", "Row", "SearchResult", "chosen"]

@@ -44,11 +44,11 @@ class Context:
     Args:
         data: directory of accuracies and pictures.
         scores: file or directory of scores that were made before, or None.
-        new_scores: directory for scores that are made now; its files are read, too.
-        sample, seed: how many architectures of sampled proxies, and the seed of their draw, of the weights and of the
-            minibatch.
-        workers: processes that score what is missing; 0 scores nothing.
-        progress: called with the number of files of scores done and of all.
+        new_scores: directory for scores and searches that are made now; its files are read, too.
+        sample, seed: how many architectures of sampled proxies, and the seed of their draw, of the weights, of the
+            minibatch and of searches.
+        workers: processes that score what is missing; 0 scores nothing. Searches run in this process.
+        progress: called with the number of files of scores, or of searches, done and of all.
 
     Errors: ValueError for a directory of data that is not there and for a damaged file.
     """

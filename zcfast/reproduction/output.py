@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zcfast.files import replace_file
+from zcfast.reproduction import search_output
 from zcfast.reproduction.results import Result, Row
+from zcfast.reproduction.search_results import SearchResult
 
 MISSING = "figures need matplotlib, which is not installed: pip install 'zcfast[figures]'"
 HEADINGS = ("benchmark", "accuracy", "proxy", "rows", "paper", "authors", "ours", "95 % interval", "difference", "note")
@@ -22,18 +25,22 @@ def check_matplotlib() -> None:
         raise ImportError(MISSING) from error
 
 
-def write(result: Result, directory: Path) -> list[Path]:
+def write(result: Result | SearchResult, directory: Path) -> list[Path]:
     """Write the four files, each whole or not at all, and return their paths. Errors: OSError, ImportError."""
     from pyarrow import csv, parquet
 
     check_matplotlib()
     directory.mkdir(parents=True, exist_ok=True)
-    table = result.to_arrow()
+    table, title = result.to_arrow(), heading(result)
+    if isinstance(result, SearchResult):
+        text, picture = search_output.markdown(result, title), partial(search_output.draw, result, title)
+    else:
+        text, picture = markdown(result), partial(draw, result)
     writers: dict[str, Callable[[Path], object]] = {
-        "md": lambda path: path.write_text(markdown(result), encoding="utf-8"),
+        "md": lambda path: path.write_text(text, encoding="utf-8"),
         "csv": lambda path: csv.write_csv(table, path),
         "parquet": lambda path: parquet.write_table(table, path),
-        "png": lambda path: draw(result, path),
+        "png": picture,
     }
     paths = []
     for ending, writer in writers.items():
@@ -65,7 +72,7 @@ def markdown(result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
-def heading(result: Result) -> str:
+def heading(result: Result | SearchResult) -> str:
     """Name and title."""
     name = result.target.replace("table", "Table ").replace("figure", "Figure ")
     return f"{name}: {result.title}"
