@@ -142,7 +142,25 @@ enum Relation : int64_t {
   kPrunedEdges,    // or toggles any edge; vertices that are then on no path are removed
   kRelations
 };
-constexpr int kMaxNeighbours = (kOperationKinds - 1) * kMaxOperations + kMaxVertices * (kMaxVertices - 1) / 2;
+constexpr int kOperationEdits = (kOperationKinds - 1) * kMaxOperations;
+constexpr int kMaxNeighbours = kOperationEdits + kMaxVertices * (kMaxVertices - 1) / 2;
+
+// Makes edit number `edit` of a pruned, valid cell: first the changes of one operation, then the toggles of one edge.
+// False where the cell has no such edit or the relation does not count what comes out.
+ZCFAST_HOST_DEVICE bool make_edit(const Cell& cell, int edit, int64_t relation, Cell& edited) {
+  edited = cell;
+  if (edit < kOperationEdits) {
+    const int v = edit / (kOperationKinds - 1), change = 1 + edit % (kOperationKinds - 1);
+    if (v >= cell.vertices - 2) return false;
+    edited.operations[v] = int8_t((cell.operations[v] + change) % kOperationKinds);
+    return true;
+  }
+  const int bit = edit - kOperationEdits;
+  if (relation == kOperationsOnly || bit >= edge_slots(cell.vertices)) return false;
+  edited.edges ^= 1u << bit;
+  if (!prune(edited) || count_bits(edited.edges) > kMaxEdges) return false;
+  return relation != kUnprunedEdges || edited.vertices == cell.vertices;
+}
 
 // Puts an index into the sorted, distinct list.
 ZCFAST_HOST_DEVICE int insert_distinct(int32_t index, int32_t* sorted, int count) {
@@ -157,21 +175,11 @@ ZCFAST_HOST_DEVICE int insert_distinct(int32_t index, int32_t* sorted, int count
 // Indices of the cells one edit away from a pruned, valid cell, itself excluded, in rising order; how many there are.
 ZCFAST_HOST_DEVICE int neighbours_of(const Cell& cell, const CellTables& tables, int64_t relation, int32_t* result) {
   const int32_t self = int32_t(index_of(cell, tables));
+  const int edits = kOperationEdits + (relation == kOperationsOnly ? 0 : edge_slots(cell.vertices));
   int count = 0;
-  for (int v = 0; v < cell.vertices - 2; ++v) {
-    for (int change = 1; change < kOperationKinds; ++change) {
-      Cell edited = cell;
-      edited.operations[v] = int8_t((cell.operations[v] + change) % kOperationKinds);
-      const int32_t index = int32_t(index_of(edited, tables));
-      if (index != self) count = insert_distinct(index, result, count);
-    }
-  }
-  if (relation == kOperationsOnly) return count;
-  for (int bit = 0; bit < edge_slots(cell.vertices); ++bit) {
-    Cell edited = cell;
-    edited.edges ^= 1u << bit;
-    if (!prune(edited) || count_bits(edited.edges) > kMaxEdges) continue;
-    if (relation == kUnprunedEdges && edited.vertices != cell.vertices) continue;
+  for (int edit = 0; edit < edits; ++edit) {
+    Cell edited;
+    if (!make_edit(cell, edit, relation, edited)) continue;
     const int32_t index = int32_t(index_of(edited, tables));
     if (index != self) count = insert_distinct(index, result, count);
   }

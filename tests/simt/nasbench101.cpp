@@ -85,23 +85,28 @@ void index_of_enumerated_cells() {
   check_index(cells, {{4}, {256}, 0, {}}, expected);
 }
 
-void neighbours_of_drawn_cells() {
-  const Cells cells = draw(150);
-  for (int64_t relation = 0; relation < kRelations; ++relation) {
-    std::vector<int32_t> ids(cells.size() * kMaxNeighbours, -7);
-    std::vector<int64_t> counts(cells.size(), -7);
-    simt::launch({{2}, {64}, 0, {simt::Order::kRandom, 3}}, nasbench101_neighbours_kernel, cells.batch(), tables(),
-                 cells.size(), relation, ids.data(), counts.data());
-    for (int64_t i = 0; i < cells.size(); ++i) {
-      Cell cell = cells.batch()[i];
-      int32_t expected[kMaxNeighbours];
-      const bool valid = validate(cell) == kValid;
-      const int count = valid ? neighbours_of(cell, tables(), relation, expected) : 0;
-      check::equal(counts[i], int64_t(valid ? count : -1), "count");
-      for (int k = 0; k < kMaxNeighbours; ++k)
-        check::equal(ids[i * kMaxNeighbours + k], k < count ? expected[k] : -1, "neighbour");
-    }
+void check_neighbours(const Cells& cells, int64_t relation, const simt::Launch& launch) {
+  std::vector<int32_t> ids(cells.size() * kMaxNeighbours, -7);
+  std::vector<int64_t> counts(cells.size(), -7);
+  simt::launch(launch, nasbench101_neighbours_kernel, cells.batch(), tables(), cells.size(), relation, ids.data(),
+               counts.data());
+  for (int64_t i = 0; i < cells.size(); ++i) {
+    Cell cell = cells.batch()[i];
+    int32_t expected[kMaxNeighbours];
+    const bool valid = validate(cell) == kValid;
+    const int count = valid ? neighbours_of(cell, tables(), relation, expected) : 0;
+    check::equal(counts[i], int64_t(valid ? count : -1), "count");
+    for (int k = 0; k < kMaxNeighbours; ++k)
+      check::equal(ids[i * kMaxNeighbours + k], k < count ? expected[k] : -1, "neighbour");
   }
+}
+
+void neighbours_of_drawn_cells() {
+  const Cells cells = draw(50);
+  for (int64_t relation = 0; relation < kRelations; ++relation)
+    for (const simt::Schedule schedule : check::schedules(1))
+      for (const unsigned threads : {32u, 96u})
+        for (const unsigned blocks : {1u, 3u}) check_neighbours(cells, relation, {{blocks}, {threads}, 0, schedule});
 }
 
 const check::Case kCases[] = {
