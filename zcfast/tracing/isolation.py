@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_CONTAINERS = (dict, list, set)
+_EMPTY: dict[Any, Any] = {}
 
 
 class _ModuleState:
@@ -16,22 +17,22 @@ class _ModuleState:
         self.module = module
         self.kind = module.__class__
         self.attributes = module.__dict__.copy()
-        containers = [value for value in self.attributes.values() if isinstance(value, _CONTAINERS)]
-        # Nearly all are empty. An object for each would wake the garbage collector again and again.
-        self.empty = [value for value in containers if not value]
-        self.filled = [(value, value.copy()) for value in containers if value]
+        # Most dictionaries of most modules are empty, and a net has thousands of them.
+        self.containers = [
+            (value, value.copy() if value else _EMPTY)
+            for value in self.attributes.values()
+            if isinstance(value, dict | list | set)
+        ]
 
     def restore(self) -> None:
         if self.module.__class__ is not self.kind:
             self.module.__class__ = self.kind
         self.module.__dict__.clear()
         self.module.__dict__.update(self.attributes)
-        for container in self.empty:
-            if container:
+        for container, content in self.containers:
+            if container or content:
                 container.clear()
-        for container, content in self.filled:
-            container.clear()
-            container.extend(content) if isinstance(container, list) else container.update(content)
+                container.extend(content) if isinstance(container, list) else container.update(content)
 
 
 @contextmanager
