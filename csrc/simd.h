@@ -1,6 +1,7 @@
 // SIMD on the CPU: GNU vectors, and functions compiled for several levels of x86-64. No torch headers.
 #pragma once
 #include <cstdint>
+#include <cstring>
 
 // A function marked so is compiled three times and the fastest that runs is picked at load time. It needs GCC's names
 // of x86-64 levels and glibc's indirect functions; these are resolved before a sanitizer is ready, so sanitizer builds,
@@ -54,5 +55,13 @@ struct Double4 {
 ZCFAST_INLINE Double4 operator*(double factor, const Double4& v) { return {factor * v.low, factor * v.high}; }
 ZCFAST_INLINE void operator+=(Double4& sum, const Double4& v) { sum.low += v.low, sum.high += v.high; }
 #endif
+
+// out[0..3] += sign * sums, at any address.
+ZCFAST_INLINE void add_to(double* out, double sign, const Double4& sums) {
+  Double4 v;
+  std::memcpy(&v, out, sizeof(v));
+  v += sign * sums;
+  std::memcpy(out, &v, sizeof(v));
+}
 
 }  // namespace zcfast

@@ -33,13 +33,6 @@ struct Geometry {
   int64_t taps() const { return kernel_height * kernel_width; }
 };
 
-ZCFAST_INLINE void add_to(double* out, const Double4& sums) {
-  Double4 v;
-  std::memcpy(&v, out, sizeof(v));
-  v += 1.0 * sums;
-  std::memcpy(out, &v, sizeof(v));
-}
-
 // sums[o][i] += sum over channels c and taps t of weights[c][t][o] * input[c][i + offsets[t]]. Named sums: GCC keeps an
 // array of them in memory.
 ZCFAST_CLONES void add_channels(const double* input, int64_t plane, const double* weights, const int64_t* offsets,
@@ -62,12 +55,12 @@ ZCFAST_CLONES void add_channels(const double* input, int64_t plane, const double
       }
     }
     double* out = sums + i;
-    add_to(out, l0), add_to(out + 4, h0), out += tiled;
-    add_to(out, l1), add_to(out + 4, h1), out += tiled;
-    add_to(out, l2), add_to(out + 4, h2), out += tiled;
-    add_to(out, l3), add_to(out + 4, h3), out += tiled;
-    add_to(out, l4), add_to(out + 4, h4), out += tiled;
-    add_to(out, l5), add_to(out + 4, h5);
+    add_to(out, 1, l0), add_to(out + 4, 1, h0), out += tiled;
+    add_to(out, 1, l1), add_to(out + 4, 1, h1), out += tiled;
+    add_to(out, 1, l2), add_to(out + 4, 1, h2), out += tiled;
+    add_to(out, 1, l3), add_to(out + 4, 1, h3), out += tiled;
+    add_to(out, 1, l4), add_to(out + 4, 1, h4), out += tiled;
+    add_to(out, 1, l5), add_to(out + 4, 1, h5);
   }
 }
 

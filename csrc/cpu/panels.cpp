@@ -10,13 +10,6 @@ namespace {
 
 constexpr int64_t kTile = 4;  // 4 x 8 sums, with their operands, fit in 16 vector registers
 
-ZCFAST_INLINE void add_to(double* out, double sign, const Double4& sums) {
-  Double4 v;
-  std::memcpy(&v, out, sizeof(v));
-  v += sign * sums;
-  std::memcpy(out, &v, sizeof(v));
-}
-
 // out[r][c] += sign * sum_k a[r * row_stride + k * depth_stride] * panel[k][c] for 4 rows r and 8 columns c. The sums
 // have names because GCC keeps an array of them in memory.
 ZCFAST_INLINE void add_products(const double* a, int64_t row_stride, int64_t depth_stride, const double* panel,
