@@ -2,8 +2,9 @@
 // tangent gets `count` times the new value (zcfast/tracing/pairs.py). torch has no fast float64 convolution.
 //
 // The input is copied once with its padding, so that output position i = y * stride + x needs the inputs i + offset for
-// one list of offsets; positions between rows are computed and dropped. A tile of 6 outputs x 8 positions stays in
-// registers. Sums run over channels in blocks that fit the cache, in one order whatever the number of threads.
+// one list of offsets; positions between rows are computed and dropped. Six outputs at eight positions stay in
+// registers, the channels at a strip of positions in the cache while as many outputs as have their weights there are
+// made of them. Sums run over channels in blocks, in one order whatever the number of threads.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -19,18 +20,29 @@ namespace {
 
 constexpr int64_t kOutputs = 6, kPositions = 8;  // 12 sums with their operands fit in 16 vector registers
 constexpr int64_t kChannels = 64;                // of the input at a time
+constexpr int64_t kCached = 32768;               // numbers in half of a small second-level cache
 
 struct Geometry {
   int64_t batch, ins, outs, height, width, kernel_height, kernel_width, pad_height, pad_width;
 
+  // Whether the input serves as it lies: no padding, no tile that reads past the end, and not so many channels that
+  // those of a strip evict one another, their planes being a power of two apart.
+  bool direct() const {
+    const int64_t area = height * width;
+    return taps() == 1 && pad_height + pad_width == 0 && area % kPositions == 0 && ins * area <= 2 * kCached;
+  }
   int64_t stride() const { return width + 2 * pad_width; }
-  // An odd number of cache lines, so that the channels of a tile do not evict one another.
-  int64_t plane() const { return ((height + 2 * pad_height) * stride() + 7) / 8 * 8 | 8; }
+  // Of a copy an odd number of cache lines, so that the channels of a tile do not evict one another.
+  int64_t plane() const { return direct() ? height * width : ((height + 2 * pad_height) * stride() + 7) / 8 * 8 | 8; }
   int64_t out_height() const { return height + 2 * pad_height - kernel_height + 1; }
   int64_t out_width() const { return width + 2 * pad_width - kernel_width + 1; }
   int64_t positions() const { return (out_height() - 1) * stride() + out_width(); }
   int64_t tiled() const { return (positions() + kPositions - 1) / kPositions * kPositions; }
   int64_t taps() const { return kernel_height * kernel_width; }
+  int64_t depth() const { return ins * taps(); }
+  int64_t blocks() const { return (outs + kOutputs - 1) / kOutputs; }
+  int64_t strip() const { return std::max<int64_t>(8, kCached / std::max<int64_t>(1, ins) / kPositions) * kPositions; }
+  int64_t blocks_at_once() const { return std::max<int64_t>(1, kCached / std::max<int64_t>(1, depth() * kOutputs)); }
 };
 
 // sums[o][i] += sum over channels c and taps t of weights[c][t][o] * input[c][i + offsets[t]]. Named sums: GCC keeps an
@@ -76,29 +88,44 @@ std::vector<double> padded(const double* input, int64_t planes, const Geometry& 
 
 // |W| of up to six outputs as [channels][taps][6], zero for those that are not there.
 template <class T>
-void pack(const T* weight, const Geometry& g, int64_t first, double* packed) {
-  const int64_t depth = g.ins * g.taps();
+void pack(const T* weight, const Geometry& g, int64_t block, double* packed) {
+  const int64_t first = block * kOutputs, depth = g.depth();
   for (int64_t k = 0; k < depth; ++k)
     for (int64_t o = 0; o < kOutputs; ++o)
       packed[k * kOutputs + o] = first + o < g.outs ? std::fabs(double(widen(weight[(first + o) * depth + k]))) : 0;
 }
 
-// The maps of up to six outputs, of all samples; the tangents follow the values, which they need.
+// The part of a map that lies in the strip [begin, end) of positions; `sums` starts at the strip. The tangent's gets
+// `count` times the value's.
+void store(const double* sums, int64_t begin, int64_t end, const Geometry& g, const double* value, double count,
+           double* map) {
+  for (int64_t y = begin / g.stride(); y < g.out_height() && y * g.stride() < end; ++y) {
+    const int64_t row = y * g.stride(), last = std::min(g.out_width(), end - row);
+    for (int64_t x = std::max<int64_t>(0, begin - row); x < last; ++x)
+      map[y * g.out_width() + x] = sums[row + x - begin] + (value ? count * value[y * g.out_width() + x] : 0);
+  }
+}
+
+// The maps of the outputs of some blocks, of all samples; the tangents follow the values, which they need.
 void convolve(const double* input, const double* packed, const int64_t* offsets, const Geometry& g, int64_t first,
-              double count, double* output) {
+              int64_t last, double count, double* output) {
   const int64_t area = g.out_height() * g.out_width();
-  std::vector<double> sums(kOutputs * g.tiled());
+  std::vector<double> sums(kOutputs * g.strip());
   for (int64_t sample = 0; sample < 2 * g.batch; ++sample) {
-    std::fill(sums.begin(), sums.end(), 0.0);
-    for (int64_t c = 0; c < g.ins; c += kChannels)
-      add_channels(input + (sample * g.ins + c) * g.plane(), g.plane(), packed + c * g.taps() * kOutputs, offsets,
-                   std::min(kChannels, g.ins - c), g.taps(), g.tiled(), sums.data());
-    for (int64_t o = first; o < std::min(first + kOutputs, g.outs); ++o) {
-      double* out = output + (sample * g.outs + o) * area;
-      const double* value = sample < g.batch || count == 0 ? nullptr : out - g.batch * g.outs * area;
-      for (int64_t y = 0; y < g.out_height(); ++y) {
-        const double* row = sums.data() + (o - first) * g.tiled() + y * g.stride();
-        for (int64_t x = 0; x < g.out_width(); ++x, ++out) *out = row[x] + (value ? count * *value++ : 0);
+    const double* planes = input + sample * g.ins * g.plane();
+    for (int64_t begin = 0; begin < g.tiled(); begin += g.strip()) {
+      const int64_t length = std::min(g.strip(), g.tiled() - begin);
+      for (int64_t block = first; block < last; ++block) {
+        const double* weights = packed + (block - first) * g.depth() * kOutputs;
+        std::fill(sums.begin(), sums.end(), 0.0);
+        for (int64_t c = 0; c < g.ins; c += kChannels)
+          add_channels(planes + c * g.plane() + begin, g.plane(), weights + c * g.taps() * kOutputs, offsets,
+                       std::min(kChannels, g.ins - c), g.taps(), length, sums.data());
+        for (int64_t o = block * kOutputs; o < std::min((block + 1) * kOutputs, g.outs); ++o) {
+          double* map = output + (sample * g.outs + o) * area;
+          const double* value = sample < g.batch || count == 0 ? nullptr : map - g.batch * g.outs * area;
+          store(sums.data() + (o - block * kOutputs) * length, begin, begin + length, g, value, count, map);
+        }
       }
     }
   }
@@ -117,17 +144,21 @@ Tensor flow_convolution(const Tensor& input, const Tensor& weight, int64_t count
     fail(op, "weight: expected a kernel that is not empty and fits in the padded input, got ", shape_of(weight));
   const Tensor contiguous = torch::stable::contiguous(input), weights = torch::stable::contiguous(weight);
   Tensor output = torch::stable::new_empty(input, {2, g.batch, g.outs, g.out_height(), g.out_width()});
-  const std::vector<double> maps = padded(static_cast<const double*>(contiguous.data_ptr()), 2 * g.batch * g.ins, g);
+  const double* maps = static_cast<const double*>(contiguous.data_ptr());
+  std::vector<double> copy;
+  if (!g.direct()) copy = padded(maps, 2 * g.batch * g.ins, g), maps = copy.data();
   std::vector<int64_t> offsets;
   for (int64_t y = 0; y < g.kernel_height; ++y)
     for (int64_t x = 0; x < g.kernel_width; ++x) offsets.push_back(y * g.stride() + x);
   dispatch_floating(weight.scalar_type(), [&](const auto* type) {
     const auto* w = static_cast<decltype(type)>(weights.data_ptr());
-    torch::stable::parallel_for(0, (g.outs + kOutputs - 1) / kOutputs, 1, [&](int64_t begin, int64_t end) {
-      std::vector<double> packed(g.ins * g.taps() * kOutputs);
-      for (int64_t block = begin; block < end; ++block) {
-        pack(w, g, block * kOutputs, packed.data());
-        convolve(maps.data(), packed.data(), offsets.data(), g, block * kOutputs, double(count),
+    torch::stable::parallel_for(0, g.blocks(), 1, [&](int64_t begin, int64_t end) {
+      std::vector<double> packed(std::min(g.blocks_at_once(), end - begin) * g.depth() * kOutputs);
+      for (int64_t first = begin; first < end; first += g.blocks_at_once()) {
+        const int64_t last = std::min(end, first + g.blocks_at_once());
+        for (int64_t block = first; block < last; ++block)
+          pack(w, g, block, packed.data() + (block - first) * g.depth() * kOutputs);
+        convolve(maps, packed.data(), offsets.data(), g, first, last, double(count),
                  static_cast<double*>(output.data_ptr()));
       }
     });

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 import zcfast._native  # noqa: F401  registers torch.ops.zcfast
+from zcfast.tracing.pools import avg_pool2d, innermost
 
 aten = torch.ops.aten
-_SMALL_MAP = 256  # positions
+_SMALL = 65536  # numbers of a sample: half a mebibyte
 
 
 class UnsupportedError(Exception):
@@ -169,13 +170,13 @@ def _suits_operator(
 ) -> bool:
     """Whether the convolution is one that the operator of this package makes, and faster than torch.
 
-    Large maps by 1 x 1 are a product of matrices, at which torch is as fast.
+    Large samples by 1 x 1 are a product of matrices, at which torch is as fast.
     """
     if x.dim() != 4 or x.device.type != "cpu" or x.dtype != torch.float64 or transposed or groups != 1:
         return False
     if tuple(stride) != (1, 1) or tuple(dilation) != (1, 1):
         return False
-    return weight.shape[2:].numel() > 1 or x.shape[2:].numel() <= _SMALL_MAP
+    return weight.shape[2:].numel() > 1 or x.shape[1:].numel() <= _SMALL
 
 
 def _mm(x: Any, weight: Any) -> Pair:
@@ -211,15 +212,9 @@ def _factor(factor: Any) -> float:
     raise UnsupportedError("product other than with a non-negative number")
 
 
-def _innermost(x: Tensor) -> Tensor:
-    """A tensor with its channels innermost, where pools of 64-bit numbers run several times faster."""
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    return x.contiguous(memory_format=formats[x.dim()]) if x.dim() in formats else x
-
-
 def _max_pool(operation: Any, spatial: int) -> Callable[..., Any]:
     def rule(x: Any, *settings: Any) -> Any:
-        value, indices = operation(_innermost(_pair(x).stacked[0]), *settings)
+        value, indices = operation(innermost(_pair(x).stacked[0]), *settings)
         value, indices = value.contiguous(), indices.contiguous()
         tangent = x.stacked[1].flatten(-spatial).gather(-1, indices.flatten(-spatial)).view_as(value)
         return x.with_stacked(torch.stack([value, tangent])), indices
@@ -228,7 +223,7 @@ def _max_pool(operation: Any, spatial: int) -> Callable[..., Any]:
 
 
 def _pooling(operation: Any) -> Callable[..., Any]:
-    return lambda x, *settings: _pair(x).unmerged(operation(_innermost(x.merged()), *settings).contiguous())
+    return lambda x, *settings: _pair(x).unmerged(operation(innermost(x.merged()), *settings).contiguous())
 
 
 def _reduction(operation: Any) -> Callable[..., Any]:
@@ -298,7 +293,7 @@ _RULES: dict[Any, Callable[..., Any]] = {
     aten.max_pool2d_with_indices.default: _max_pool(aten.max_pool2d_with_indices, 2),
     aten.max_pool3d_with_indices.default: _max_pool(aten.max_pool3d_with_indices, 3),
     aten.adaptive_max_pool2d.default: _max_pool(aten.adaptive_max_pool2d, 2),
-    aten.avg_pool2d.default: _pooling(aten.avg_pool2d),
+    aten.avg_pool2d.default: lambda x, *settings: _pair(x).unmerged(avg_pool2d(x.merged(), *settings)),
     aten.avg_pool3d.default: _pooling(aten.avg_pool3d),
     aten._adaptive_avg_pool2d.default: _pooling(aten._adaptive_avg_pool2d),
     aten._adaptive_avg_pool3d.default: _pooling(aten._adaptive_avg_pool3d),
