@@ -64,7 +64,8 @@ class Batch:
 
     def check_for(self, module: nn.Module) -> None:
         """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite."""
-        devices = {parameter.device for parameter in module.parameters()}
+        held = (p for child in module.modules() for p in child._parameters.values())  # parameters() takes twice as long
+        devices = {parameter.device for parameter in held if parameter is not None}
         for name, value in (("inputs", self.inputs), ("targets", self.targets)):
             if devices and value.device not in devices:
                 expected = ", ".join(sorted(map(str, devices)))

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_EMPTY: dict[Any, Any] = {}
+_CONTAINERS = (dict, list, set)
 
 
 class _ModuleState:
@@ -17,11 +16,9 @@ class _ModuleState:
         self.module = module
         self.kind = module.__class__
         self.attributes = module.__dict__.copy()
-        # Most dictionaries of most modules are empty, and a net has thousands of them.
-        self.containers = [
-            (value, value.copy() if value else _EMPTY)
-            for value in self.attributes.values()
-            if isinstance(value, dict | list | set)
+        # Most dictionaries of most modules are empty, and a net has thousands of them: an object for each takes time.
+        self.filled = [
+            (value, value.copy()) for value in self.attributes.values() if isinstance(value, _CONTAINERS) and value
         ]
 
     def restore(self) -> None:
@@ -29,10 +26,12 @@ class _ModuleState:
             self.module.__class__ = self.kind
         self.module.__dict__.clear()
         self.module.__dict__.update(self.attributes)
-        for container, content in self.containers:
-            if container or content:
-                container.clear()
-                container.extend(content) if isinstance(container, list) else container.update(content)
+        for value in self.attributes.values():
+            if isinstance(value, _CONTAINERS) and value:
+                value.clear()
+        for container, content in self.filled:
+            container.clear()  # of two names for one container the first has filled it
+            container.extend(content) if isinstance(container, list) else container.update(content)
 
 
 @contextmanager

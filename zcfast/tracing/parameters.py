@@ -13,7 +13,8 @@ from zcfast.tracing.layers import Layer
 def expose_parametrized(modules: Sequence[nn.Module]) -> None:
     """Replace each parametrized tensor by its present value, a plain parameter (inside `preserved` only)."""
     for child in modules:
-        if not parametrize.is_parametrized(child):
+        # The first test spares most modules the second, which looks the name up in vain by way of an exception.
+        if "parametrizations" not in child._modules or not parametrize.is_parametrized(child):
             continue
         assert isinstance(child.parametrizations, nn.ModuleDict)
         with torch.no_grad():
