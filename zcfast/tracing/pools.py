@@ -26,7 +26,8 @@ def avg_pool2d(
     """aten.avg_pool2d of float64; windows that move by one position by the operator of this package."""
     if tuple(stride) != (1, 1) or divisor is not None or x.dim() != 4 or x.device.type != "cpu":
         settings = (size, stride, padding, ceil_mode, count_include_pad, divisor)
-        return torch.ops.aten.avg_pool2d(innermost(x), *settings).contiguous()
+        result: Tensor = torch.ops.aten.avg_pool2d(innermost(x), *settings).contiguous()
+        return result
     return torch.ops.zcfast.average_pool(x, *size, *padding, count_include_pad)  # type: ignore[no-any-return]
 
 
