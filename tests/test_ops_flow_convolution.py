@@ -38,6 +38,39 @@ def test_equals_torch(seed, batch, channels, size, kernel, padding, count, dtype
     assert torch.allclose(got, expected(pairs, weight, count, padding), rtol=1e-13, atol=0)
 
 
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    batch=st.integers(1, 3),
+    channels=st.tuples(st.integers(32, 70), st.integers(1, 30)),
+    size=st.tuples(st.integers(1, 20), st.integers(1, 70)),
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    count=st.integers(0, 3),
+    dtype=st.sampled_from(DTYPES),
+)
+def test_many_channels_by_three_by_three(seed, batch, channels, size, padding, count, dtype):
+    """Winograd's algorithm: odd edges, rows of tiles that cross from strip to strip, several groups of outputs."""
+    size = tuple(max(s, 3 - 2 * p) for s, p in zip(size, padding, strict=True))
+    pairs = drawn(2, batch, channels[0], *size, seed=seed)
+    weight = (drawn(channels[1], channels[0], 3, 3, seed=seed + 1) - 0.5).to(dtype)
+    got = convolve(pairs, weight, count, *padding)
+    assert torch.allclose(got, expected(pairs, weight, count, padding), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("edge", [80, 100])  # the transformed input within its limit, and beyond
+def test_large_maps(edge):
+    pairs, weight = drawn(2, 1, 32, edge, edge), drawn(3, 32, 3, 3) - 0.5
+    assert torch.allclose(convolve(pairs, weight, 1, 1, 1), expected(pairs, weight, 1, 1), rtol=1e-13, atol=0)
+
+
+def test_rounding_is_relative_to_the_inputs_near_by():
+    pairs, weight = drawn(2, 1, 40, 16, 16), drawn(8, 40, 3, 3)
+    pairs[:, :, :, 8:] *= 1e200
+    got, right = convolve(pairs, weight, 1, 1, 1), expected(pairs, weight, 1, 1)
+    assert torch.allclose(got[..., :6], right[..., :6], rtol=1e-13, atol=0)
+    assert torch.allclose(got[..., 7:], right[..., 7:], rtol=1e-13, atol=0)
+
+
 @pytest.mark.parametrize("channels", [1, 63, 64, 65, 200])  # one block of channels, and more
 def test_blocks_of_channels(channels):
     pairs, weight = drawn(2, 1, channels, 5, 9), drawn(7, channels, 3, 3) - 0.5
@@ -51,15 +84,25 @@ def test_any_strides():
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_nan_and_inf_propagate(value):
-    pairs, weight = drawn(2, 1, 2, 6, 6), drawn(3, 2, 3, 3)
+@pytest.mark.parametrize("channels", [2, 40])
+def test_nan_and_inf_propagate(value, channels):
+    pairs, weight = drawn(2, 1, channels, 6, 6), drawn(3, channels, 3, 3)
     weight[1, 0, 0, 0] = value
     got = convolve(pairs, weight, 1, 0, 0)
     assert torch.equal(got.isfinite(), expected(pairs, weight, 1, 0).isfinite())
     assert not got[:, :, 1].isfinite().any()
 
 
-@pytest.mark.parametrize("shape", [(2, 0, 3, 4, 4), (2, 1, 0, 4, 4)])
+@pytest.mark.parametrize("channels", [2, 40])
+def test_inf_of_an_input_stays_near_by(channels):
+    pairs, weight = drawn(2, 1, channels, 12, 12), drawn(3, channels, 3, 3)
+    pairs[0, 0, 1, 5, 5] = torch.inf
+    got = convolve(pairs, weight, 0, 1, 1)
+    assert not got[0, 0, :, 4:7, 4:7].isfinite().any()  # whose windows hold it
+    assert got[0, 0, :, :4].isfinite().all() and got[0, 0, :, 8:].isfinite().all() and got[1].isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 3, 4, 4), (2, 1, 0, 4, 4), (2, 0, 40, 4, 4)])
 def test_empty(shape):
     weight = drawn(5, shape[2], 3, 3)
     got = convolve(torch.zeros(shape, dtype=torch.float64), weight, 1, 1, 1)

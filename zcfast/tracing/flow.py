@@ -98,8 +98,11 @@ class _FlowRun:
             raise ProxyError("undefined", "the value exceeds float64 even after scaling")
         if scaled == 0:
             return Flow(0.0, -math.inf, None, "pairs")
-        log_value = math.log(scaled) - exponent * math.log(2)
-        return Flow(value if value <= _SMALLEST else math.inf, log_value, None, "pairs")
+        try:
+            value = math.ldexp(scaled, -exponent)
+        except OverflowError:
+            value = math.inf
+        return Flow(value, math.log(scaled) - exponent * math.log(2), None, "pairs")
 
     def rescaled(self, flow: Flow) -> Flow:
         """Add the logarithm that reverse mode could not give; its values of single layers stay as they are."""
