@@ -2,8 +2,8 @@
 
     python -m bench.bench_score [ROUNDS]
 
-One thread, processor time, minimum of the rounds, five times as many for synflow. The values of both are compared first: equal up to float32's
-rounding, which nets of many BatchNorms amplify.
+One thread, processor time, minimum of the rounds, five times as many for synflow. The values of both are compared
+first: equal up to float32's rounding, which nets of many BatchNorms amplify.
 """
 
 import math
