@@ -63,8 +63,13 @@ class Batch:
             raise ValueError(f"microbatch: expected a positive integer, got {size!r}")
 
     def check_for(self, module: nn.Module) -> None:
-        """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite."""
+        """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite.
+
+        Parameters on the meta device have no values, and so no scores.
+        """
         devices = {parameter.device for parameter in module.parameters()}
+        if torch.device("meta") in devices:
+            raise ValueError("module: expected parameters with values, got some on the meta device")
         for name, value in (("inputs", self.inputs), ("targets", self.targets)):
             if devices and value.device not in devices:
                 expected = ", ".join(sorted(map(str, devices)))

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.batchnorm import RefusedBatchStatistics
-from zcfast.tracing.channels_last import ChannelsLast, suits
+from zcfast.tracing.channels_last import ChannelsLast
 from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
 from zcfast.tracing.isolation import random_devices
 from zcfast.tracing.layers import Layer
@@ -33,44 +33,44 @@ class Forward:
         self.module, self.modules, self.layers = module, modules, layers
         self.batch, self.passes = batch, passes
         self.devices = random_devices(module)
-        self.channels_last = suits(batch.inputs)
+        self.channels_last = False
 
-    def recorded(self, inputs: Tensor, *, keep: bool) -> tuple[Tensor | None, Any, Recording]:
+    def recorded(self, inputs: Tensor, *, keep: bool, jacobian: bool) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; once more with copies where the net overwrote, unannounced, an output to be kept.
 
         Returns:
             The point at which the input Jacobian is to be taken, the output, and what the counted layers put out.
         """
         clone = keep and has_inplace_modules(self.modules)
-        point, output, recording = self._in_some_format(inputs, keep=keep, clone=clone)
+        point, output, recording = self._in_some_format(inputs, keep=keep, clone=clone, jacobian=jacobian)
         if recording.was_overwritten() and not clone:
-            point, output, recording = self._in_some_format(inputs, keep=keep, clone=True)
+            point, output, recording = self._in_some_format(inputs, keep=keep, clone=True, jacobian=jacobian)
         return point, output, recording
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Run forward for the logits alone."""
-        with self._surroundings():
+        with self.surroundings():
             return self.batch.logits(self.module(self._flowing(inputs)))
 
-    def _in_some_format(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
+    def _in_some_format(self, inputs: Tensor, **options: bool) -> tuple[Tensor | None, Any, Recording]:
         if self.channels_last:
             try:
-                return self._once(inputs, keep=keep, clone=clone)
+                return self._once(inputs, **options)
             except Exception:  # view() of an image fails in most formats but the contiguous one
                 self.channels_last = False
-        return self._once(inputs, keep=keep, clone=clone)
+        return self._once(inputs, **options)
 
-    def _once(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
+    def _once(self, inputs: Tensor, *, keep: bool, clone: bool, jacobian: bool) -> tuple[Tensor | None, Any, Recording]:
         point: Tensor | None = None
         tap: EmbeddingTap | None = None
         gradients = self.passes != Pass.FORWARD
-        with self._surroundings() as stack:
+        with self.surroundings() as stack:
             stack.enter_context(torch.set_grad_enabled(gradients))
             if self.batch.is_split:
                 stack.enter_context(RefusedBatchStatistics())
-            recording = stack.enter_context(recorded(self.layers, gradients=gradients, keep=keep, clone=clone))
+            recording = stack.enter_context(recorded(self.layers, keep=keep, clone=clone))
             flowing = inputs
-            if self.passes & Pass.INPUT_JACOBIAN:
+            if jacobian:
                 if inputs.is_floating_point():
                     flowing = point = inputs.detach().clone().requires_grad_()
                 else:
@@ -82,7 +82,8 @@ class Forward:
         return (tap.output if tap else point), output, recording
 
     @contextmanager
-    def _surroundings(self) -> Iterator[ExitStack]:
+    def surroundings(self) -> Iterator[ExitStack]:
+        """What the net runs in: backward passes too, since checkpointing runs it again in them."""
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(self.devices))
             if self.channels_last:
