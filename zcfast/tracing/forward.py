@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.batchnorm import RefusedBatchStatistics
@@ -49,7 +48,7 @@ class Forward:
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Run forward for the logits alone."""
-        with self.surroundings():
+        with self._surroundings():
             return self.batch.logits(self.module(self._flowing(inputs)))
 
     def _in_some_format(self, inputs: Tensor, **options: bool) -> tuple[Tensor | None, Any, Recording]:
@@ -64,7 +63,7 @@ class Forward:
         point: Tensor | None = None
         tap: EmbeddingTap | None = None
         gradients = self.passes != Pass.FORWARD
-        with self.surroundings() as stack:
+        with self._surroundings() as stack:
             stack.enter_context(torch.set_grad_enabled(gradients))
             if self.batch.is_split:
                 stack.enter_context(RefusedBatchStatistics())
@@ -82,14 +81,11 @@ class Forward:
         return (tap.output if tap else point), output, recording
 
     @contextmanager
-    def surroundings(self) -> Iterator[ExitStack]:
-        """What the net runs in: backward passes too, since checkpointing runs it again in them."""
+    def _surroundings(self) -> Iterator[ExitStack]:
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(self.devices))
             if self.channels_last:
                 stack.enter_context(ChannelsLast())
-            if self.passes & (Pass.HVP | Pass.LOGIT_CURVATURE):  # fused attention has no second derivative
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             yield stack
 
     def _flowing(self, inputs: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.channels_last import suits
@@ -168,7 +169,7 @@ class _Run:
         if not isinstance(logits, Tensor):
             raise TypeError(f"logits: expected a tensor, got {type(logits).__name__}")
         if self.wants(Pass.INPUT_JACOBIAN):
-            with self.result.guard(Pass.INPUT_JACOBIAN), self.forward.surroundings():
+            with self.result.guard(Pass.INPUT_JACOBIAN):
                 self.input_jacobian(point, logits)
         if not self.wants(Pass.LOSS_GRAD):
             return
@@ -218,10 +219,10 @@ class _Run:
             with self.result.guard(Pass.LOGIT_CURVATURE):
                 invariance = find_invariance(self.layers, self.slots, self.leaves, loss, logits, recording)
         classifier = None if invariance is None else invariance.classifier
-        with self.result.guard(Pass.LOSS_GRAD), self.forward.surroundings():
+        with self.result.guard(Pass.LOSS_GRAD):
             self.first_order(loss, recording, share, retain_graph=classifier is not None)
         if classifier is not None and Pass.LOSS_GRAD not in self.result.failures:
-            with self.result.guard(Pass.LOGIT_CURVATURE), self.forward.surroundings():
+            with self.result.guard(Pass.LOGIT_CURVATURE):
                 self.classifier_part = classifier_part(
                     self.layers[classifier],
                     [self.leaves[rank] for rank in self.slots.own],
@@ -273,17 +274,17 @@ class _Run:
         def loss(logits: Tensor) -> Tensor:
             return self.batch.loss(logits, targets)
 
-        try:
-            return hessian_products(self.slots, along, wanted, lambda: self.forward.logits(inputs), loss)
-        except Exception:  # where the faster way raises, the slower one decides whether the net or the rule is at fault
-            leaves = self.install()
-            self.forward.channels_last = False  # its rules cannot be differentiated twice
-            with TwiceDifferentiable():
-                logits = self.forward.logits(inputs)
-            with self.forward.surroundings():
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+            try:
+                return hessian_products(self.slots, along, wanted, lambda: self.forward.logits(inputs), loss)
+            except Exception:  # where the faster way raises, the slower one decides whether net or rule is at fault
+                leaves = self.install()
+                self.forward.channels_last = False  # its rules cannot be differentiated twice
+                with TwiceDifferentiable():
+                    logits = self.forward.logits(inputs)
                 gradients = differentiate(loss(logits), leaves, create_graph=True)
                 products = double_backward(gradients, leaves, along)
-            return [products[rank] for rank in wanted]
+                return [products[rank] for rank in wanted]
 
     def collect(self, recording: Recording, gradients: Sequence[Tensor], share: float) -> None:
         calls: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.layers]
