@@ -99,7 +99,8 @@ def test_inf_of_an_input_stays_near_by(channels):
     pairs[0, 0, 1, 5, 5] = torch.inf
     got = convolve(pairs, weight, 0, 1, 1)
     assert not got[0, 0, :, 4:7, 4:7].isfinite().any()  # whose windows hold it
-    assert got[0, 0, :, :4].isfinite().all() and got[0, 0, :, 8:].isfinite().all() and got[1].isfinite().all()
+    got[0, 0, :, 4:8, 4:8] = 0  # the tiles that hold one
+    assert got.isfinite().all()
 
 
 @pytest.mark.parametrize("shape", [(2, 0, 3, 4, 4), (2, 1, 0, 4, 4), (2, 0, 40, 4, 4)])

@@ -168,3 +168,14 @@ def test_a_net_that_reads_strides_sees_its_own():
     exact = score(Strides().double(), (batch[0].double(), batch[1]), ["snip"])["snip"]
     assert ours.status == "ok"
     assert ours.value == pytest.approx(exact.value, rel=1e-4)
+
+
+@pytest.mark.parametrize("stride", [2, (1, 3)])
+@pytest.mark.parametrize("channels", [1, 3, 7, 8])
+def test_strided_convolutions_of_one_position(channels, stride):
+    net = nn.Sequential(nn.Conv2d(channels, 16, 1, stride), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+    batch = images(6, channels, 12, 12), torch.arange(6) % 3
+    net(batch[0])
+    got = score(net, batch, ["grad_norm", "snip", "fisher", "jacob_cov"])
+    expected = score(net.double(), (batch[0].double(), batch[1]), list(got))
+    assert {k: s.value for k, s in got.items()} == {k: pytest.approx(s.value, rel=1e-4) for k, s in expected.items()}

@@ -194,8 +194,8 @@ def test_batchnorm_of_one_value_is_no_obstacle():
     net = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
     result = score(net, (torch.randn(6, 4), torch.arange(6) % 3), ["synflow", "synflow_bn"])
     assert result["synflow"].status == "ok"
-    assert result["synflow_bn"].status == "failed"
-    assert "more than 1 value per channel" in result["synflow_bn"].reason
+    assert result["synflow_bn"].status == "undefined"
+    assert "one value a channel" in result["synflow_bn"].reason
 
 
 def test_preactivation_shortcut_survives_inplace_relu():

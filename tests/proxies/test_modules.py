@@ -240,9 +240,8 @@ def test_checkpointing():
 @pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
 def test_reentrant_checkpointing_is_refused():
     result = score(Checkpointed(reentrant=True).double(), image_batch(), ALL)
-    assert {name for name, s in result.items() if s.status == "ok"} == {"params", "l2_norm"}
+    assert {name for name, s in result.items() if s.status == "ok"} == {"params", "l2_norm", "flops"}
     assert all("use_reentrant=False" in s.reason for s in result.values() if s.status != "ok")
-    assert score(Checkpointed(reentrant=True).double(), image_batch(), ["flops"])["flops"].status == "ok"
 
 
 class Recurrent(nn.Module):

@@ -63,9 +63,14 @@ class Batch:
             raise ValueError(f"microbatch: expected a positive integer, got {size!r}")
 
     def check_for(self, module: nn.Module) -> None:
-        """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite."""
+        """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite.
+
+        Parameters on the meta device have no values, and so no scores.
+        """
         held = (p for child in module.modules() for p in child._parameters.values())  # parameters() takes twice as long
         devices = {parameter.device for parameter in held if parameter is not None}
+        if torch.device("meta") in devices:
+            raise ValueError("module: expected parameters with values, got some on the meta device")
         for name, value in (("inputs", self.inputs), ("targets", self.targets)):
             if devices and value.device not in devices:
                 expected = ", ".join(sorted(map(str, devices)))

@@ -46,11 +46,30 @@ class RefusedBatchStatistics(TorchFunctionMode):
     ) -> Any:
         """Raise ProxyError from batch_norm in training, pass everything else on."""
         kwargs = kwargs or {}
-        if func is F.batch_norm or func is torch.batch_norm:
-            training = kwargs.get("training", args[5] if len(args) > 5 else False)
-            if training:
-                raise ProxyError("refused", "microbatch: BatchNorm uses the statistics of the whole minibatch")
+        if _takes_statistics(func, args, kwargs):
+            raise ProxyError("refused", "microbatch: BatchNorm uses the statistics of the whole minibatch")
         return func(*args, **kwargs)
+
+
+class RefusedSingleValues(TorchFunctionMode):
+    """Refuses batch normalisation by the statistics of one value a channel, whose variance is 0."""
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Raise ProxyError from batch_norm in training of such an input, pass everything else on."""
+        kwargs = kwargs or {}
+        if _takes_statistics(func, args, kwargs):
+            x = args[0] if args else kwargs["input"]
+            if x.numel() == x.shape[1]:
+                raise ProxyError("undefined", "a BatchNorm in training mode sees one value a channel of the one sample")
+        return func(*args, **kwargs)
+
+
+def _takes_statistics(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    if func is not F.batch_norm and func is not torch.batch_norm:
+        return False
+    return bool(kwargs.get("training", args[5] if len(args) > 5 else False))
 
 
 def run_synchronised_as_plain(modules: Sequence[nn.Module]) -> None:

@@ -5,7 +5,7 @@ Source: Tanaka et al. 2020 (Pruning neural networks without any data by iterativ
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,12 @@ from torch.overrides import TorchFunctionMode
 
 from zcfast.ops import saliency_reduce
 from zcfast.tracing.batch import Batch
-from zcfast.tracing.batchnorm import ReplacedBatchNorm, replace_modules, run_synchronised_as_plain
+from zcfast.tracing.batchnorm import (
+    RefusedSingleValues,
+    ReplacedBatchNorm,
+    replace_modules,
+    run_synchronised_as_plain,
+)
 from zcfast.tracing.embedding import tapped_embedding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
@@ -146,8 +151,9 @@ class _FlowRun:
         with self.prepared(lambda value: value) as (slots, call):
             stand_ins = slots.install(lambda slot, _: nn.Parameter(slot.parameter.detach().double().abs()))
             leaves = [stand_ins[index] for index in slots.counted]
-            with recorded(self.layers, gradients=True):
+            with recorded(self.layers) as recording:
                 total = call().sum()
+            recording.check_gradients()
             gradients = differentiate(total, leaves)
             weights = [leaves[rank].detach() for rank in slots.own]
             values = saliency_reduce(weights, slots.shared(gradients), [kind])[0]
@@ -181,7 +187,7 @@ class _FlowRun:
             yield slots, call
 
     def logits(self, inputs: Tensor) -> Tensor:
-        with nullcontext() if self.keep_batchnorm else ReplacedBatchNorm(_copied):
+        with RefusedSingleValues() if self.keep_batchnorm else ReplacedBatchNorm(_copied):
             return self.batch.logits(self.module(inputs))
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.batchnorm import RefusedBatchStatistics
-from zcfast.tracing.channels_last import ChannelsLast, suits
+from zcfast.tracing.channels_last import ChannelsLast
 from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
 from zcfast.tracing.isolation import random_devices
 from zcfast.tracing.layers import Layer
@@ -33,18 +32,18 @@ class Forward:
         self.module, self.modules, self.layers = module, modules, layers
         self.batch, self.passes = batch, passes
         self.devices = random_devices(module)
-        self.channels_last = suits(batch.inputs)
+        self.channels_last = False
 
-    def recorded(self, inputs: Tensor, *, keep: bool) -> tuple[Tensor | None, Any, Recording]:
+    def recorded(self, inputs: Tensor, *, keep: bool, jacobian: bool) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; once more with copies where the net overwrote, unannounced, an output to be kept.
 
         Returns:
             The point at which the input Jacobian is to be taken, the output, and what the counted layers put out.
         """
         clone = keep and has_inplace_modules(self.modules)
-        point, output, recording = self._in_some_format(inputs, keep=keep, clone=clone)
+        point, output, recording = self._in_some_format(inputs, keep=keep, clone=clone, jacobian=jacobian)
         if recording.was_overwritten() and not clone:
-            point, output, recording = self._in_some_format(inputs, keep=keep, clone=True)
+            point, output, recording = self._in_some_format(inputs, keep=keep, clone=True, jacobian=jacobian)
         return point, output, recording
 
     def logits(self, inputs: Tensor) -> Tensor:
@@ -52,15 +51,15 @@ class Forward:
         with self._surroundings():
             return self.batch.logits(self.module(self._flowing(inputs)))
 
-    def _in_some_format(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
+    def _in_some_format(self, inputs: Tensor, **options: bool) -> tuple[Tensor | None, Any, Recording]:
         if self.channels_last:
             try:
-                return self._once(inputs, keep=keep, clone=clone)
+                return self._once(inputs, **options)
             except Exception:  # view() of an image fails in most formats but the contiguous one
                 self.channels_last = False
-        return self._once(inputs, keep=keep, clone=clone)
+        return self._once(inputs, **options)
 
-    def _once(self, inputs: Tensor, *, keep: bool, clone: bool) -> tuple[Tensor | None, Any, Recording]:
+    def _once(self, inputs: Tensor, *, keep: bool, clone: bool, jacobian: bool) -> tuple[Tensor | None, Any, Recording]:
         point: Tensor | None = None
         tap: EmbeddingTap | None = None
         gradients = self.passes != Pass.FORWARD
@@ -68,9 +67,9 @@ class Forward:
             stack.enter_context(torch.set_grad_enabled(gradients))
             if self.batch.is_split:
                 stack.enter_context(RefusedBatchStatistics())
-            recording = stack.enter_context(recorded(self.layers, gradients=gradients, keep=keep, clone=clone))
+            recording = stack.enter_context(recorded(self.layers, keep=keep, clone=clone))
             flowing = inputs
-            if self.passes & Pass.INPUT_JACOBIAN:
+            if jacobian:
                 if inputs.is_floating_point():
                     flowing = point = inputs.detach().clone().requires_grad_()
                 else:
@@ -87,8 +86,6 @@ class Forward:
             stack.enter_context(torch.random.fork_rng(self.devices))
             if self.channels_last:
                 stack.enter_context(ChannelsLast())
-            if self.passes & (Pass.HVP | Pass.LOGIT_CURVATURE):  # fused attention has no second derivative
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             yield stack
 
     def _flowing(self, inputs: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Runs a net and gives it back as it was."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -51,9 +52,19 @@ def preserved(modules: Sequence[nn.Module]) -> Iterator[None]:
     finally:
         for state in states:
             state.restore()
-        with torch.no_grad():
+        with torch.inference_mode():  # which may write to what was made in it
             for buffer, content in buffers.values():
-                buffer.copy_(content)
+                if buffer.shape != content.shape:  # as the observers of quantisation change theirs
+                    buffer.resize_(content.shape)
+                _without_repeats(buffer).copy_(_without_repeats(content, buffer.stride()))
+
+
+def _without_repeats(buffer: Tensor, strides: Sequence[int] | None = None) -> Tensor:
+    """One of each number that an expanded tensor repeats, since torch does not write to repeated ones."""
+    for dim, stride in enumerate(buffer.stride() if strides is None else strides):
+        if stride == 0:
+            buffer = buffer.narrow(dim, 0, 1)
+    return buffer
 
 
 def random_devices(module: nn.Module) -> Sequence[torch.device]:
@@ -77,6 +88,9 @@ def isolated(module: nn.Module, *, train: bool) -> Iterator[Sequence[nn.Module]]
         stack.enter_context(torch.random.fork_rng(random_devices(module)))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and the import takes seconds
+            # A compiled net would be compiled again for each kind of stand-in, and most have no second derivative.
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         if train and not all(child.training for child in modules):
             module.train()
         yield modules

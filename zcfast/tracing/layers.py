@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedParameter
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
 COUNTABLE: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -40,17 +41,31 @@ def find_layers(module: nn.Module, kinds: tuple[type[nn.Module], ...] = COUNTABL
 
     Raises:
         TypeError: kinds is not a tuple of such types.
-        ValueError: a layer's weight is not an initialised floating-point parameter (or parametrized as one).
+        ValueError: a layer's weight is not a floating-point parameter (or parametrized as one), or some part of the net
+            is lazy or TorchScript.
     """
     if not isinstance(kinds, tuple) or not all(
         isinstance(kind, type) and issubclass(kind, COUNTABLE) for kind in kinds
     ):
         expected = ", ".join(f"nn.{kind.__name__}" for kind in COUNTABLE)
         raise TypeError(f"layers: expected a tuple of types among {expected}, got {kinds!r}")
-    layers = [Layer(name, child) for name, child in module.named_modules() if isinstance(child, kinds)]
-    for layer in layers:
-        _check_weight(layer)
+    layers = []
+    for name, child in module.named_modules():
+        _check_readable(name, child)
+        if isinstance(child, kinds):
+            layers.append(Layer(name, child))
+            _check_weight(layers[-1])
     return layers
+
+
+def _check_readable(name: str, child: nn.Module) -> None:
+    if isinstance(child, torch.jit.ScriptModule):
+        which = f"its part {name!r} is" if name else "it is"
+        raise ValueError(
+            f"module: {which} TorchScript, whose layers cannot be seen; score the nn.Module it was made of"
+        )
+    if isinstance(child, LazyModuleMixin) and child.has_uninitialized_params():
+        raise ValueError(f"module: {name!r} is lazy and has no parameters yet; run the net once first")
 
 
 def _check_weight(layer: Layer) -> None:
@@ -59,10 +74,8 @@ def _check_weight(layer: Layer) -> None:
     weight = layer.module._parameters.get("weight")
     if weight is None:
         raise ValueError(
-            f"module: expected layer {layer.name!r} to hold its weight as a parameter, got none; "
-            "of weight normalisations, only those of torch.nn.utils.parametrizations are supported"
+            f"module: expected layer {layer.name!r} to hold its weight as a parameter, got none; make a pruned weight "
+            "permanent by torch.nn.utils.prune.remove, and normalise by torch.nn.utils.parametrizations"
         )
-    if isinstance(weight, UninitializedParameter):
-        raise ValueError(f"module: layer {layer.name!r} is lazy and has no weight yet; run the net once first")
     if not weight.is_floating_point():
         raise ValueError(f"module: expected floating-point weights, layer {layer.name!r} has {weight.dtype}")

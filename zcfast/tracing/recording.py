@@ -32,6 +32,8 @@ class Recording:
         positions: places of each output at which the weight was applied, over all samples.
         nodes: graph node of each output; None where gradients are off.
         outputs: the outputs, if they were to be kept.
+        without_gradient: name of a layer that ran with gradients off, if any did: inside reentrant checkpointing, whose
+            gradients only .backward() reaches, it would seem to score 0.
     """
 
     layer: list[int] = field(default_factory=list)
@@ -39,31 +41,34 @@ class Recording:
     nodes: list[Node | None] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
+    without_gradient: str | None = None
 
     def was_overwritten(self) -> bool:
         """Whether an in-place operation has changed an output that was kept."""
         return any(output._version != version for output, version in zip(self.outputs, self.versions, strict=True))
 
+    def check_gradients(self) -> None:
+        """Raise ProxyError where a layer has no gradient to give."""
+        if self.without_gradient is not None:
+            name = self.without_gradient
+            reason = f"layer {name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
+            raise ProxyError("refused", reason)
+
 
 @contextmanager
-def recorded(
-    layers: Sequence[Layer], *, gradients: bool, keep: bool = False, clone: bool = False
-) -> Iterator[Recording]:
+def recorded(layers: Sequence[Layer], *, keep: bool = False, clone: bool = False) -> Iterator[Recording]:
     """Record the outputs of the layers while a net runs.
 
     Args:
         layers: the counted layers.
-        gradients: refuse a layer that runs with gradients off: inside reentrant checkpointing, whose gradients only
-            .backward() reaches, it would seem to score 0.
         keep: keep the outputs, not only their shapes.
         clone: let a copy flow on, so that in-place operations leave the kept output alone.
     """
     recording = Recording()
 
     def observe(index: int, layer: Layer, output: Tensor) -> Tensor | None:
-        if gradients and not torch.is_grad_enabled():
-            reason = f"layer {layer.name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
-            raise ProxyError("refused", reason)
+        if not torch.is_grad_enabled():
+            recording.without_gradient = layer.name
         channels = output.shape[layer.channel_dim(output)]
         recording.layer.append(index)
         recording.positions.append(output.numel() // channels if channels else 0)

@@ -4,11 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.tracing.batch import Batch
+from zcfast.tracing.channels_last import suits
 from zcfast.tracing.curvature import (
     Invariance,
     classifier_part,
@@ -24,6 +27,7 @@ from zcfast.tracing.parameters import Slots, expose_parametrized
 from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
 from zcfast.tracing.recording import Activations, Recording
 from zcfast.tracing.tangent import hessian_products
+from zcfast.tracing.twice_differentiable import TwiceDifferentiable
 
 Collector = Callable[[Activations], Tensor]
 
@@ -79,9 +83,27 @@ def run_sampled(
     Raises:
         TypeError, ValueError: an argument that shows itself as wrong during the run: logits, targets, loss_fn.
     """
+    result = _run_in_format(module, layers, batch, passes, collectors, train, channels_last=suits(batch.inputs))
+    if suits(batch.inputs) and any("CheckpointError" in failure.reason for failure in result.failures.values()):
+        # Backward passes run checkpointed parts again, without the rules of ChannelsLast, and find other tensors.
+        result = _run_in_format(module, layers, batch, passes, collectors, train, channels_last=False)
+    return result
+
+
+def _run_in_format(
+    module: nn.Module,
+    layers: Sequence[Layer],
+    batch: Batch,
+    passes: Pass,
+    collectors: Mapping[str, Collector],
+    train: bool,
+    *,
+    channels_last: bool,
+) -> Sampled:
     with isolated(module, train=train) as modules:
         expose_parametrized(modules)
         run = _Run(module, modules, layers, batch, passes, collectors)
+        run.forward.channels_last = channels_last
         for inputs, targets in batch.parts():
             run.part(inputs, targets)
             if Pass.FORWARD in run.result.failures:
@@ -133,13 +155,16 @@ class _Run:
         share = len(inputs) / len(self.batch.inputs)
         point, recording = None, Recording()
         with self.result.guard(Pass.FORWARD):
-            point, output, recording = self.forward.recorded(inputs, keep=self.wants(Pass.ACTIVATIONS))
+            point, output, recording = self.run_forward(inputs)
         if Pass.FORWARD in self.result.failures:
             return
         for layer, positions in zip(recording.layer, recording.positions, strict=True):
             self.result.positions[layer] += positions
         if self.passes == Pass.FORWARD:
             return
+        for which in (Pass.INPUT_JACOBIAN, Pass.LOSS_GRAD):
+            with self.result.guard(which):
+                recording.check_gradients()
         logits = self.batch.logits(output)
         if not isinstance(logits, Tensor):
             raise TypeError(f"logits: expected a tensor, got {type(logits).__name__}")
@@ -153,6 +178,19 @@ class _Run:
             wanted = self.loss_passes(loss * share if self.batch.is_split else loss, logits, targets, recording, share)
             del loss, logits, output, recording  # the second-order pass needs the memory
             self.second_order(wanted, inputs, targets)
+
+    def run_forward(self, inputs: Tensor) -> tuple[Tensor | None, Any, Recording]:
+        """Run forward; without the input Jacobian where the net does not take inputs that need a gradient."""
+        keep = self.wants(Pass.ACTIVATIONS)
+        if not self.wants(Pass.INPUT_JACOBIAN):
+            return self.forward.recorded(inputs, keep=keep, jacobian=False)
+        try:
+            return self.forward.recorded(inputs, keep=keep, jacobian=True)
+        except Exception as error:  # the other passes need not fail with it
+            failure = describe(error)
+        result = self.forward.recorded(inputs, keep=keep, jacobian=False)
+        self.result.failures[Pass.INPUT_JACOBIAN] = failure
+        return result
 
     def input_jacobian(self, point: Tensor | None, logits: Tensor) -> None:
         if point is None:
@@ -236,14 +274,17 @@ class _Run:
         def loss(logits: Tensor) -> Tensor:
             return self.batch.loss(logits, targets)
 
-        try:
-            return hessian_products(self.slots, along, wanted, lambda: self.forward.logits(inputs), loss)
-        except Exception:  # where the faster way raises, the slower one decides whether the net or the rule is at fault
-            leaves = self.install()
-            self.forward.channels_last = False  # its rules cannot be differentiated twice
-            gradients = differentiate(loss(self.forward.logits(inputs)), leaves, create_graph=True)
-            products = double_backward(gradients, leaves, along)
-            return [products[rank] for rank in wanted]
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+            try:
+                return hessian_products(self.slots, along, wanted, lambda: self.forward.logits(inputs), loss)
+            except Exception:  # where the faster way raises, the slower one decides whether net or rule is at fault
+                leaves = self.install()
+                self.forward.channels_last = False  # its rules cannot be differentiated twice
+                with TwiceDifferentiable():
+                    logits = self.forward.logits(inputs)
+                gradients = differentiate(loss(logits), leaves, create_graph=True)
+                products = double_backward(gradients, leaves, along)
+                return [products[rank] for rank in wanted]
 
     def collect(self, recording: Recording, gradients: Sequence[Tensor], share: float) -> None:
         calls: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.layers]
