@@ -1,5 +1,7 @@
 """grasp without a second-order pass, by the scale invariance that BatchNorm gives."""
 
+import re
+
 import pytest
 import torch
 import torch.nn as nn
@@ -120,6 +122,24 @@ def test_stated_error_with_the_default_eps():
     exact, invariant = both(net, image_batch(16))
     error = (invariant.per_layer - exact.per_layer).abs().max() / exact.per_layer.abs().max()
     assert 0 < error < 2e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # BatchNorm of this package, and torch's
+def test_refused_where_variances_are_near_eps(dtype):
+    net = NASBench101Chain(16, 5).to(dtype)
+    images, targets = image_batch(16)
+    statuses = [score(net, (images.to(dtype) * f, targets), [INVARIANT])[INVARIANT.label] for f in (1, 1e-4)]
+    assert [each.status for each in statuses] == ["ok", "refused"]
+    assert re.search("the variance behind layer '.*' is within [0-9.]+ times BatchNorm's eps", statuses[1].reason)
+
+
+def test_a_constant_channel_is_invariant():
+    net = NASBench101Chain(16, 5).double()
+    with torch.no_grad():
+        next(module for module in net.modules() if isinstance(module, nn.Conv2d)).weight[3] = 0
+    exact, invariant = both(net, image_batch(16))
+    assert invariant.status == "ok"
+    assert invariant.value == pytest.approx(exact.value, rel=1e-2)
 
 
 def test_any_loss_of_the_logits():

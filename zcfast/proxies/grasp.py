@@ -16,11 +16,12 @@ class Grasp(Proxy):
     """Sum of -W_l * (Hg)_l, signed; H is the Hessian over the counted weights, on the minibatch of g.
 
     Attributes:
-        scale_invariant: take the values from one more ordinary backward pass in place of the second-order pass. Refused
-            unless train-mode BatchNorm alone follows every counted layer but one linear classifier. Its error comes
-            from BatchNorm's eps: on nets of NAS-Bench-101 the value of a layer is off by up to 2e-4 of the largest
-            layer's, more where the variance of a channel comes near eps. Values of layers have both signs, so the
-            relative error of a total that nearly cancels is larger.
+        scale_invariant: take the values from one more ordinary backward pass in place of the second-order pass, of
+            which layers that train-mode BatchNorm does not follow, but for one linear classifier, still take their
+            part. Its error comes from BatchNorm's eps: measured, the value of a layer was off by less than the largest
+            eps / (variance + eps) of a channel, as a share of the largest layer's. Refused where that exceeds 0.01, and
+            where BatchNorm follows no layer. Values of layers have both signs, so the relative error of a total that
+            nearly cancels is larger.
     """
 
     name = "grasp"

@@ -86,7 +86,8 @@ class BatchNorm(torch.autograd.Function):
         output, mean, inverse = torch.ops.zcfast.batch_norm(x, weight, bias, eps)
         ctx.save_for_backward(x, weight, mean, inverse)
         ctx.mark_non_differentiable(mean, inverse)
-        ctx._saved_training = True  # as torch's node has it
+        # as torch's node has them
+        ctx._saved_training, ctx._saved_eps, ctx._saved_result2 = True, eps, inverse
         return output, mean, inverse
 
     @staticmethod

@@ -14,6 +14,9 @@ from zcfast.tracing.parameters import Slots
 from zcfast.tracing.passes import ProxyError
 from zcfast.tracing.recording import Recording
 
+_LARGEST_SHARE = 0.01  # of eps in what BatchNorm divides by; the error of a layer stays below it
+_NO_VARIANCE = 1 - 1e-6  # share of eps where a channel is constant: it has no gradient, whatever its scale
+
 
 def directions(slots: Slots, gradients: Sequence[Tensor]) -> list[Tensor]:
     """The gradient as a direction, one tensor for each counted slot.
@@ -128,7 +131,7 @@ def find_invariance(
     """Tell the layers that lead into BatchNorm alone from all others.
 
     Raises:
-        ProxyError: there is none of the former, or weights are tied.
+        ProxyError: there is none of the former, weights are tied, or BatchNorm's eps is not small to some variance.
     """
     if slots.tied:
         raise ProxyError("refused", "scale_invariant: the net ties weights of counted layers")
@@ -145,6 +148,10 @@ def find_invariance(
             variant.append(index)
         elif nodes:
             invariant += 1
+            share = max(_share_of_eps(_following(node, consumers)[0]) for node in nodes)
+            if share > _LARGEST_SHARE:
+                near = f"is within {1 / share:.3g} times BatchNorm's eps"
+                raise ProxyError("refused", f"scale_invariant: the variance behind layer {layers[index].name!r} {near}")
     if not invariant:
         name = layers[variant[0]].name if variant else ""
         raise ProxyError("refused", f"scale_invariant: layer {name!r} is not followed by train-mode BatchNorm alone")
@@ -181,8 +188,19 @@ def _past_copies(node: Node, consumers: dict[Node, list[Node]]) -> Node:
     return following[0] if len(following) == 1 and following[0].name() == "CloneBackward0" else node
 
 
+def _following(node: Node, consumers: dict[Node, list[Node]]) -> list[Any]:
+    return consumers[_past_copies(node, consumers)]
+
+
+def _share_of_eps(norm: Any) -> float:
+    """The largest eps / (variance + eps) of a channel of a BatchNorm that is not constant: how far from invariant."""
+    eps = getattr(norm, "_saved_eps", None)
+    shares = (norm._saved_epsilon if eps is None else eps) * norm._saved_result2.double().square()
+    return shares[shares < _NO_VARIANCE].max().item() if bool((shares < _NO_VARIANCE).any()) else 0.0
+
+
 def _leads_into_batchnorm(node: Node, consumers: dict[Node, list[Node]]) -> bool:
-    following: list[Any] = consumers[_past_copies(node, consumers)]
+    following = _following(node, consumers)
     if len(following) != 1 or "BatchNorm" not in following[0].name():
         return False
     return bool(getattr(following[0], "_saved_training", False))
