@@ -81,7 +81,8 @@ class Batch:
     def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut the batch into its parts, all but the last of the same size."""
         size = self.microbatch or len(self.inputs)
-        yield from zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True)
+        for inputs, targets in zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True):
+            yield _outside_inference(inputs), _outside_inference(targets)
 
     @property
     def is_split(self) -> bool:
@@ -108,6 +109,11 @@ class Batch:
         if loss.dim() != 0:
             raise ValueError(f"loss_fn: expected to return a scalar, got shape {tuple(loss.shape)}")
         return loss
+
+
+def _outside_inference(x: Tensor) -> Tensor:
+    """A tensor that a backward pass may keep, which one made in inference mode is not."""
+    return x.clone() if x.is_inference() else x
 
 
 def _check_targets(logits: Tensor, targets: Tensor) -> None:
