@@ -51,7 +51,26 @@ class NodeOnly(nn.Sequential):
         return self[1](x if x.grad_fn is None else 2 * x)
 
 
-@pytest.mark.parametrize("kind", [Hooked, Data, NodeOnly])
+class Products(nn.Sequential):
+    """An operation of which torch drops the tangent."""
+
+    def forward(self, x):
+        x = self[0](x)
+        pairs = (torch.arange(8) // 2).expand_as(x)
+        return self[1](torch.ones_like(x).scatter_reduce(1, pairs, x, "prod"))
+
+
+class Unpooled(nn.Sequential):
+    """Puts numbers of overlapping windows in the same places."""
+
+    def forward(self, x):
+        x = self[0](x)[:, None]
+        return self[1](
+            nn.functional.max_unpool1d(*nn.functional.max_pool1d(x, 3, 1, 1, return_indices=True), 3, 1, 1)[:, 0]
+        )
+
+
+@pytest.mark.parametrize("kind", [Hooked, Data, NodeOnly, Products, Unpooled])
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Softplus])
 def test_what_depends_on_the_mode(kind, activation):
     net = kind(nn.Linear(12, 8), nn.Sequential(activation(), nn.Linear(8, 3)))

@@ -50,6 +50,31 @@ def test_global_generators(which):
     assert len(set(passes)) == 1
 
 
+def test_a_generator_of_the_nets_own():
+    generator = torch.Generator().manual_seed(4)
+    passes = []
+    net = Dropped(lambda: torch.rand((), generator=generator).item(), passes.append)
+    net.generator = generator
+    before = generator.get_state()
+    result = score(net, BATCH, list(registered()))
+    assert {s.status for s in result.values()} == {"ok"}
+    assert torch.equal(generator.get_state(), before)
+    assert len(set(passes)) == 1
+
+
+def test_a_loss_that_draws():
+    drawn = []
+
+    def loss(logits, targets):
+        drawn.append(torch.rand(()).item())
+        return nn.functional.cross_entropy(nn.functional.dropout(logits), targets)
+
+    net = nn.Sequential(nn.Linear(12, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+    assert score(net, BATCH, ["grasp"], loss_fn=loss)["grasp"].status == "ok"
+    assert len(drawn) > 1
+    assert len(set(drawn)) == 1
+
+
 @pytest.mark.parametrize("which", DRAWS)
 def test_parts_of_a_net_that_draws_are_refused(which):
     result = score(Dropped(DRAWS[which], print), BATCH, ["snip"], microbatch=2)

@@ -144,6 +144,7 @@ class Vandal(nn.Module):
         self.raises = raises
         self.memory, self.history, self.seen = {"inner": {}}, ["kept"], {"kept"}
         self.recent = deque(maxlen=2)
+        self.mean, self.means = torch.zeros(4), {"old": [torch.zeros(4)]}
 
     def forward(self, x):
         with torch.no_grad():
@@ -152,6 +153,8 @@ class Vandal(nn.Module):
         self.last = x
         self.memory["last"] = self.memory["inner"]["last"] = x
         self.recent.append(x)
+        self.mean += x.detach().mean(0)
+        self.means["old"][0].data.copy_(self.mean)
         self.history.append(x)
         self.seen.add(len(self.history))
         self.extra = nn.Identity()
@@ -171,6 +174,7 @@ def test_a_net_that_writes_to_itself(raises):
     assert torch.equal(inputs, content)
     assert net.memory == {"inner": {}}
     assert not net.recent
+    assert net.mean.tolist() == net.means["old"][0].tolist() == [0] * 4
     assert result["snip"].status == ("failed" if raises else "refused")  # it has halved its weight
 
 

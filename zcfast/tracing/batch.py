@@ -100,8 +100,10 @@ class Batch:
         if self.loss_fn is None:
             _check_targets(logits, targets)
             return F.cross_entropy(logits, targets)
+        devices = [logits.device] if logits.is_cuda else []
         try:
-            loss = self.loss_fn(logits, targets)
+            with torch.random.fork_rng(devices):  # every pass has the same loss
+                loss = self.loss_fn(logits, targets)
         except Exception as error:  # a foreign function: what it raises is the result
             raise ProxyError("failed", f"loss_fn raised {describe(error).reason}") from error
         if not isinstance(loss, Tensor):

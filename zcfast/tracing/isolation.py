@@ -13,10 +13,15 @@ from zcfast.tracing.generators import PythonGenerators, random_devices
 from zcfast.tracing.parameters import expose_parametrized
 
 _CONTAINERS = (dict, list, set, deque)
+_CHANGEABLE = frozenset({Tensor, torch.Generator})
 
 
 class _ModuleState:
-    """The attributes of one module, with what its containers (parameters, hooks, caches, ...) hold, however nested."""
+    """The attributes of one module, with what its containers (parameters, hooks, caches, ...) hold, however nested.
+
+    Attributes:
+        changeable: tensors, other than parameters, and random generators, whose content the module may change.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -26,10 +31,17 @@ class _ModuleState:
         self.filled: list[tuple[Any, Any]] = [
             (value, value.copy()) for value in self.attributes.values() if isinstance(value, _CONTAINERS) and value
         ]
-        for container, _ in self.filled:  # which grows by what is found in it
+        self.changeable = [value for value in self.attributes.values() if type(value) in _CHANGEABLE]
+        known: set[int] = set()
+        for container, _ in self.filled:
             for value in container.values() if isinstance(container, dict) else container:
-                if isinstance(value, _CONTAINERS) and all(value is not known for known, _ in self.filled):
-                    self.filled.append((value, value.copy()))
+                if type(value) in _CHANGEABLE:
+                    self.changeable.append(value)
+                elif isinstance(value, _CONTAINERS):
+                    known = known or {id(found) for found, _ in self.filled}
+                    if id(value) not in known:
+                        known.add(id(value))
+                        self.filled.append((value, value.copy()))  # and is looked into later in this loop
 
     def restore(self) -> None:
         if self.module.__class__ is not self.kind:
@@ -59,8 +71,11 @@ class Isolated:
         self.module, self.train = module, train
         self.modules: Sequence[nn.Module] = list(module.modules())
         self._states = [_ModuleState(child) for child in self.modules]
-        held = (buffer for child in self.modules for buffer in child._buffers.values())
-        self._buffers = {id(b): (b, b.detach().clone()) for b in held if b is not None}
+        changeable = {id(value): value for state in self._states for value in state.changeable}.values()
+        self._tensors = [(value, value.detach().clone()) for value in changeable if isinstance(value, Tensor)]
+        self._own_generators = [
+            (value, value.get_state()) for value in changeable if isinstance(value, torch.Generator)
+        ]
         self._generators = PythonGenerators()
 
     def prepare(self) -> None:
@@ -81,13 +96,17 @@ class Isolated:
     def restore(self) -> None:
         """Put the caller's state back."""
         self._generators.restore()
+        for generator, drawn_from in self._own_generators:
+            generator.set_state(drawn_from)
         for state in self._states:
             state.restore()
         with torch.inference_mode():  # which may write to what was made in it
-            for buffer, content in self._buffers.values():
-                if buffer.shape != content.shape:  # as the observers of quantisation change theirs
-                    buffer.resize_(content.shape)
-                _without_repeats(buffer).copy_(_without_repeats(content, buffer.stride()))
+            for tensor, content in self._tensors:
+                if torch.equal(tensor, content):
+                    continue  # a graph of the caller's may need it unwritten
+                if tensor.shape != content.shape:  # as the observers of quantisation change theirs
+                    tensor.resize_(content.shape)
+                _without_repeats(tensor).copy_(_without_repeats(content, tensor.stride()))
 
 
 def _without_repeats(buffer: Tensor, strides: Sequence[int] | None = None) -> Tensor:
