@@ -138,6 +138,31 @@ def test_buffers_of_any_shape_come_back():
     assert scale.tolist() == [[2.0] * 3] * 2
 
 
+class Graph(nn.Module):
+    """Mixes features by a matrix, which may be sparse."""
+
+    def __init__(self, adjacency):
+        super().__init__()
+        self.head = nn.Linear(12, 3).double()
+        self.register_buffer("adjacency", adjacency)
+
+    def forward(self, x):
+        return self.head((self.adjacency @ x.T).T)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+def test_sparse_buffers(layout):
+    dense = Graph(torch.eye(12).roll(1, 0).double() + torch.eye(12).double())
+    sparse = Graph(dense.adjacency.to_sparse(layout=layout))
+    sparse.head.load_state_dict(dense.head.state_dict())
+    buffer, batch = sparse.adjacency, (BATCH[0].double(), BATCH[1])
+    result, expected = (score(net, batch, list(registered())) for net in (sparse, dense))
+    assert sparse.adjacency is buffer
+    assert {s.status for s in result.values()} == {"ok"}
+    assert {k: s.value for k, s in result.items()} == pytest.approx({k: s.value for k, s in expected.items()})
+
+
 def test_compiled_nets_run_uncompiled():
     compilations = []
 

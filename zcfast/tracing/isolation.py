@@ -72,7 +72,8 @@ class Isolated:
         self.modules: Sequence[nn.Module] = list(module.modules())
         self._states = [_ModuleState(child) for child in self.modules]
         changeable = {id(value): value for state in self._states for value in state.changeable}.values()
-        self._tensors = [(value, value.detach().clone()) for value in changeable if isinstance(value, Tensor)]
+        tensors = [value for value in changeable if isinstance(value, Tensor)]
+        self._tensors = [(tensor, tensor.detach().clone()) for tensor in tensors if _is_written_to(tensor)]
         self._own_generators = [
             (value, value.get_state()) for value in changeable if isinstance(value, torch.Generator)
         ]
@@ -107,6 +108,11 @@ class Isolated:
                 if tensor.shape != content.shape:  # as the observers of quantisation change theirs
                     tensor.resize_(content.shape)
                 _without_repeats(tensor).copy_(_without_repeats(content, tensor.stride()))
+
+
+def _is_written_to(tensor: Tensor) -> bool:
+    """Whether nets change the content in place: of sparse and nested tensors they make new ones."""
+    return tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_nested)
 
 
 def _without_repeats(buffer: Tensor, strides: Sequence[int] | None = None) -> Tensor:
