@@ -88,6 +88,12 @@ def test_info(run):
     assert lines["SIMD"]
 
 
+def test_public_names_are_listed_and_there_without_importing_torch():
+    code = "import sys, zcfast; assert set(dir(zcfast)) == set(zcfast.__all__); assert 'torch' not in sys.modules; "
+    code += "print([getattr(zcfast, name) for name in zcfast.__all__][0], zcfast.search.run, zcfast.report.html)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment())
+
+
 def test_help_has_examples_and_needs_no_torch():
     code = "import sys; sys.argv = ['zcfast', 'score', '--help']; from zcfast.cli import main\ntry: main()\nfinally: "
     code += "print(sorted({'torch', 'pyarrow', 'scipy', 'numpy'} & set(sys.modules)))"

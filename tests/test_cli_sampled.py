@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -175,7 +176,7 @@ def test_options_of_the_network(run):
             ("--proxies", "all", "--images", "random"),
             "--sample N or --architectures FILE: expected one of them for grad",
         ),
-        (("--proxies", "all", "--images", "random"), "all 15,625 would take about 0.1 hours"),
+        (("--proxies", "all", "--images", "random"), "of one core"),
         (
             ("--proxies", "snip", "--sample", "2"),
             "--images: expected a path, or 'random' for noise, for snip, got none",
@@ -213,6 +214,15 @@ def test_images_that_do_not_fit(run):
     assert files() == ["images.npz"]
 
 
+def test_the_time_of_a_whole_space_follows_the_proxies(run):
+    hours = {}
+    for proxies in ("synflow", "snip", "all"):
+        _, _, err = run("score", "nasbench201", "--proxies", proxies, "--images", "random", "--out", "s.parquet")
+        hours[proxies] = float(re.search(r"all 15,625 would take about ([\d.]+) hours of one core", err)[1])
+    assert 0.1 <= hours["synflow"] < hours["snip"] < hours["all"]
+    assert 10 < hours["all"] < 30  # 3.7 s a network were measured
+
+
 def test_ctrl_c_in_the_middle():
     script = """
 import sys, time
@@ -230,7 +240,8 @@ cli.main()
 """
     arguments = score("--proxies", "snip", "--sample", "5", "--images", "random")
     assert_interrupted(script, arguments)
-    assert not files()
+    assert files() == ["s.parquet"]
+    assert len(Scores.load("s.parquet")) == 2  # what was done before
 
 
 def test_a_model_by_its_import_path(run, models):

@@ -42,6 +42,17 @@ def test_check_writable_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_output_may_not_be_an_input(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").write_text("kept")
+    (tmp_path / "link").symlink_to("in")
+    for out in ("in", "./in", "link"):
+        with pytest.raises(ValueError, match="--out: expected another file than in, which is read"):
+            check_writable(out, None, "no such file", "in")
+    check_writable("out", "in")
+    assert (tmp_path / "in").read_text() == "kept"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

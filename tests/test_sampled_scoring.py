@@ -4,7 +4,7 @@ import torch
 import zcfast
 from zcfast.images import random_images
 from zcfast.proxies import fisher, registered
-from zcfast.sampled_scoring import score_architectures
+from zcfast.sampled_scoring import ScoringInterrupted, score_architectures
 from zcfast.scores import Scores
 from zcfast.scoring import PAPER
 from zcfast.spaces.base import SearchSpace
@@ -44,6 +44,24 @@ def test_every_proxy_and_closed_forms(space):
     assert same(closed, scores)
     for name in names[-3:]:
         assert scores.protocol["columns"][name] == closed.protocol["columns"][name]
+
+
+@pytest.mark.parametrize("done", [0, 2])
+def test_ctrl_c_keeps_the_scores_so_far(done):
+    space = zcfast.space("nasbench201")
+    cells = space.enumerate()[[3, 5, 7]]
+
+    def progress(row, rows):
+        if row == done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        score_architectures(space, ["snip", "flops"], cells, images(), progress=progress, **SMALL)
+    assert isinstance(interrupted.value, ScoringInterrupted) == bool(done)
+    if done:
+        kept = interrupted.value.scores
+        assert same(kept, score_architectures(space, ["snip", "flops"], cells[:done], images(), **SMALL))
+        assert torch.equal(space.index(kept.cells), space.index(cells[:done]))
 
 
 def test_values_are_those_of_the_built_network():

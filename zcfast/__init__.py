@@ -1,7 +1,18 @@
 """zcfast: score neural networks without training them."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zcfast import analysis, proxies, report, search
+    from zcfast.images import ImageBatch, load_images, random_images
+    from zcfast.sampled_scoring import score_architectures
+    from zcfast.scores import Scores
+    from zcfast.scoring import Score, score
+    from zcfast.space_scoring import score_space
+    from zcfast.spaces import space
+    from zcfast.tables.load import table
+    from zcfast.voting import vote
 
 __version__ = "0.1.0"
 
@@ -19,24 +30,37 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.voting",
 }
+_SUBMODULES = ("analysis", "proxies", "report", "search")
 __all__ = [
     "ImageBatch",
     "Score",
     "Scores",
     "__version__",
+    "analysis",
     "load_images",
+    "proxies",
     "random_images",
+    "report",
     "score",
     "score_architectures",
     "score_space",
+    "search",
     "space",
     "table",
     "vote",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'zcfast' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
-    return value
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if not TYPE_CHECKING:  # a type checker would take it that every name is there
+
+    def __getattr__(name: str) -> Any:
+        if name in _SUBMODULES:
+            return import_module(f"zcfast.{name}")
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'zcfast' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+        return value

@@ -10,7 +10,8 @@ def load() -> None:
     libraries = sorted(Path(__file__).parent.glob("_C*.so"))
     if not libraries:
         raise ImportError(
-            "zcfast's compiled extension is missing: install the package (pip install -e . in a checkout)"
+            f"zcfast: {Path(__file__).parent} is its source, where nothing is compiled: start Python in another "
+            "directory to import an installed copy, or run pip install -e . in the checkout"
         )
     torch.ops.load_library(str(libraries[0]))  # type: ignore[no-untyped-call]
 

@@ -7,9 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise an OSError that says why if `replace_file(path)` could not write there; leaves nothing behind."""
+def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None) -> None:
+    """Raise an OSError that says why if `replace_file(path)` could not write there; leaves nothing behind.
+
+    Raises ValueError if the file is one of those that are read, which it would replace.
+    """
     target = _target(path)
+    for source in inputs:
+        if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
+            raise ValueError(f"--out: expected another file than {source}, which is read")
     temporary = _temporary(target)
     os.close(_create(temporary, target))
     temporary.unlink()

@@ -22,6 +22,16 @@ from zcfast.spaces import Cells, SearchSpace
 from zcfast.spaces import space as named_space
 from zcfast.tracing.passes import Pass, describe
 
+
+class ScoringInterrupted(KeyboardInterrupt):
+    """Ctrl-C, with the scores of the architectures that were done, the first ones of those asked for."""
+
+    def __init__(self, scores: Scores) -> None:
+        """Take the scores."""
+        super().__init__(f"{len(scores)} architectures were scored")
+        self.scores = scores
+
+
 _FLOWS = Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM
 Images = ImageBatch | tuple[Tensor, Tensor]
 
@@ -62,6 +72,7 @@ def score_architectures(
 
     Raises:
         ValueError: a wrong argument; a network that cannot be scored has a reason instead and the others go on.
+        ScoringInterrupted: Ctrl-C after the first architecture; it has the scores so far.
     """
     space = named_space(space) if isinstance(space, str) else space
     if not isinstance(seed, int):
@@ -80,7 +91,7 @@ def score_architectures(
     build = {"initialisation": initialisation, **network}
     groups = _groups(list(sampled.values()), batch_norm)
     run = _Run(space, groups, _tensors(space, batch, network, find_device(device)), seed, build)
-    columns, reasons = run.score(cells, progress)
+    columns, reasons, done = run.score(cells, progress)
     order = [column for name, proxy in chosen.items() for column in _columns_of(name, proxy)]
     described = {name: _describe(proxy) for name, proxy in sampled.items()}
     protocol = {
@@ -92,7 +103,9 @@ def score_architectures(
         "images": None if batch is None else batch.protocol(),
         "columns": {name: described.get(name) or in_closed_form.protocol["columns"][name] for name in order},
     }
-    columns = {name: columns[name] if name in columns else in_closed_form[name] for name in order}
+    columns = {name: (columns[name] if name in columns else in_closed_form[name])[:done] for name in order}
+    if done < len(cells):
+        raise ScoringInterrupted(Scores(space.name, cells[:done], columns, protocol, reasons))
     return Scores(space.name, cells, columns, protocol, reasons)
 
 
@@ -142,20 +155,26 @@ class _Run:
 
     def score(
         self, cells: Cells, progress: Callable[[int, int], None] | None
-    ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
-        """Columns [N] and the reasons of those that lack a score."""
+    ) -> tuple[dict[str, Tensor], dict[str, list[str]], int]:
+        """Columns [N], the reasons of those that lack a score, and how many rows were done: N but for Ctrl-C."""
         proxies = [proxy for group in self.groups.values() for proxy in group]
         columns = {proxy.label: torch.full((len(cells),), torch.nan, dtype=torch.float64) for proxy in proxies}
         reasons = {proxy.label: [""] * len(cells) for proxy in proxies}
-        for row, index in enumerate(self.space.index(cells).tolist()):
-            if progress:
-                progress(row, len(cells))
-            for batch_norm, group in self.groups.items():
-                for name, (value, reason) in self.score_one(cells[row], index, batch_norm, group).items():
-                    columns[name][row], reasons[name][row] = value, reason
-        if progress:
-            progress(len(cells), len(cells))
-        return columns, {name: texts for name, texts in reasons.items() if any(texts)}
+        done = 0
+        try:
+            for row, index in enumerate(self.space.index(cells).tolist()):
+                if progress:
+                    progress(row, len(cells))
+                for batch_norm, group in self.groups.items():
+                    for name, (value, reason) in self.score_one(cells[row], index, batch_norm, group).items():
+                        columns[name][row], reasons[name][row] = value, reason
+                done = row + 1
+        except KeyboardInterrupt:
+            if done == 0:
+                raise
+        if progress and done == len(cells):
+            progress(done, len(cells))
+        return columns, {name: texts[:done] for name, texts in reasons.items() if any(texts[:done])}, done
 
     def score_one(
         self, cell: Cells, index: int, batch_norm: bool, proxies: list[Proxy]

@@ -1,7 +1,7 @@
 """Scores of one net on one minibatch, from one call."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,9 +138,11 @@ def score(
 
 
 def _resolve(proxies: Sequence[str | Proxy]) -> list[Proxy]:
-    if isinstance(proxies, str):
+    if isinstance(proxies, str) or not isinstance(proxies, Iterable):
         raise TypeError(f"proxies: expected a list of names or configured proxies, got {proxies!r}")
     chosen = [resolve(proxy) for proxy in proxies]
+    if not chosen:
+        raise ValueError("proxies: expected at least one, got none")
     labels = [proxy.label for proxy in chosen]
     if len(set(labels)) < len(labels):
         raise ValueError(f"proxies: expected each once, got {labels}")

@@ -25,6 +25,10 @@ def unreduced(logits, targets):
     return F.cross_entropy(logits, targets, reduction="none")
 
 
+def without_graph(logits, targets):
+    return logits.detach().mean()
+
+
 WRONG = [
     ("batch", (IMAGES, TARGETS + 5), ValueError, "targets: expected classes 0 to 4, got"),
     ("batch", (IMAGES, TARGETS - 5), ValueError, "targets: expected classes 0 to 4, got"),
@@ -37,6 +41,12 @@ WRONG = [
     ("batch", (with_nan().nan_to_num(torch.inf), TARGETS), ValueError, "inputs: expected finite numbers"),
     ("batch", (IMAGES.to("meta"), TARGETS), ValueError, r"inputs: .*\(cpu\), got meta"),
     ("batch", (IMAGES, TARGETS.to("meta")), ValueError, r"targets: .*\(cpu\), got meta"),
+    ("batch", (IMAGES, TARGETS > 1), ValueError, "targets: expected classes as integers or .* got torch.bool"),
+    ("loss_fn", without_graph, ValueError, "loss_fn: expected a loss that depends on the logits"),
+    ("loss_fn", "mse", TypeError, "loss_fn: expected a callable, got 'mse'"),
+    ("logits", "logits", TypeError, "logits: expected a callable, got 'logits'"),
+    ("proxies", None, TypeError, "proxies: expected a list of names"),
+    ("proxies", [], ValueError, "proxies: expected at least one, got none"),
     ("batch", IMAGES, TypeError, r"batch: expected \(inputs, targets\)"),
     ("module", nn.Flatten(), ValueError, "module: expected at least one layer .* got none"),
     ("module", len, TypeError, "module: expected an nn.Module"),
@@ -58,6 +68,14 @@ def test_wrong_arguments(argument, value, error, message):
     call = {"module": small_cnn().double(), "batch": (IMAGES, TARGETS), "proxies": ALL, argument: value}
     with pytest.raises(error, match=message):
         score(**call)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+def test_targets_of_any_integer_type(dtype):
+    net = small_cnn().double()
+    expected, got = (score(net, (IMAGES, each), ["snip"])["snip"] for each in (TARGETS, TARGETS.to(dtype)))
+    assert got.status == "ok"
+    assert got.value == expected.value
 
 
 def test_output_without_logits():

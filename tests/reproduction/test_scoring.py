@@ -1,4 +1,10 @@
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,3 +101,32 @@ class _Inline:
 def test_every_protocol_has_files_of_its_own(task):
     others = [dataclasses.replace(task, seed=4), dataclasses.replace(task, batch_size=8)]
     assert len({each.file_name() for each in (task, *others, *task.shards())}) == 5
+
+
+WORKER_OF_A_PROCESS = """
+import concurrent.futures, multiprocessing, os, time
+from zcfast.reproduction.scoring import _end_with
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    held, alive = context.Pipe(duplex=False)
+    pool = concurrent.futures.ProcessPoolExecutor(1, mp_context=context, initializer=_end_with, initargs=(held,))
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 600).result()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for the process in /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_ends_with_the_process_that_spawned_it(tmp_path, number):
+    (tmp_path / "main.py").write_text(WORKER_OF_A_PROCESS)
+    command = [sys.executable, str(tmp_path / "main.py")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
+        worker = int(process.stdout.readline())
+        process.send_signal(number)
+        process.wait()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{worker}").exists() and "State:\tZ" not in Path(f"/proc/{worker}/status").read_text():
+        assert time.monotonic() < deadline, "the worker goes on"
+        time.sleep(0.05)

@@ -64,7 +64,7 @@ def score(
     from zcfast.report import text
 
     if out is not None:
-        check_writable(out)
+        check_writable(out, images)
     where = find_device(device)
     module = load_module(model, seed)
     try:

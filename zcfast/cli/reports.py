@@ -31,7 +31,7 @@ def report(
     from zcfast.report import html
     from zcfast.scores import Scores
 
-    check_writable(out)
+    check_writable(out, scores, table)
     loaded = Scores.load(scores)
     chosen = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     page = html(loaded, tables.load(loaded.space, table), metrics=chosen, top=top)

@@ -68,7 +68,7 @@ def search(
 
     if target is not None and math.isnan(target):
         raise ValueError("--target: expected an accuracy, got nan")
-    check_writable(out)
+    check_writable(out, table, scores)
     search_space = zcfast.space(space)
     chosen = _algorithm(algorithm, search_space, warmup, move_proposal, proxy, scores)
     accuracies = tables.load(search_space, table)

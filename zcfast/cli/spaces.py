@@ -28,14 +28,15 @@ from zcfast.cli.arguments import (
 
 if TYPE_CHECKING:
     from zcfast.images import ImageBatch
+    from zcfast.proxies import Proxy
     from zcfast.scores import Scores
     from zcfast.spaces import Cells, SearchSpace
     from zcfast.tables import Table
 
 Progress = Callable[[int, int], None]
 
-# Only to say how long a run would be that nobody has asked for: passes of a network, and multiply-adds a second.
-PASSES, RATE = 8, 1e11
+# Only to say how long a run would be that nobody has asked for: multiply-adds a second of one core in such networks.
+RATE = 1e10
 
 SCORE_EXAMPLES = """Examples:
 
@@ -76,8 +77,9 @@ def score(
     import zcfast
     from zcfast import tables
     from zcfast.files import check_writable
+    from zcfast.sampled_scoring import ScoringInterrupted
 
-    check_writable(out)
+    check_writable(out, table, architectures, images)
     search_space = zcfast.space(space)
     accuracies = None if table is None else tables.load(search_space, table)
     cells = _cells(search_space, sample, architectures, seed or 0)
@@ -87,8 +89,13 @@ def score(
     sampling = _Sampling(images, batch_size or 64, seed or 0, device, flags)
     compute = _computation(search_space, names, cells, options, sampling)
     started = time.perf_counter()
-    with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
-        scores = compute(progress)
+    try:
+        with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
+            scores = compute(progress)
+    except ScoringInterrupted as interrupted:
+        interrupted.scores.save(out)
+        typer.echo(f"{len(interrupted.scores):,} architectures were scored before the interruption: {out}")
+        raise
     seconds = time.perf_counter() - started
     scores.save(out)
     rate = len(scores) / seconds
@@ -160,11 +167,11 @@ def _computation(
         return lambda progress: zcfast.score_space(space, names, cells=cells, progress=progress, **options)
     network = {key: value for key, value in options.items() if key not in ("initialisation", "batch_norm")}
     if cells is None:
-        took = _duration(space, network, sampling.batch_size)
+        took = _duration(space, network, sampling.batch_size, sampled)
         labels = ", ".join(proxy.label for proxy in sampled)
         raise ValueError(
             f"--sample N or --architectures FILE: expected one of them for {labels}, which build every network: all "
-            f"{len(space):,} would take about {took}"
+            f"{len(space):,} would take about {took} of one core"
         )
     readers = reads_images(sampled)
     if readers and sampling.images is None:
@@ -186,10 +193,18 @@ def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Samplin
     return random_images(sampling.batch_size, shape, full.classes, sampling.seed)
 
 
-def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int) -> str:
-    """A rough time for the whole space, in words."""
+def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
+    """A rough time for the whole space on one core, in words."""
+    from zcfast.tracing.passes import Pass
+
+    needs = Pass.NONE
+    for proxy in proxies:
+        needs |= proxy.needs.with_requirements()
+    # In forward passes: a backward pass is two, the second-order pass a forward pass with tangents and its backward.
+    lengths = {Pass.FORWARD: 1, Pass.LOSS_GRAD: 2, Pass.INPUT_JACOBIAN: 2, Pass.HVP: 6}
+    passes = batch_size * sum(length for which, length in lengths.items() if which in needs)
     flops = space.flops(space.enumerate(), **network).double().sum().item()
-    hours = flops * batch_size * PASSES / RATE / 3600
+    hours = flops * max(passes, 10) / RATE / 3600  # synflow has one image, in float64
     return f"{hours / 24:,.0f} days" if hours >= 48 else f"{max(hours, 0.1):.1f} hours"
 
 

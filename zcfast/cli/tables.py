@@ -30,7 +30,7 @@ def import_table(
     from zcfast import tables
     from zcfast.files import check_writable
 
-    check_writable(out)
+    check_writable(out, file)
     table = tables.load(space, file)
     table.save(out)
     typer.echo(f"{table.description}\n")

@@ -6,8 +6,12 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +48,7 @@ def run(
     """Score the tasks in processes of one thread each and return the files, in the order of their ends.
 
     A file that is there already is not made again: a run that was killed goes on where it ended. The processes are
-    spawned and end with an error or Ctrl-C in this one.
+    spawned and end at once with an error, Ctrl-C or a signal in this one.
 
     Errors: those of `score_architectures`; OSError where a process was killed.
     """
@@ -54,7 +58,10 @@ def run(
     files = [path for path in paths.values() if path.exists()]
     missing = [(shard, path) for shard, path in paths.items() if not path.exists()]
     context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(max(1, min(workers, len(missing))), mp_context=context)
+    held, alive = context.Pipe(duplex=False)  # the far end closes with this process, whatever ends it
+    pool = concurrent.futures.ProcessPoolExecutor(
+        max(1, min(workers, len(missing))), mp_context=context, initializer=_end_with, initargs=(held,)
+    )
     try:
         futures = {pool.submit(score_shard, shard, path): path for shard, path in missing}
         for future in concurrent.futures.as_completed(futures):
@@ -66,10 +73,22 @@ def run(
         message = "a process that scores was killed, perhaps for its memory; the same command goes on where it ended"
         raise OSError(message) from error
     except BaseException:
+        alive.close()
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()
     return files
+
+
+def _end_with(held: Connection) -> None:
+    """End this process as soon as the one that spawned it has ended or closes its end of the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both, and that one decides
+
+    def wait() -> None:
+        held.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def score_shard(task: Task, path: Path) -> None:

@@ -58,6 +58,9 @@ class Batch:
             raise ValueError(
                 f"targets: expected one a sample ({len(self.inputs)}), got shape {tuple(self.targets.shape)}"
             )
+        for name, function in (("loss_fn", self.loss_fn), ("logits", self.logits)):
+            if function is not None and not callable(function):
+                raise TypeError(f"{name}: expected a callable, got {function!r}")
         size = self.microbatch
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise ValueError(f"microbatch: expected a positive integer, got {size!r}")
@@ -99,7 +102,8 @@ class Batch:
         """
         if self.loss_fn is None:
             _check_targets(logits, targets)
-            return F.cross_entropy(logits, targets)
+            # Classes of any integer type, which torch takes as int64 alone.
+            return F.cross_entropy(logits, targets if targets.is_floating_point() else targets.long())
         devices = [logits.device] if logits.is_cuda else []
         try:
             with torch.random.fork_rng(devices):  # every pass has the same loss
@@ -110,6 +114,8 @@ class Batch:
             raise TypeError(f"loss_fn: expected to return a tensor, got {type(loss).__name__}")
         if loss.dim() != 0:
             raise ValueError(f"loss_fn: expected to return a scalar, got shape {tuple(loss.shape)}")
+        if logits.requires_grad and not loss.requires_grad:
+            raise ValueError("loss_fn: expected a loss that depends on the logits, got one without a gradient")
         return loss
 
 
@@ -125,6 +131,8 @@ def _check_targets(logits: Tensor, targets: Tensor) -> None:
         if targets.shape != logits.shape:
             raise ValueError(f"targets: expected probabilities [{tuple(logits.shape)}], got {tuple(targets.shape)}")
         return
+    if targets.dtype == torch.bool or targets.is_complex():
+        raise ValueError(f"targets: expected classes as integers or probabilities as floats, got {targets.dtype}")
     expected = (len(logits), *logits.shape[2:])
     if tuple(targets.shape) != expected:
         raise ValueError(f"targets: expected shape {expected} for the default loss, got {tuple(targets.shape)}")
