@@ -138,6 +138,31 @@ def test_buffers_of_any_shape_come_back():
     assert scale.tolist() == [[2.0] * 3] * 2
 
 
+class Graph(nn.Module):
+    """Mixes features by a matrix, which may be sparse."""
+
+    def __init__(self, adjacency):
+        super().__init__()
+        self.head = nn.Linear(12, 3).double()
+        self.register_buffer("adjacency", adjacency)
+
+    def forward(self, x):
+        return self.head((self.adjacency @ x.T).T)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+def test_sparse_buffers(layout):
+    dense = Graph(torch.eye(12).roll(1, 0).double() + torch.eye(12).double())
+    sparse = Graph(dense.adjacency.to_sparse(layout=layout))
+    sparse.head.load_state_dict(dense.head.state_dict())
+    buffer, batch = sparse.adjacency, (BATCH[0].double(), BATCH[1])
+    result, expected = (score(net, batch, list(registered())) for net in (sparse, dense))
+    assert sparse.adjacency is buffer
+    assert {s.status for s in result.values()} == {"ok"}
+    assert {k: s.value for k, s in result.items()} == pytest.approx({k: s.value for k, s in expected.items()})
+
+
 def test_compiled_nets_run_uncompiled():
     compilations = []
 
@@ -176,3 +201,49 @@ def test_pruned_layers_are_refused_by_name():
         score(net, BATCH)
     torch.nn.utils.prune.remove(net[0], "weight")
     assert score(net, BATCH, ["snip"])["snip"].status == "ok"
+
+
+@pytest.mark.parametrize("outer", [False, True])
+def test_what_was_made_in_inference_mode(outer):
+    with torch.inference_mode():
+        net, batch = ImageNet(checkpointed=False), image_batch(dtype=torch.float32)
+        batch = tuple(part.clone() for part in batch)
+    plain = ImageNet(checkpointed=False)
+    plain.load_state_dict(net.state_dict())
+    expected = score(plain, tuple(part.clone() for part in batch), ALL)
+    with torch.inference_mode(outer):
+        result = score(net, batch, ALL)
+    assert {k: s.value for k, s in result.items()} == {k: s.value for k, s in expected.items()}
+    assert {s.status for s in result.values()} == {"ok"}
+    assert all(buffer.is_inference() for buffer in net.buffers())
+
+
+def test_fisher_takes_the_output_before_the_hooks_of_the_caller():
+    net = nn.Sequential(nn.Linear(12, 4), nn.Tanh(), nn.Linear(4, 3))
+    scaled = nn.Sequential(net[0], Scale(), *net[1:])
+    expected = score(scaled, BATCH, ["fisher"])["fisher"].value
+    net[0].register_forward_hook(lambda module, args, output: 2 * output + 1)
+    assert score(net, BATCH, ["fisher"])["fisher"].value == pytest.approx(expected, rel=1e-6)
+
+
+class Scale(nn.Module):
+    def forward(self, x):
+        return 2 * x + 1
+
+
+class FloatOnly(nn.Module):
+    """Holds a matrix that no conversion reaches, as a net for one precision does."""
+
+    def __init__(self):
+        super().__init__()
+        self.matrix = torch.eye(3)
+
+    def forward(self, x):
+        return x @ self.matrix
+
+
+def test_a_net_that_does_not_run_in_float64():
+    result = score(nn.Sequential(nn.Linear(12, 3), FloatOnly()), BATCH, ["snip", "synflow"])
+    assert result["snip"].status == "ok"
+    assert result["synflow"].status == "failed"
+    assert result["synflow"].reason.startswith("in float64, as synflow runs: RuntimeError")

@@ -1,6 +1,7 @@
 """The caller's net comes back as it was, whatever happens in between."""
 
 import math
+from collections import deque
 
 import pytest
 import torch
@@ -141,14 +142,19 @@ class Vandal(nn.Module):
         self.layer = nn.Linear(4, 3)
         self.register_buffer("calls", torch.zeros(()))
         self.raises = raises
-        self.memory, self.history, self.seen = {}, ["kept"], {"kept"}
+        self.memory, self.history, self.seen = {"inner": {}}, ["kept"], {"kept"}
+        self.recent = deque(maxlen=2)
+        self.mean, self.means = torch.zeros(4), {"old": [torch.zeros(4)]}
 
     def forward(self, x):
         with torch.no_grad():
             self.layer.weight.mul_(0.5)
         self.calls += 1
         self.last = x
-        self.memory["last"] = x
+        self.memory["last"] = self.memory["inner"]["last"] = x
+        self.recent.append(x)
+        self.mean += x.detach().mean(0)
+        self.means["old"][0].data.copy_(self.mean)
         self.history.append(x)
         self.seen.add(len(self.history))
         self.extra = nn.Identity()
@@ -166,7 +172,10 @@ def test_a_net_that_writes_to_itself(raises):
     result = score(net, (inputs, torch.arange(5) % 3), ALL)
     assert fingerprint(net) == before
     assert torch.equal(inputs, content)
-    assert result["snip"].status == ("failed" if raises else "ok")
+    assert net.memory == {"inner": {}}
+    assert not net.recent
+    assert net.mean.tolist() == net.means["old"][0].tolist() == [0] * 4
+    assert result["snip"].status == ("failed" if raises else "refused")  # it has halved its weight
 
 
 def test_scores_do_not_depend_on_company():

@@ -84,7 +84,8 @@ class Batch:
     def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut the batch into its parts, all but the last of the same size."""
         size = self.microbatch or len(self.inputs)
-        yield from zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True)
+        for inputs, targets in zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True):
+            yield _outside_inference(inputs), _outside_inference(targets)
 
     @property
     def is_split(self) -> bool:
@@ -103,8 +104,10 @@ class Batch:
             _check_targets(logits, targets)
             # Classes of any integer type, which torch takes as int64 alone.
             return F.cross_entropy(logits, targets if targets.is_floating_point() else targets.long())
+        devices = [logits.device] if logits.is_cuda else []
         try:
-            loss = self.loss_fn(logits, targets)
+            with torch.random.fork_rng(devices):  # every pass has the same loss
+                loss = self.loss_fn(logits, targets)
         except Exception as error:  # a foreign function: what it raises is the result
             raise ProxyError("failed", f"loss_fn raised {describe(error).reason}") from error
         if not isinstance(loss, Tensor):
@@ -114,6 +117,11 @@ class Batch:
         if logits.requires_grad and not loss.requires_grad:
             raise ValueError("loss_fn: expected a loss that depends on the logits, got one without a gradient")
         return loss
+
+
+def _outside_inference(x: Tensor) -> Tensor:
+    """A tensor that a backward pass may keep, which one made in inference mode is not."""
+    return x.clone() if x.is_inference() else x
 
 
 def _check_targets(logits: Tensor, targets: Tensor) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -27,9 +28,10 @@ from zcfast.tracing.embedding import tapped_embedding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.pairs import CountedWeight, Pair, UnsupportedError
-from zcfast.tracing.parameters import Slot, Slots, expose_parametrized
-from zcfast.tracing.passes import ProxyError
+from zcfast.tracing.parameters import Slot, Slots
+from zcfast.tracing.passes import ProxyError, describe
 from zcfast.tracing.recording import recorded
+from zcfast.tracing.references import check_references, check_unchanged
 from zcfast.tracing.sampled import differentiate
 
 _RESCALE = 1000  # powers of two: a net is run again with its inputs and biases scaled by them
@@ -70,7 +72,17 @@ def run_flow(
     negative and their absolute values are summed, as the published code does: that takes reverse mode.
     """
     run = _FlowRun(module, layers, batch, keep_batchnorm, train)
-    if keep_batchnorm:
+    try:
+        return _by_fastest_way(run, per_layer=per_layer)
+    except RuntimeError as error:
+        reason = describe(error).reason
+        if not any(word in reason for word in ("dtype", "scalar type", "Double")):
+            raise
+        raise ProxyError("failed", f"in float64, as synflow runs: {reason}") from error
+
+
+def _by_fastest_way(run: "_FlowRun", *, per_layer: bool) -> Flow:
+    if run.keep_batchnorm:
         return run.reverse("abs_product")
     if per_layer:
         flow = run.reverse("product")
@@ -79,6 +91,8 @@ def run_flow(
     for method in (run.pairs, run.forward):
         try:
             return method()
+        except ProxyError:
+            raise
         except Exception:
             continue
     return run.reverse("product")
@@ -128,8 +142,8 @@ class _FlowRun:
         ):
             slots.install(stand_in)
             total = call().sum()
-            if not isinstance(total, Pair):
-                raise UnsupportedError("the output is not a pair")
+            if not isinstance(total, Pair) or super(Pair, total).requires_grad:  # type: ignore[misc]
+                raise UnsupportedError("the output is not a pair, or not of the stand-ins alone")
             return total.stacked[1].item()
 
     def forward(self) -> Flow:
@@ -141,10 +155,13 @@ class _FlowRun:
 
         with forward_ad.dual_level(), self.prepared(lambda value: value) as (slots, call):
             slots.install(stand_in)
-            with _RefusedNoGrad():
+            with _RefusedReverseMode():
                 total = call().sum()
-            tangent = forward_ad.unpack_dual(total).tangent  # type: ignore[no-untyped-call]
-            return _flow_of(0.0 if tangent is None else tangent.item(), None, "forward")
+            check_references(total, slots.parameters)
+            primal, tangent = forward_ad.unpack_dual(total)  # type: ignore[no-untyped-call]
+            value = 0.0 if tangent is None else tangent.item()
+            _check_condition(value, primal.item())
+            return _flow_of(value, None, "forward")
 
     def reverse(self, kind: Literal["product", "abs_product"]) -> Flow:
         """Reverse-mode differentiation: the value of every layer."""
@@ -154,18 +171,23 @@ class _FlowRun:
             with recorded(self.layers) as recording:
                 total = call().sum()
             recording.check_gradients()
+            positive = (weight.double().abs() for weight in slots.weights)
+            check_unchanged(zip(self.layers, positive, slots.of_layers(leaves), strict=True))
+            check_references(total, slots.parameters)
             gradients = differentiate(total, leaves)
-            weights = [leaves[rank].detach() for rank in slots.own]
+            weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
             values = saliency_reduce(weights, slots.shared(gradients), [kind])[0]
-            return _flow_of(values.sum().item(), values, "reverse")
+            value = values.sum().item()
+            if kind == "product":
+                _check_condition(value, total.item())
+            return _flow_of(value, values, "reverse")
 
     @contextmanager
     def prepared(self, enter: Callable[[Tensor], Tensor]) -> Iterator[tuple[Slots, Callable[[], Tensor]]]:
         """Give the slots of the net, and a call of it in float64 on one sample of ones as `enter` wraps it."""
         with ExitStack() as stack:
-            modules = stack.enter_context(isolated(self.module, train=self.train))
+            modules = stack.enter_context(isolated(self.module, train=self.train)).modules
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # fused attention has no forward derivative
-            expose_parametrized(modules)
             _make_buffers_positive(modules)
             run_synchronised_as_plain(modules)
             if not self.keep_batchnorm:
@@ -191,12 +213,24 @@ class _FlowRun:
             return self.batch.logits(self.module(inputs))
 
 
-class _RefusedNoGrad(TorchFunctionMode):
-    """Refuses to run under no_grad, which forward mode differentiates and reverse mode does not."""
+# What a net may learn from these, or do by them, depends on the mode of differentiation.
+_REVERSE_MODE = frozenset(
+    {
+        *(getattr(Tensor, name).__get__ for name in ("requires_grad", "grad_fn", "data")),
+        *(getattr(Tensor, "data").__set__, Tensor.register_hook),  # noqa: B009  # mypy takes it for the tensor
+        # torch 2.13 has no tangent of a product here, and raises nothing; where windows overlap, the modes differ.
+        *(torch.scatter_reduce, Tensor.scatter_reduce, Tensor.scatter_reduce_),
+        *(F.max_unpool1d, F.max_unpool2d, F.max_unpool3d),
+    }
+)
+
+
+class _RefusedReverseMode(TorchFunctionMode):
+    """Refuses what forward mode differentiates in another way than reverse mode, as no_grad, hooks and .data."""
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
-        if not torch.is_grad_enabled():
-            raise UnsupportedError("no_grad inside the net")
+        if not torch.is_grad_enabled() or func in _REVERSE_MODE:
+            raise UnsupportedError("the net does what reverse mode alone differentiates as meant")
         return func(*args, **(kwargs or {}))
 
 
@@ -216,6 +250,15 @@ def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:
 
 def _dual(value: Tensor, tangent: Tensor) -> Tensor:
     return forward_ad.make_dual(value, tangent)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _check_condition(value: float, total: float) -> None:
+    """Raise ProxyError where rounding the weights changes the output by more than all of it, so that it has no digit.
+
+    Attention over huge numbers is so: which of them is the largest hangs on the last digit of every weight.
+    """
+    if total != 0 and math.isfinite(value) and abs(value) * torch.finfo(torch.float64).eps > abs(total):
+        raise ProxyError("undefined", "the weights' rounding decides over the whole output of the net")
 
 
 def _flow_of(value: float, per_layer: Tensor | None, method: Literal["forward", "reverse"]) -> Flow:

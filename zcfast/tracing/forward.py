@@ -5,14 +5,16 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.batchnorm import RefusedBatchStatistics
 from zcfast.tracing.channels_last import ChannelsLast
 from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
-from zcfast.tracing.isolation import random_devices
+from zcfast.tracing.generators import generator_states, random_devices
+from zcfast.tracing.isolation import Isolated
 from zcfast.tracing.layers import Layer
+from zcfast.tracing.parameters import Slots
 from zcfast.tracing.passes import Pass, ProxyError
 from zcfast.tracing.recording import Recording, has_inplace_modules, recorded
 
@@ -25,14 +27,19 @@ class Forward:
             the format as the caller has it.
     """
 
-    def __init__(
-        self, module: nn.Module, modules: Sequence[nn.Module], layers: Sequence[Layer], batch: Batch, passes: Pass
-    ) -> None:
-        """Take the net, all its modules, the counted layers and what is to be run."""
-        self.module, self.modules, self.layers = module, modules, layers
+    def __init__(self, net: Isolated, slots: Slots, layers: Sequence[Layer], batch: Batch, passes: Pass) -> None:
+        """Take the net, the places of its stand-ins, the counted layers and what is to be run."""
+        self.net, self.slots, self.layers = net, slots, layers
         self.batch, self.passes = batch, passes
-        self.devices = random_devices(module)
+        self.devices = random_devices(net.module)
         self.channels_last = False
+        self._has_run = False
+
+    def restart(self) -> None:
+        """Put all but the stand-ins back to where the first pass began: nets keep caches, counts and running means."""
+        self.net.restore()
+        self.net.prepare()
+        self.slots.reinstall()
 
     def recorded(self, inputs: Tensor, *, keep: bool, jacobian: bool) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; once more with copies where the net overwrote, unannounced, an output to be kept.
@@ -40,16 +47,16 @@ class Forward:
         Returns:
             The point at which the input Jacobian is to be taken, the output, and what the counted layers put out.
         """
-        clone = keep and has_inplace_modules(self.modules)
+        clone = keep and has_inplace_modules(self.net.modules)
         point, output, recording = self._in_some_format(inputs, keep=keep, clone=clone, jacobian=jacobian)
         if recording.was_overwritten() and not clone:
             point, output, recording = self._in_some_format(inputs, keep=keep, clone=True, jacobian=jacobian)
         return point, output, recording
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Run forward for the logits alone."""
+        """Run forward for the logits alone; after `restart`, which the caller's surroundings may not allow here."""
         with self._surroundings():
-            return self.batch.logits(self.module(self._flowing(inputs)))
+            return self.batch.logits(self.net.module(self._flowing(inputs)))
 
     def _in_some_format(self, inputs: Tensor, **options: bool) -> tuple[Tensor | None, Any, Recording]:
         if self.channels_last:
@@ -63,6 +70,9 @@ class Forward:
         point: Tensor | None = None
         tap: EmbeddingTap | None = None
         gradients = self.passes != Pass.FORWARD
+        if self._has_run:
+            self.restart()
+        self._has_run = True
         with self._surroundings() as stack:
             stack.enter_context(torch.set_grad_enabled(gradients))
             if self.batch.is_split:
@@ -73,10 +83,10 @@ class Forward:
                 if inputs.is_floating_point():
                     flowing = point = inputs.detach().clone().requires_grad_()
                 else:
-                    tap = stack.enter_context(tapped_embedding(self.modules, inputs, Tensor.clone))
-            before = _random_state(self.devices)
-            output = self.module(self._flowing(flowing))
-            if self.batch.is_split and not torch.equal(before, _random_state(self.devices)):
+                    tap = stack.enter_context(tapped_embedding(self.net.modules, inputs, Tensor.clone))
+            before = generator_states(self.devices) if self.batch.is_split else []
+            output = self.net.module(self._flowing(flowing))
+            if self.batch.is_split and generator_states(self.devices) != before:
                 raise ProxyError("refused", "microbatch: the net draws random numbers, which parts draw differently")
         return (tap.output if tap else point), output, recording
 
@@ -91,8 +101,3 @@ class Forward:
     def _flowing(self, inputs: Tensor) -> Tensor:
         """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
         return inputs.clone(memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
-
-
-def _random_state(devices: Sequence[torch.device]) -> Tensor:
-    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)]
-    return torch.cat(states)

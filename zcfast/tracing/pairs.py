@@ -89,6 +89,16 @@ class Pair(_Tracked):
         result.stacked, result.scale, result.has_views = stacked, scale, False
         return result
 
+    @property
+    def requires_grad(self) -> bool:  # type: ignore[override]  # not to be written either
+        """Not to be asked: hooks, for one, depend on it, and the answer would not be that of a backward pass."""
+        raise UnsupportedError("the net asks whether a tensor requires a gradient")
+
+    @property
+    def grad_fn(self) -> None:  # type: ignore[override]
+        """Like requires_grad."""
+        raise UnsupportedError("the net asks for a node of the graph")
+
     @classmethod
     def constant(cls, value: Tensor, scale: float) -> "Pair":
         """The pair of a non-negative constant, scaled."""

@@ -41,6 +41,8 @@ class Slots:
         groups: for each layer, the positions in `counted` of the slots that hold its weight.
         own: for each layer, the position in `counted` of its own slot.
         counts: for each slot of `all`, how many counted layers hold its parameter as their weight.
+        weights: the weight of each layer.
+        installed: the stand-in of each slot of `all`.
     """
 
     def __init__(self, modules: Sequence[nn.Module], layers: Sequence[Layer]) -> None:
@@ -66,6 +68,8 @@ class Slots:
                 position[id(slot.module)] = rank
         self.groups = [places[id(weight)] for weight in weights]
         self.own = [position[id(layer.module)] for layer in layers]
+        self.weights = [weight.detach() for weight in weights]
+        self.installed: list[Tensor] = []
 
     @property
     def tied(self) -> bool:
@@ -74,13 +78,26 @@ class Slots:
 
     def install(self, stand_in: Callable[[Slot, int], Tensor]) -> list[Tensor]:
         """Put a stand-in, made from the slot and its count, in each slot (inside `preserved` only); list them."""
-        tensors = [stand_in(slot, count) for slot, count in zip(self.all, self.counts, strict=True)]
-        for slot, tensor in zip(self.all, tensors, strict=True):
+        self.installed = [stand_in(slot, count) for slot, count in zip(self.all, self.counts, strict=True)]
+        self.reinstall()
+        return self.installed
+
+    def reinstall(self) -> None:
+        """Put the stand-ins in their slots once more."""
+        for slot, tensor in zip(self.all, self.installed, strict=True):
             slot.module._parameters[slot.name] = tensor  # type: ignore[assignment]  # any tensor serves a forward pass
         for child in {id(slot.module): slot.module for slot in self.all}.values():
             if isinstance(child, nn.RNNBase):  # it keeps a second list of its parameters
                 child.__dict__["_flat_weights"] = [getattr(child, name, None) for name in child._flat_weights_names]
-        return tensors
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The net's own parameters."""
+        return [slot.parameter for slot in self.all]
+
+    def of_layers(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """From one tensor for each counted slot, those of the layers' own slots."""
+        return [tensors[rank] for rank in self.own]
 
     def shared(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """Gradient of each layer's weight as a whole: of a tied weight, the sum over its places."""

@@ -81,7 +81,8 @@ def recorded(layers: Sequence[Layer], *, keep: bool = False, clone: bool = False
 
     handles = [
         layer.module.register_forward_hook(
-            lambda module, args, output, index=index, layer=layer: observe(index, layer, output)
+            lambda module, args, output, index=index, layer=layer: observe(index, layer, output),
+            prepend=True,  # hooks of the caller's may change the output
         )
         for index, layer in enumerate(layers)
     ]

@@ -21,11 +21,12 @@ from zcfast.tracing.curvature import (
     invariant_grasp,
 )
 from zcfast.tracing.forward import Forward
-from zcfast.tracing.isolation import isolated
+from zcfast.tracing.isolation import Isolated, isolated
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.parameters import Slots, expose_parametrized
+from zcfast.tracing.parameters import Slots
 from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
 from zcfast.tracing.recording import Activations, Recording
+from zcfast.tracing.references import check_references, check_unchanged
 from zcfast.tracing.tangent import hessian_products
 from zcfast.tracing.twice_differentiable import TwiceDifferentiable
 
@@ -100,9 +101,8 @@ def _run_in_format(
     *,
     channels_last: bool,
 ) -> Sampled:
-    with isolated(module, train=train) as modules:
-        expose_parametrized(modules)
-        run = _Run(module, modules, layers, batch, passes, collectors)
+    with isolated(module, train=train) as net:
+        run = _Run(net, layers, batch, passes, collectors)
         run.forward.channels_last = channels_last
         for inputs, targets in batch.parts():
             run.part(inputs, targets)
@@ -118,8 +118,7 @@ class _Run:
 
     def __init__(
         self,
-        module: nn.Module,
-        modules: Sequence[nn.Module],
+        net: Isolated,
         layers: Sequence[Layer],
         batch: Batch,
         passes: Pass,
@@ -127,8 +126,8 @@ class _Run:
     ) -> None:
         self.layers, self.batch, self.passes, self.collectors = layers, batch, passes, collectors
         self.result = Sampled(positions=[0] * len(layers))
-        self.forward = Forward(module, modules, layers, batch, passes)
-        self.slots = Slots(modules, layers)
+        self.slots = Slots(net.modules, layers)
+        self.forward = Forward(net, self.slots, layers, batch, passes)
         self.leaves = self.install()
         self.rows: list[Tensor] = []
         self.sums: list[Tensor] = []
@@ -165,6 +164,9 @@ class _Run:
         for which in (Pass.INPUT_JACOBIAN, Pass.LOSS_GRAD):
             with self.result.guard(which):
                 recording.check_gradients()
+        if self.wants(Pass.LOSS_GRAD):
+            with self.result.guard(Pass.LOSS_GRAD):
+                check_unchanged(zip(self.layers, self.slots.weights, self.slots.of_layers(self.leaves), strict=True))
         logits = self.batch.logits(output)
         if not isinstance(logits, Tensor):
             raise TypeError(f"logits: expected a tensor, got {type(logits).__name__}")
@@ -220,12 +222,13 @@ class _Run:
                 invariance = find_invariance(self.layers, self.slots, self.leaves, loss, logits, recording)
         classifier = None if invariance is None else invariance.classifier
         with self.result.guard(Pass.LOSS_GRAD):
+            check_references(loss, self.slots.parameters)
             self.first_order(loss, recording, share, retain_graph=classifier is not None)
         if classifier is not None and Pass.LOSS_GRAD not in self.result.failures:
             with self.result.guard(Pass.LOGIT_CURVATURE):
                 self.classifier_part = classifier_part(
                     self.layers[classifier],
-                    [self.leaves[rank] for rank in self.slots.own],
+                    self.slots.of_layers(self.leaves),
                     self.result.gradients,
                     logits,
                     lambda point: self.batch.loss(point, targets),
@@ -243,7 +246,7 @@ class _Run:
             weights = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in weights]
         self.sums = [a + b for a, b in zip(self.sums, weights, strict=True)] if self.sums else weights
         self.result.gradients = self.slots.shared(self.sums)
-        self.result.own_gradients = [self.sums[rank] for rank in self.slots.own]
+        self.result.own_gradients = self.slots.of_layers(self.sums)
         if self.wants(Pass.ACTIVATIONS):
             with self.result.guard(Pass.ACTIVATIONS):
                 self.collect(recording, activations, share)
@@ -256,7 +259,7 @@ class _Run:
             with self.result.guard(Pass.LOGIT_CURVATURE):
                 others = invariance.others
                 products = self.products([self.slots.own[index] for index in others], inputs, targets)
-                weights = [self.slots.all[self.slots.counted[rank]].parameter.detach() for rank in self.slots.own]
+                weights = self.slots.weights
                 self.result.invariant_grasp = invariant_grasp(
                     self.result.gradients, weights, invariance, products, self.classifier_part
                 )
@@ -275,9 +278,11 @@ class _Run:
             return self.batch.loss(logits, targets)
 
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
+            self.forward.restart()
             try:
                 return hessian_products(self.slots, along, wanted, lambda: self.forward.logits(inputs), loss)
             except Exception:  # where the faster way raises, the slower one decides whether net or rule is at fault
+                self.forward.restart()
                 leaves = self.install()
                 self.forward.channels_last = False  # its rules cannot be differentiated twice
                 with TwiceDifferentiable():

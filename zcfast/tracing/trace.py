@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from zcfast.ops import saliency_reduce
@@ -11,7 +10,6 @@ from zcfast.tracing.batch import Batch
 from zcfast.tracing.flow import Flow, run_flow
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.parameters import expose_parametrized
 from zcfast.tracing.passes import Pass
 from zcfast.tracing.recording import Activations
 from zcfast.tracing.sampled import Collector, Sampled, run_sampled
@@ -114,6 +112,5 @@ def trace(
 def _weights(module: nn.Module, layers: Sequence[Layer], *, train: bool) -> list[Tensor]:
     if all(isinstance(layer.module._parameters.get("weight"), Tensor) for layer in layers):
         return [layer.weight.detach() for layer in layers]
-    with isolated(module, train=train) as modules, torch.no_grad():
-        expose_parametrized(modules)
+    with isolated(module, train=train):
         return [layer.weight.detach() for layer in layers]
