@@ -17,6 +17,8 @@ from zcfast.spaces import SearchSpace
 from zcfast.tables.keys import rows_of_digests
 from zcfast.tables.table import Metric, Table, check_rows, scatter
 
+UNNAMED = ("", "__index_level_0__")  # pandas' row labels, in its CSV and Parquet files: no measurement
+
 
 def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
     """A Parquet file; see `from_arrow`."""
@@ -46,13 +48,14 @@ def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
     """Join a table of any order of rows to the space.
 
     Columns: one of `hash` (hexadecimal digits), `index` (row in `enumerate()`) and `architecture` (any text that
-    `space.parse` takes), the first of them being the key; every other column is a metric and must hold numbers.
+    `space.parse` takes), the first of them being the key; every other column is a metric and must hold numbers, but for
+    pandas' row labels, which have no name and are left out.
     """
     keys = [name for name in KEY_COLUMNS if name in table.column_names]
     if not keys:
         came = ", ".join(table.column_names[:8]) or "none"
         raise ValueError(f"expected a column {', '.join(KEY_COLUMNS[:-1])} or {KEY_COLUMNS[-1]}, got {came}")
-    names = [name for name in table.column_names if name not in KEY_COLUMNS]
+    names = [name for name in table.column_names if name not in (*KEY_COLUMNS, *UNNAMED)]
     if not names:
         raise ValueError("expected a column of accuracies beside the key, got none")
     if len(set(table.column_names)) != len(table.column_names):
@@ -69,7 +72,7 @@ def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
 def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
     kind = column.type
     if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
-        raise ValueError(f"column {name!r}: expected numbers, got {kind}")
+        raise ValueError(f"column {name!r}: expected numbers, as in all but {', '.join(KEY_COLUMNS)}, got {kind}")
     return torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
 
 
