@@ -12,7 +12,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
     return ValueError(f"unknown {kind} {name!r}: {hint}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of another library's error, fit to print."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return "".join(character if character.isprintable() else "?" for character in line)

@@ -143,13 +143,25 @@ def test_ctrl_c_keeps_what_was_trained(algorithm, workers):
     assert torch.equal(trajectory.rows >= 0, trajectory.objective == 1)
 
 
-def test_what_a_function_raises_reaches_the_caller(algorithm):
-    def evaluate(cells):
-        raise OSError("disk full")
+@pytest.mark.parametrize("workers", [None, 1, 3])
+def test_what_a_function_raises_keeps_what_was_trained(algorithm, workers):
+    lock, calls = threading.Lock(), []
 
-    for workers in (None, 2):
-        with pytest.raises(OSError, match="disk full"):
-            search.run(algorithm, SPACE, evaluate, budget=20, runs=2, workers=workers)
+    def evaluate(cells):
+        with lock:
+            calls.append(1)
+            if len(calls) == 7:
+                raise OSError("disk full")
+        return [1.0] * len(cells)
+
+    message = "evaluate failed after .* trainings, which .trajectory has: OSError: disk full"
+    with pytest.raises(search.SearchFailed, match=message) as failed:
+        search.run(algorithm, SPACE, evaluate, budget=20, runs=2, workers=workers)
+    assert isinstance(failed.value.__cause__, OSError)
+    trajectory = failed.value.trajectory
+    trained = int((trajectory.rows >= 0).sum())
+    assert trained == 12 if workers is None else trained in (4, 5, 6, 7, 8)
+    assert torch.equal(trajectory.rows >= 0, trajectory.objective == 1)
 
 
 def test_callback_and_progress(algorithm, table):
@@ -215,7 +227,7 @@ def test_bad_tables_and_functions(algorithm, table):
     with pytest.raises(ValueError, match="objective, report and repetition: no effect on a function"):
         search.run(algorithm, SPACE, len, objective="test")
     for result in (1.0, [1.0], "text", None):
-        with pytest.raises(ValueError, match="evaluate: expected 2 numbers, got"):
+        with pytest.raises(search.SearchFailed, match="evaluate: expected 2 numbers, got"):
             search.run(algorithm, SPACE, lambda _cells, result=result: result, runs=2)
     with pytest.raises(ValueError, match="workers: expected a number >= 1, got 0"):
         search.run(algorithm, SPACE, len, workers=0)

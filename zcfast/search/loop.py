@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import zcfast
+from zcfast.errors import first_line
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.proxy import Proxy
 from zcfast.search.source import Evaluate, Repetition, TableSource, evaluated
@@ -42,6 +43,21 @@ class SearchInterrupted(KeyboardInterrupt):
         """Keep the trajectory."""
         super().__init__("interrupted")
         self.trajectory = trajectory
+
+
+class SearchFailed(RuntimeError):
+    """`evaluate` raised, which is the cause, or gave no accuracies; `trajectory` has every training that had ended."""
+
+    def __init__(self, trajectory: Trajectory, cause: BaseException) -> None:
+        """Keep the trajectory and say what was raised."""
+        ended = int((trajectory.rows >= 0).sum())
+        reason = f"{type(cause).__name__}: {first_line(cause)}"
+        super().__init__(f"evaluate failed after {ended} trainings, which .trajectory has: {reason}")
+        self.trajectory = trajectory
+
+
+class _EvaluateRaised(Exception):
+    """Takes what `evaluate` raised, its cause, to where the trajectory is."""
 
 
 def run(
@@ -86,6 +102,7 @@ def run(
 
     Raises:
         ValueError: a number out of range, a table of another space or without accuracies, an unknown metric.
+        SearchFailed: what the function raised is its cause; it has the trajectories so far.
         SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
     """
     space = named_space(space) if isinstance(space, str) else space
@@ -122,10 +139,11 @@ def run(
             if progress:
                 progress(done, runs * budget)
     except KeyboardInterrupt as error:
-        raise SearchInterrupted(
-            Trajectory(space.name, record.rows, record.objective, record.report, protocol)
-        ) from error
-    return Trajectory(space.name, record.rows, record.objective, record.report, protocol)
+        raise SearchInterrupted(record.trajectory(space, protocol)) from error
+    except _EvaluateRaised as error:
+        assert error.__cause__ is not None
+        raise SearchFailed(record.trajectory(space, protocol), error.__cause__) from error.__cause__
+    return record.trajectory(space, protocol)
 
 
 def describe(algorithm: Algorithm[Any]) -> dict[str, Any]:
@@ -156,6 +174,9 @@ class _Record:
         place = (runs, slice(trained.first, trained.first + trained.rows.shape[1]))
         self.rows[place], self.objective[place], self.report[place] = trained.rows, trained.objective, trained.report
 
+    def trajectory(self, space: SearchSpace[Any], protocol: dict[str, Any]) -> Trajectory:
+        return Trajectory(space.name, self.rows, self.objective, self.report, protocol)
+
 
 def _check_evaluate(evaluate: Any, objective: str | None, report: str | None, repetition: str) -> None:
     if not callable(evaluate):
@@ -169,7 +190,10 @@ Query = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 def _together(evaluate: Evaluate, space: SearchSpace[Any]) -> Query:
     def query(rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        accuracies = evaluated(evaluate, space, rows)
+        try:
+            accuracies = evaluated(evaluate, space, rows)
+        except Exception as error:
+            raise _EvaluateRaised from error
         return accuracies, accuracies
 
     return query
@@ -227,9 +251,13 @@ def _asynchronous(
             if not pending:
                 return
             ended = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED).done
-            for future in sorted(ended, key=lambda each: pending[each][0]):
+            # Those that failed come last, so that the others' accuracies are kept.
+            for future in sorted(ended, key=lambda each: (_failed(each), pending[each][0])):
                 run, rows = pending.pop(future)
-                accuracies = future.result()
+                try:
+                    accuracies = future.result()
+                except Exception as error:
+                    raise _EvaluateRaised from error
                 number, reached = states[run].told, accuracies[:, None]
                 states[run] = algorithm.tell(states[run], rows, accuracies)
                 yield Trained(torch.tensor([run], device=rows.device), number, rows[:, None], reached, reached)
@@ -238,3 +266,7 @@ def _asynchronous(
             future.cancel()
         if executor is None:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _failed(future: concurrent.futures.Future[Tensor]) -> bool:
+    return future.cancelled() or future.exception() is not None
