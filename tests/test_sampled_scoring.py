@@ -244,11 +244,11 @@ def test_sample_distinct(space):
         space.sample_distinct(-1)
 
 
-def test_sample_distinct_repeats_only_when_all_are_drawn():
+def test_sample_distinct_never_repeats():
     space = zcfast.space("nasbench201")
-    index = space.index(space.sample_distinct(len(space) + 10))
-    assert len(index[: len(space)].unique()) == len(space)
-    assert len(index[len(space) :].unique()) == 10
+    assert len(space.index(space.sample_distinct(len(space))).unique()) == len(space)
+    with pytest.raises(ValueError, match="n: expected at most 15625 architectures, the size of nasbench201, got 15626"):
+        space.sample_distinct(len(space) + 1)
 
 
 def test_read_architectures(space, tmp_path):

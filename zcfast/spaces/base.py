@@ -184,11 +184,12 @@ class SearchSpace(ABC, Generic[CellsT]):
         return self.enumerate()[torch.randint(len(self), (n,), generator=generator)]
 
     def sample_distinct(self, n: int, generator: torch.Generator | None = None) -> CellsT:
-        """``n`` architectures drawn uniformly from ``enumerate()``, none again before all have been drawn."""
+        """``n`` different architectures drawn uniformly from ``enumerate()``; a ValueError where it has fewer."""
         if n < 0:
             raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
-        rounds = [torch.randperm(len(self), generator=generator) for _ in range(-(-n // len(self)))]
-        return self.enumerate()[torch.cat([torch.zeros(0, dtype=torch.int64), *rounds])[:n]]
+        if n > len(self):
+            raise ValueError(f"n: expected at most {len(self)} architectures, the size of {self.name}, got {n}")
+        return self.enumerate()[torch.randperm(len(self), generator=generator)[:n]]
 
     def require_valid(self, cells: CellsT) -> Tensor:
         """Position in ``enumerate()``; a ValueError names the first invalid row and its reason."""
