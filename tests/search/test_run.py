@@ -209,11 +209,24 @@ def test_saved_and_loaded(algorithm, table, tmp_path):
             "repetition: expected a metric with several training runs for 'random', got 'valid'",
         ),
         ({"workers": 2}, "workers: no effect on a table"),
+        ({"budget": 2.5}, "budget: expected an integer, got 2.5"),
+        ({"runs": 1.5}, "runs: expected an integer, got 1.5"),
+        ({"seed": None}, "seed: expected an integer, got None"),
+        ({"objective": 3}, "unknown metric 3: expected one of valid, test"),
+        ({"device": "cuda:99"}, "device: expected one that PyTorch finds here, got 'cuda:99'"),
     ],
 )
 def test_bad_options(algorithm, table, options, message):
     with pytest.raises(ValueError, match=message):
         search.run(algorithm, SPACE, table, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "came"), [(search.random_search, "the class RandomSearch"), ("random_search", "'random_search'")]
+)
+def test_what_is_no_algorithm(table, given, came):
+    with pytest.raises(ValueError, match=rf"algorithm: expected an instance such as search.*\(\), got {came}"):
+        search.run(given, SPACE, table)
 
 
 def test_bad_tables_and_functions(algorithm, table):

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 import zcfast
-from zcfast.errors import first_line
+from zcfast.devices import present_device
+from zcfast.errors import first_line, integer
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.proxy import Proxy
 from zcfast.search.source import Evaluate, Repetition, TableSource, evaluated
@@ -45,10 +46,10 @@ class SearchInterrupted(KeyboardInterrupt):
         self.trajectory = trajectory
 
 
-class SearchFailed(RuntimeError):
+class SearchFailed(RuntimeError):  # noqa: N818 - named as SearchInterrupted
     """`evaluate` raised, which is the cause, or gave no accuracies; `trajectory` has every training that had ended."""
 
-    def __init__(self, trajectory: Trajectory, cause: BaseException) -> None:
+    def __init__(self, trajectory: Trajectory, cause: Exception) -> None:
         """Keep the trajectory and say what was raised."""
         ended = int((trajectory.rows >= 0).sum())
         reason = f"{type(cause).__name__}: {first_line(cause)}"
@@ -56,8 +57,12 @@ class SearchFailed(RuntimeError):
         self.trajectory = trajectory
 
 
-class _EvaluateRaised(Exception):
-    """Takes what `evaluate` raised, its cause, to where the trajectory is."""
+class _EvaluateError(Exception):
+    """Takes what `evaluate` raised to where the trajectory is."""
+
+    def __init__(self, raised: Exception) -> None:
+        super().__init__()
+        self.raised = raised
 
 
 def run(
@@ -101,11 +106,15 @@ def run(
         The trajectories [runs, budget].
 
     Raises:
-        ValueError: a number out of range, a table of another space or without accuracies, an unknown metric.
+        ValueError: no algorithm, a number out of range, a device that is not there, a table of another space or without
+            accuracies, an unknown metric.
         SearchFailed: what the function raised is its cause; it has the trajectories so far.
         SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
     """
+    _check_algorithm(algorithm)
     space = named_space(space) if isinstance(space, str) else space
+    budget, runs, seed = integer("budget", budget), integer("runs", runs), integer("seed", seed)
+    device = present_device(device)
     if not 1 <= budget <= len(space):
         raise ValueError(f"budget: expected 1 to {len(space)} trainings, the size of the space, got {budget}")
     if isinstance(table, Table) and table.space != space.name:
@@ -140,9 +149,8 @@ def run(
                 progress(done, runs * budget)
     except KeyboardInterrupt as error:
         raise SearchInterrupted(record.trajectory(space, protocol)) from error
-    except _EvaluateRaised as error:
-        assert error.__cause__ is not None
-        raise SearchFailed(record.trajectory(space, protocol), error.__cause__) from error.__cause__
+    except _EvaluateError as error:
+        raise SearchFailed(record.trajectory(space, protocol), error.raised) from error.raised
     return record.trajectory(space, protocol)
 
 
@@ -178,6 +186,12 @@ class _Record:
         return Trajectory(space.name, self.rows, self.objective, self.report, protocol)
 
 
+def _check_algorithm(algorithm: Any) -> None:
+    if not isinstance(algorithm, Algorithm):
+        came = f"the class {algorithm.__name__}" if isinstance(algorithm, type) else repr(algorithm)
+        raise ValueError(f"algorithm: expected an instance such as search.random_search(), got {came}")
+
+
 def _check_evaluate(evaluate: Any, objective: str | None, report: str | None, repetition: str) -> None:
     if not callable(evaluate):
         raise ValueError(f"table: expected a table or a function of architectures, got {type(evaluate).__name__}")
@@ -193,7 +207,7 @@ def _together(evaluate: Evaluate, space: SearchSpace[Any]) -> Query:
         try:
             accuracies = evaluated(evaluate, space, rows)
         except Exception as error:
-            raise _EvaluateRaised from error
+            raise _EvaluateError(error) from error
         return accuracies, accuracies
 
     return query
@@ -234,7 +248,7 @@ def _asynchronous(
     executor: concurrent.futures.Executor | None,
 ) -> Iterator[Trained]:
     """Each run has a state of its own, and a free worker goes to the run that was asked least."""
-    if workers < 1:
+    if integer("workers", workers) < 1:
         raise ValueError(f"workers: expected a number >= 1, got {workers}")
     runs = options.pop("runs")
     states = [algorithm.init(space, runs=1, first_run=run, **options) for run in range(runs)]
@@ -257,7 +271,7 @@ def _asynchronous(
                 try:
                     accuracies = future.result()
                 except Exception as error:
-                    raise _EvaluateRaised from error
+                    raise _EvaluateError(error) from error
                 number, reached = states[run].told, accuracies[:, None]
                 states[run] = algorithm.tell(states[run], rows, accuracies)
                 yield Trained(torch.tensor([run], device=rows.device), number, rows[:, None], reached, reached)
