@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -197,6 +198,11 @@ def test_a_pair_of_tensors_is_a_minibatch():
         ({"device": "tpu"}, "device: expected cpu or cuda, got 'tpu'"),
         ({"initialisation": "xavier"}, "unknown initialisation 'xavier'"),
         ({"seed": "a"}, "seed: expected an integer, got .a."),
+        ({"seed": -1}, "seed: expected a number >= 0, got -1"),
+        (
+            {"images": (np.zeros((1, 3, 8, 8)), np.zeros(1))},
+            r"images: expected an ImageBatch or tensors \(inputs, targets\), got ndarray, ndarray",
+        ),
         ({"batch_norm": 0}, "batch_norm: expected true or false, got 0"),
         ({"proxies": ["snip", "params"], "batch_norm": False}, "params describes the network with BatchNorm"),
         ({"stem": 3}, "unknown option 'stem'"),

@@ -214,6 +214,26 @@ def test_pandas_row_labels_are_no_metric(tmp_path, kind):
     assert table.headline == tuple(table.metrics) == ("accuracy",)
 
 
+def test_rows_and_digests_of_other_libraries(path):
+    table = tables.load("nasbench101", save(path, arrays101()))
+    rows = torch.tensor([9, 4, 17])
+    expected = table.query(rows, "test")
+    digests = SPACE101.keys(SPACE101.enumerate()[rows])
+    texts = [bytes(digest).hex().upper() for digest in digests.tolist()]
+    numbers = rows.numpy()
+    for keys in ([9, 4, 17], (9, 4, 17), list(numbers), numbers, numbers.astype(np.uint8), numbers[::-1][::-1]):
+        assert torch.equal(table.query(keys, "test"), expected)
+    for keys in (digests.numpy(), texts, np.array(texts)):
+        assert torch.equal(table.query(keys, "test"), expected)
+    assert torch.equal(table.query(range(3), "test"), table.query(torch.arange(3), "test"))
+    with pytest.raises(ValueError, match=r"keys: expected row numbers .*, got torch\.bool"):
+        table.query(rows > 5, "test")
+    with pytest.raises(ValueError, match="cells: expected NasBench101Cells, got NasBench201Cells"):
+        table.query(SPACE201.enumerate()[:3], "test")
+    with pytest.raises(ValueError, match="unknown metric 0: expected one of"):
+        table[0]
+
+
 def test_another_file_of_zcfast_is_no_table(tmp_path):
     rows = torch.tensor([3, 5])
     Scores("nasbench101", SPACE101.enumerate()[rows], {"params": rows}, {}).save(tmp_path / "scores")

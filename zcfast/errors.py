@@ -21,6 +21,12 @@ def integer(name: str, value: Any) -> int:
     return int(value)
 
 
+def check_kind(name: str, value: Any, kind: type) -> None:
+    """Raise a ValueError that names the argument unless its value is of the kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
+
+
 def first_line(error: Exception) -> str:
     """The first line of another library's error, fit to print."""
     line = (str(error).splitlines() or [type(error).__name__])[0]

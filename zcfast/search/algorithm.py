@@ -69,7 +69,7 @@ class Algorithm(ABC, Generic[StateT]):
 
         Errors: ValueError for an unknown space, a number out of range, scores of another space.
         """
-        space = named_space(space) if isinstance(space, str) else space
+        space = space if isinstance(space, SearchSpace) else named_space(space)
         runs, seed, first_run = integer("runs", runs), integer("seed", seed), integer("first_run", first_run)
         if runs < 1:
             raise ValueError(f"runs: expected a number >= 1, got {runs}")

@@ -112,7 +112,7 @@ def run(
         SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
     """
     _check_algorithm(algorithm)
-    space = named_space(space) if isinstance(space, str) else space
+    space = space if isinstance(space, SearchSpace) else named_space(space)
     budget, runs, seed = integer("budget", budget), integer("runs", runs), integer("seed", seed)
     device = present_device(device)
     if not 1 <= budget <= len(space):

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Generic, SupportsIndex, TypeVar
 import torch
 from torch import Tensor, nn
 
+from zcfast.errors import integer
 from zcfast.networks.layers import draw_weights
 from zcfast.networks.options import with_options
-from zcfast.spaces.neighbours import Neighbours
+from zcfast.spaces.neighbours import Neighbours, check_generator
 
 Index = SupportsIndex | slice | Tensor | Sequence[int]
 CellsT = TypeVar("CellsT", bound="Cells")
@@ -69,6 +70,7 @@ class SearchSpace(ABC, Generic[CellsT]):
     """A finite space of architectures, listed in a fixed order. Tensors in, tensors out."""
 
     name: ClassVar[str]
+    cells: ClassVar[type[Cells]]  # of an encoding
     title: ClassVar[str]
     source: ClassVar[str]
     classes: ClassVar[int]  # isomorphism classes
@@ -146,6 +148,7 @@ class SearchSpace(ABC, Generic[CellsT]):
         """
         if not isinstance(batch_norm, bool):
             raise ValueError(f"batch_norm: expected True or False, got {batch_norm!r}")
+        check_generator(generator)
         cell: CellsT = architecture if isinstance(architecture, Cells) else self.parse(architecture)  # type: ignore[assignment]
         if len(cell) != 1:
             raise ValueError(f"architecture: expected one, got {len(cell)}")
@@ -179,13 +182,15 @@ class SearchSpace(ABC, Generic[CellsT]):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> CellsT:
         """``n`` architectures drawn uniformly, with replacement, from ``enumerate()``."""
-        if n < 0:
+        check_generator(generator)
+        if integer("n", n) < 0:
             raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
         return self.enumerate()[torch.randint(len(self), (n,), generator=generator)]
 
     def sample_distinct(self, n: int, generator: torch.Generator | None = None) -> CellsT:
         """``n`` different architectures drawn uniformly from ``enumerate()``; a ValueError where it has fewer."""
-        if n < 0:
+        check_generator(generator)
+        if integer("n", n) < 0:
             raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
         if n > len(self):
             raise ValueError(f"n: expected at most {len(self)} architectures, the size of {self.name}, got {n}")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from zcfast import _tables, space_ops
-from zcfast.errors import unknown
+from zcfast.errors import check_kind, unknown
 from zcfast.networks.nasbench101 import NasBench101Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
 from zcfast.spaces.nasbench101_edits import wide_edits
@@ -71,6 +71,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
     """
 
     name = "nasbench101"
+    cells = NasBench101Cells
     title = "NAS-Bench-101"
     source = "Ying et al., NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019"
     classes = 423_624
@@ -250,6 +251,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
         return Network(sources, [operations[v - 1] for v in keep[1:-1]], options, batch_norm)
 
     def _index_and_validity(self, cells: NasBench101Cells) -> tuple[Tensor, Tensor]:
+        check_kind("cells", cells, NasBench101Cells)
         return space_ops.nasbench101_index(cells.vertices, cells.edges, cells.operations, _index_tables(cells.device))
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zcfast.errors import unknown
+from zcfast.errors import check_kind, unknown
 from zcfast.networks.nasbench201 import NasBench201Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
 from zcfast.spaces.neighbours import Neighbours
@@ -83,6 +83,7 @@ class NasBench201(SearchSpace[NasBench201Cells]):
     """All architectures in the benchmark's official index order."""
 
     name = "nasbench201"
+    cells = NasBench201Cells
     title = "NAS-Bench-201"
     source = (
         "Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search, ICLR 2020; "
@@ -102,6 +103,7 @@ class NasBench201(SearchSpace[NasBench201Cells]):
 
     def index(self, cells: NasBench201Cells) -> Tensor:
         """The official index, int64 [N]; -1 where an operation code is out of range."""
+        check_kind("cells", cells, NasBench201Cells)
         operations = cells.operations.cpu().to(torch.int64)
         valid = ((operations >= 0) & (operations < len(OPERATIONS))).all(1)
         codes = (operations * _POWERS).sum(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 import pyarrow
@@ -14,7 +13,7 @@ from torch import Tensor
 from zcfast.errors import first_line
 from zcfast.scores import KEY_COLUMNS
 from zcfast.spaces import SearchSpace
-from zcfast.tables.keys import rows_of_digests
+from zcfast.tables.keys import DIGITS, rows_of_digests
 from zcfast.tables.table import Metric, Table, check_rows, scatter
 
 UNNAMED = ("", "__index_level_0__")  # pandas' row labels, in its CSV and Parquet files: no measurement
@@ -94,7 +93,7 @@ def _index(space: SearchSpace[Any], key: str, column: pyarrow.ChunkedArray) -> T
 
 def _index_of_hashes(space: SearchSpace[Any], column: pyarrow.ChunkedArray) -> Tensor:
     texts = column.to_pylist()
-    readable = [re.fullmatch("[0-9a-f]{32}", text) is not None for text in texts]
+    readable = [DIGITS.fullmatch(text) is not None for text in texts]
     digits = "".join(text if fits else 32 * "0" for text, fits in zip(texts, readable, strict=True))
     digests = torch.frombuffer(bytearray.fromhex(digits), dtype=torch.uint8).reshape(-1, 16)
     return torch.where(torch.tensor(readable), rows_of_digests(space, digests), -1)

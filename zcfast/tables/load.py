@@ -51,7 +51,7 @@ def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     Errors: one ValueError that names the file, what was expected and what came: for a missing, unreadable or damaged
     file, one of another kind, missing arrays or columns, an architecture outside the space or there twice.
     """
-    name = space if isinstance(space, str) else space.name
+    name = space.name if isinstance(space, SearchSpace) else space
     if name not in (*names(), *named.BENCHMARKS):
         raise unknown("search space", name, (*names(), *named.BENCHMARKS))
     path = Path(path)

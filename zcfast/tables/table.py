@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from zcfast.errors import unknown
-from zcfast.spaces import Cells
 from zcfast.spaces import space as named_space
-from zcfast.tables.keys import rows_of
+from zcfast.tables.keys import Keys, rows_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +88,13 @@ class Table:
         """The mean over seeds of every architecture, float64 [N], NaN where missing; see `query`."""
         return self._metric(metric).at(torch.arange(len(self)))
 
-    def query(self, keys: Cells | Tensor | Sequence[str], metric: str, seed: int | None = None) -> Tensor:
+    def query(self, keys: Keys, metric: str, seed: int | None = None) -> Tensor:
         """What architectures reached in one metric, whose unit, split, epochs and seeds are in `metrics[metric]`.
 
         Args:
-            keys: N architectures: cells of the space; rows, integers [N]; the benchmark's keys as `space.keys` has
-                them, e.g. digests uint8 [N, 16]; strings, each a name in the benchmark, hexadecimal digits of a hash,
-                or what `space.parse` takes.
+            keys: N architectures: cells of the space; rows, integers [N] in a tensor, array or sequence; keys of the
+                benchmark as `space.keys` has them, e.g. digests uint8 [N, 16]; strings, each a name in the benchmark,
+                hexadecimal digits of a hash, or what `space.parse` takes.
             metric: a name of `metrics`.
             seed: one of the metric's seeds; by default the mean of the runs that there are.
 
