@@ -234,6 +234,14 @@ def test_rows_and_digests_of_other_libraries(path):
         table[0]
 
 
+def test_tables_compare_and_show_in_one_line(path):
+    table, other = (tables.load("nasbench101", save(path, arrays101())) for _ in range(2))
+    assert table == table
+    assert table != other
+    assert repr(table).startswith("Table(nasbench101: 423624 rows, 1 metrics; ")
+    assert "\n" not in repr(table)
+
+
 def test_another_file_of_zcfast_is_no_table(tmp_path):
     rows = torch.tensor([3, 5])
     Scores("nasbench101", SPACE101.enumerate()[rows], {"params": rows}, {}).save(tmp_path / "scores")

@@ -25,7 +25,7 @@ KEY_COLUMNS = ("index", "hash", "architecture")
 REASON = "reason_"  # followed by the name of a column: the column of the file that says why it has no number
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Scores:
     """One row an architecture: its encoding and one column for each proxy.
 

@@ -23,7 +23,7 @@ from zcfast.spaces import space as named_space
 from zcfast.tables import Table
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
     """Trainings that have just ended, numbers first to first + K - 1 (from 0) of M runs.
 

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, SupportsIndex, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -14,11 +16,11 @@ from zcfast.networks.layers import draw_weights
 from zcfast.networks.options import with_options
 from zcfast.spaces.neighbours import Neighbours, check_generator
 
-Index = SupportsIndex | slice | Tensor | Sequence[int]
+Index = SupportsIndex | slice | Tensor | npt.NDArray[Any] | Sequence[int]
 CellsT = TypeVar("CellsT", bound="Cells")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Cells:
     """A batch of architectures of one space: every field a tensor whose first dimension is the batch."""
 
@@ -46,10 +48,28 @@ class Cells:
         return len(next(iter(self.tensors().values())))
 
     def __getitem__(self: CellsT, index: Index) -> CellsT:
-        """The architectures at an index, slice, mask or tensor of indices, as a batch (of one for a single index)."""
-        if not isinstance(index, slice | Sequence) and not (isinstance(index, Tensor) and index.dim()):
-            index = [range(len(self))[operator.index(index)]]
-        return type(self)(*(tensor[index] for tensor in self.tensors().values()))
+        """The architectures at an index, slice, mask or indices (a tensor, array or sequence), as a batch.
+
+        A single index gives a batch of one.
+        """
+        rows: Any = index
+        if isinstance(index, np.ndarray) and index.ndim and index.dtype.kind in "iub":
+            # A copy: torch takes no reversed array. Not as uint8: torch would take that as a mask.
+            rows = torch.from_numpy(index.astype(np.bool_ if index.dtype.kind == "b" else np.int64, order="C"))
+        elif isinstance(index, Sequence):
+            rows = list(index)
+        elif not isinstance(index, slice) and not (isinstance(index, Tensor) and index.dim()):
+            rows = [range(len(self))[operator.index(index)]]
+        return type(self)(*(tensor[rows] for tensor in self.tensors().values()))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other holds the same encodings in the same order, on any device."""
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        pairs = zip(self.tensors().values(), other.tensors().values(), strict=True)
+        return all(torch.equal(mine.cpu(), theirs.cpu()) for mine, theirs in pairs)
+
+    __hash__ = None  # type: ignore[assignment]  # tensors can change
 
     def to(self: CellsT, device: torch.device | str) -> CellsT:
         """The same batch on another device."""
@@ -76,6 +96,10 @@ class SearchSpace(ABC, Generic[CellsT]):
     classes: ClassVar[int]  # isomorphism classes
     network: Any  # the default options of the network around a cell, zcfast/networks
     initialisation: ClassVar[str]  # that the space's proxies were published with, zcfast/expected/initialisation.py
+
+    def __repr__(self) -> str:
+        """The call that gives the space."""
+        return f"zcfast.space({self.name!r})"
 
     @abstractmethod
     def __len__(self) -> int:

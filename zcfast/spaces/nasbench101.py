@@ -30,7 +30,7 @@ _CODES = {name: code for names in (OPERATIONS, SHORT_NAMES) for code, name in en
 Architecture = str | tuple[ArrayLike, Sequence[str]]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class NasBench101Cells(Cells):
     """Directed acyclic graphs in topological order: vertex 0 is the input, the last one the output.
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from zcfast.errors import check_kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Neighbours:
     """The architectures one edit away from each of N: ids[offsets[i] : offsets[i + 1]] are those of the i-th.
 

@@ -13,7 +13,7 @@ from zcfast.spaces import space as named_space
 from zcfast.tables.keys import Keys, rows_of
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Metric:
     """One measurement of every architecture of a table.
 
@@ -54,7 +54,7 @@ class Metric:
         return self.values[self.seeds.index(seed), rows].double()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Table:
     """What trained architectures reached.
 
@@ -106,6 +106,10 @@ class Table:
         measured = self._metric(metric)
         rows = rows_of(self.space, self.names, keys)
         return measured.at(rows.clamp(min=0), seed).masked_fill(rows < 0, torch.nan)
+
+    def __repr__(self) -> str:
+        """One line: the space, the sizes and the description."""
+        return f"Table({self.space}: {len(self)} rows, {len(self.metrics)} metrics; {self.description})"
 
     def _repr_html_(self) -> str:
         """A short table of the metrics for a notebook."""
