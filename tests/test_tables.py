@@ -230,6 +230,9 @@ def test_rows_and_digests_of_other_libraries(path):
         table.query(rows > 5, "test")
     with pytest.raises(ValueError, match="cells: expected NasBench101Cells, got NasBench201Cells"):
         table.query(SPACE201.enumerate()[:3], "test")
+    for keys in (5, None):
+        with pytest.raises(ValueError, match=f"keys: expected architectures, rows, digests or strings, got {keys}"):
+            table.query(keys, "test")
     with pytest.raises(ValueError, match="unknown metric 0: expected one of"):
         table[0]
 

@@ -182,6 +182,7 @@ def test_callback_and_progress(algorithm, table):
 
 def test_saved_and_loaded(algorithm, table, tmp_path):
     trajectory = search.run(algorithm, SPACE, table, budget=12, runs=3)
+    assert trajectory == trajectory
     trajectory.rows[1, 7:] = -1  # as after an interruption
     trajectory.objective[1, 7:] = trajectory.report[1, 7:] = torch.nan
     trajectory.save(tmp_path / "t.parquet")

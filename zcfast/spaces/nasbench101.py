@@ -15,7 +15,7 @@ from zcfast.errors import check_kind, unknown
 from zcfast.networks.nasbench101 import NasBench101Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
 from zcfast.spaces.nasbench101_edits import wide_edits
-from zcfast.spaces.neighbours import Neighbours
+from zcfast.spaces.neighbours import Neighbours, check_generator
 
 MAX_VERTICES, MAX_EDGES, MAX_OPERATIONS = 7, 9, 5
 INPUT, OUTPUT = "input", "output"
@@ -176,6 +176,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
             return super().sample(n, generator)
         if method != "rejection":
             raise ValueError(f"method: expected 'uniform' or 'rejection', got {method!r}")
+        check_generator(generator)
         found: list[Tensor] = [torch.empty(0, dtype=torch.int64)]
         while (missing := n - sum(map(len, found))) > 0:
             index = self.index(_random_encodings(max(64, 2 * missing), generator))

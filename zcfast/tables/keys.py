@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -46,6 +46,8 @@ def _tensor_of_numbers(keys: Any) -> Any:
         return torch.from_numpy(array.astype(np.int64) if array.ndim == 1 and array.dtype.kind != "b" else array.copy())
     if isinstance(keys, Sequence) and keys and all(map(_is_row, keys)):
         return torch.tensor([int(key) for key in keys])
+    if not isinstance(keys, Iterable):
+        raise ValueError(f"keys: expected architectures, rows, digests or strings, got {keys!r}")
     return keys
 
 
