@@ -12,6 +12,7 @@ import torch
 import zcfast
 from tests.shared import shared_data
 from zcfast import cli
+from zcfast.cli import arguments
 from zcfast.scores import Scores
 
 
@@ -204,3 +205,12 @@ def test_the_releases_rank_as_published(run, space, correlations):
     assert status == 0
     rows = [line.replace("│", " ").split() for line in out.splitlines() if line.startswith("│ test")]
     assert {row[0]: float(row[2]) for row in rows} == pytest.approx(correlations, abs=0.003)
+
+
+def test_version(run):
+    assert run("--version") == (0, zcfast.__version__ + "\n", "")
+
+
+def test_options_in_pythons_spelling():
+    pairs = ["a=False", "b=True", "c=false", "d=3", "e=pytorch"]
+    assert arguments.options(pairs) == {"a": False, "b": True, "c": False, "d": 3, "e": "pytorch"}

@@ -240,3 +240,7 @@ def test_real_pictures(name, size, classes):
     assert batch.classes == classes
     assert batch.inputs.mean().abs() < 0.4
     assert 0.7 < batch.inputs.std() < 1.4
+
+
+def test_a_batch_shows_its_shapes():
+    assert repr(random_images(2, (3, 4, 4), 5, 0)) == "ImageBatch(inputs=[2, 3, 4, 4], targets=[2], classes=5)"

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -215,6 +216,11 @@ def test_a_pair_of_tensors_is_a_minibatch():
         ({"device": "tpu"}, "device: expected cpu or cuda, got 'tpu'"),
         ({"initialisation": "xavier"}, "unknown initialisation 'xavier'"),
         ({"seed": "a"}, "seed: expected an integer, got .a."),
+        ({"seed": -1}, "seed: expected a number >= 0, got -1"),
+        (
+            {"images": (np.zeros((1, 3, 8, 8)), np.zeros(1))},
+            r"images: expected an ImageBatch or tensors \(inputs, targets\), got ndarray, ndarray",
+        ),
         ({"batch_norm": 0}, "batch_norm: expected true or false, got 0"),
         ({"proxies": ["snip", "params"], "batch_norm": False}, "params describes the network with BatchNorm"),
         ({"stem": 3}, "unknown option 'stem'"),
@@ -262,11 +268,11 @@ def test_sample_distinct(space):
         space.sample_distinct(-1)
 
 
-def test_sample_distinct_repeats_only_when_all_are_drawn():
+def test_sample_distinct_never_repeats():
     space = zcfast.space("nasbench201")
-    index = space.index(space.sample_distinct(len(space) + 10))
-    assert len(index[: len(space)].unique()) == len(space)
-    assert len(index[len(space) :].unique()) == 10
+    assert len(space.index(space.sample_distinct(len(space))).unique()) == len(space)
+    with pytest.raises(ValueError, match="n: expected at most 15625 architectures, the size of nasbench201, got 15626"):
+        space.sample_distinct(len(space) + 1)
 
 
 def test_read_architectures(space, tmp_path):

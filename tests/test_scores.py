@@ -43,6 +43,13 @@ def test_no_rows(scores, tmp_path):
     assert len(loaded.top(5, "snip")) == 0
 
 
+def test_scores_compare_by_identity_and_cells_by_content(scores):
+    other = dataclasses.replace(scores)
+    assert scores == scores
+    assert scores != other
+    assert scores.cells == other.cells
+
+
 def test_arrow_columns(scores, space):
     table = scores.to_arrow()
     key = "hash" if space.name == "nasbench101" else "architecture"

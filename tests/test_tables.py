@@ -9,6 +9,7 @@ from tests.shared import shared_data
 from zcfast import tables
 from zcfast.report import text
 from zcfast.scores import Scores
+from zcfast.search import Trajectory
 
 SPACE101, SPACE201 = zcfast.space("nasbench101"), zcfast.space("nasbench201")
 
@@ -190,7 +191,7 @@ def test_a_users_file(tmp_path, kind, key):
         ("index,a\n3,1\n0,1\n3,2\n", "rows 0 and 2: the same architecture"),
         ("index,a\n0.5,1\n", "column 'index': expected integers, got double"),
         ("index,a\n,1\n1,1\n", "column 'index': expected a key in every row, got 1 empty"),
-        ("index,a\n0,93.1%\n", "column 'a': expected numbers, got string"),
+        ("index,a\n0,93.1%\n", "column 'a': expected numbers, as in all but index, hash, architecture, got string"),
         ("index,a\n0,1\n1\n", "expected a release's file, .npz, Parquet or CSV, got none of them"),
         ("hash,a\n00,1\n", "row 0: expected an architecture"),
         ("architecture,a\nnone,1\n", "architecture: expected"),
@@ -200,6 +201,57 @@ def test_a_users_file_that_does_not_fit(tmp_path, content, message):
     path = tmp_path / "accuracies.csv"
     path.write_text(content)
     assert message in table_error("nasbench101", path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_pandas_row_labels_are_no_metric(tmp_path, kind):
+    path = tmp_path / "accuracies"
+    if kind == "csv":
+        path.write_text(",index,accuracy\n7,3,90.0\n8,5,91.0\n")
+    else:
+        parquet.write_table(pyarrow.table({"index": [3, 5], "accuracy": [9.0, 9.1], "__index_level_0__": [7, 8]}), path)
+    table = tables.load("nasbench201", path)
+    assert table.headline == tuple(table.metrics) == ("accuracy",)
+
+
+def test_rows_and_digests_of_other_libraries(path):
+    table = tables.load("nasbench101", save(path, arrays101()))
+    rows = torch.tensor([9, 4, 17])
+    expected = table.query(rows, "test")
+    digests = SPACE101.keys(SPACE101.enumerate()[rows])
+    texts = [bytes(digest).hex().upper() for digest in digests.tolist()]
+    numbers = rows.numpy()
+    for keys in ([9, 4, 17], (9, 4, 17), list(numbers), numbers, numbers.astype(np.uint8), numbers[::-1][::-1]):
+        assert torch.equal(table.query(keys, "test"), expected)
+    for keys in (digests.numpy(), texts, np.array(texts)):
+        assert torch.equal(table.query(keys, "test"), expected)
+    assert torch.equal(table.query(range(3), "test"), table.query(torch.arange(3), "test"))
+    with pytest.raises(ValueError, match=r"keys: expected row numbers .*, got torch\.bool"):
+        table.query(rows > 5, "test")
+    with pytest.raises(ValueError, match="cells: expected NasBench101Cells, got NasBench201Cells"):
+        table.query(SPACE201.enumerate()[:3], "test")
+    for keys in (5, None):
+        with pytest.raises(ValueError, match=f"keys: expected architectures, rows, digests or strings, got {keys}"):
+            table.query(keys, "test")
+    with pytest.raises(ValueError, match="unknown metric 0: expected one of"):
+        table[0]
+
+
+def test_tables_compare_and_show_in_one_line(path):
+    table, other = (tables.load("nasbench101", save(path, arrays101())) for _ in range(2))
+    assert table == table
+    assert table != other
+    assert repr(table).startswith("Table(nasbench101: 423624 rows, 1 metrics; ")
+    assert "\n" not in repr(table)
+
+
+def test_another_file_of_zcfast_is_no_table(tmp_path):
+    rows = torch.tensor([3, 5])
+    Scores("nasbench101", SPACE101.enumerate()[rows], {"params": rows}, {}).save(tmp_path / "scores")
+    assert "expected a table of accuracies, got a file of scores" in table_error("nasbench101", tmp_path / "scores")
+    values = torch.ones(1, 2, dtype=torch.float64)
+    Trajectory("nasbench101", rows[None], values, values, {}).save(tmp_path / "runs")
+    assert "expected a table of accuracies, got a file of trajectories" in table_error("nasbench101", tmp_path / "runs")
 
 
 def test_hashes_of_a_space_without_any(tmp_path):

@@ -1,7 +1,11 @@
 import dataclasses
 
+import torch
+
 from zcfast.report import text
+from zcfast.scores import Scores
 from zcfast.spaces import Cells
+from zcfast.spaces import space as named_space
 
 
 def edge_mask(*edges):
@@ -82,3 +86,10 @@ def test_numbers():
         "-inf",
         "nan",
     ]
+
+
+def test_the_best_have_a_score():
+    columns = {"snip": torch.tensor([1.0, torch.nan, torch.nan])}
+    scores = Scores("nasbench201", named_space("nasbench201").enumerate()[:3], columns, {})
+    assert text.best(scores, "snip", 3).startswith("  1. snip 1")
+    assert "nan" not in text.best(scores, "snip", 3)

@@ -1,15 +1,30 @@
 """The wording of errors, the same wherever a user may meet them."""
 
 import difflib
+import numbers
 from collections.abc import Iterable
+from typing import Any
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
+def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
     """The error to raise for a `name` that is none of `known`: with near matches if there are any, else with all."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=3)
+    near = difflib.get_close_matches(name, known, n=3) if isinstance(name, str) else []
     hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
     return ValueError(f"unknown {kind} {name!r}: {hint}")
+
+
+def integer(name: str, value: Any) -> int:
+    """An argument that must be an integer, of Python or numpy; a ValueError names it otherwise."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ValueError(f"{name}: expected an integer, got {value!r}")
+    return int(value)
+
+
+def check_kind(name: str, value: Any, kind: type) -> None:
+    """Raise a ValueError that names the argument unless its value is of the kind."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
 
 
 def first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zcfast.devices import find_device
-from zcfast.errors import unknown
+from zcfast.errors import integer, unknown
 from zcfast.expected.initialisation import initialisation as named_initialisation
 from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
 from zcfast.images import ImageBatch
@@ -74,9 +74,9 @@ def score_architectures(
         ValueError: a wrong argument; a network that cannot be scored has a reason instead and the others go on.
         ScoringInterrupted: Ctrl-C after the first architecture; it has the scores so far.
     """
-    space = named_space(space) if isinstance(space, str) else space
-    if not isinstance(seed, int):
-        raise ValueError(f"seed: expected an integer, got {seed!r}")
+    space = space if isinstance(space, SearchSpace) else named_space(space)
+    if integer("seed", seed) < 0:
+        raise ValueError(f"seed: expected a number >= 0, got {seed}")
     chosen = resolve_columns(proxies)
     sampled = {name: proxy for name, proxy in chosen.items() if proxy is not None}
     closed = [name for name in chosen if name not in sampled]
@@ -210,7 +210,7 @@ def _batch(images: Images | None, readers: list[str]) -> ImageBatch | None:
         if readers:
             raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
         return None
-    batch = images if isinstance(images, ImageBatch) else ImageBatch(*images, None, {"images": "tensors"})
+    batch = images if isinstance(images, ImageBatch) else ImageBatch(*_pair(images), None, {"images": "tensors"})
     inputs, targets = batch
     if inputs.dim() != 4 or inputs.shape[2] != inputs.shape[3] or not inputs.is_floating_point() or not len(inputs):
         raise ValueError(f"images: expected floats [B, channels, H, H], got {inputs.dtype} {list(inputs.shape)}")
@@ -219,6 +219,14 @@ def _batch(images: Images | None, readers: list[str]) -> ImageBatch | None:
     if not inputs.isfinite().all():
         raise ValueError("images: expected finite numbers, got NaN or infinity")
     return batch
+
+
+def _pair(images: Any) -> tuple[Tensor, Tensor]:
+    parts = images if isinstance(images, tuple | list) else (images,)
+    if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
+        came = ", ".join(type(part).__name__ for part in parts)
+        raise ValueError(f"images: expected an ImageBatch or tensors (inputs, targets), got {came}")
+    return parts[0], parts[1]
 
 
 def _network_for(space: SearchSpace[Any], batch: ImageBatch | None, options: dict[str, Any]) -> dict[str, Any]:

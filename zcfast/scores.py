@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zcfast.errors import first_line, unknown
+from zcfast.errors import first_line, integer, unknown
 from zcfast.files import replace_file
 from zcfast.spaces import Cells
 from zcfast.spaces import space as named_space
@@ -25,7 +25,7 @@ KEY_COLUMNS = ("index", "hash", "architecture")
 REASON = "reason_"  # followed by the name of a column: the column of the file that says why it has no number
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Scores:
     """One row an architecture: its encoding and one column for each proxy.
 
@@ -81,7 +81,7 @@ class Scores:
 
         Equal entries come in the order of their rows, -inf after every number and NaN after that.
         """
-        if k < 0:
+        if integer("k", k) < 0:
             raise ValueError(f"k: expected a number of rows >= 0, got {k}")
         return best_first(self[by])[:k]
 

@@ -1,12 +1,19 @@
 """The paper's vote of three proxies over a set of nets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from zcfast.analysis.columns import Column
 
 _BLOCK = 1024  # rows compared at once: a block of a million nets takes 1 GiB
 
 
-def vote(synflow: Tensor, jacob_cov: Tensor, snip: Tensor) -> Tensor:
+def vote(synflow: Column, jacob_cov: Column, snip: Column) -> Tensor:
     """Rank a set of nets by the majority of three proxies on each pair of them.
 
     A net gets one point for each other net that it beats. It beats another where more columns prefer it than prefer
@@ -14,22 +21,23 @@ def vote(synflow: Tensor, jacob_cov: Tensor, snip: Tensor) -> Tensor:
     point. The points depend on the whole set: a net alone has no vote.
 
     Args:
-        synflow, jacob_cov, snip: [M] scores of the same nets, higher is better. Logarithms do as well as values.
+        synflow, jacob_cov, snip: [M] scores of the same nets, higher is better. Logarithms do as well as values; any
+            columns that zcfast.analysis takes.
 
     Returns:
-        [M] float64 points, 0 to M - 1, higher is better. A net with a NaN in any column gets NaN and takes no part in
-        the points of the others.
+        [M] float64 points, 0 to M - 1, higher is better, on the device of `synflow` if that is a tensor. A net with a
+        NaN in any column gets NaN and takes no part in the points of the others.
 
     Raises:
-        ValueError: the columns are not one-dimensional and of one length.
+        ValueError: the columns are not one-dimensional, of one length and of real numbers.
 
     Source: Abdelfattah et al. 2021, section 3.3. Takes time in M squared: 15,625 nets about a second, 423,624 minutes.
     """
-    columns = [torch.as_tensor(column, dtype=torch.float64) for column in (synflow, jacob_cov, snip)]
-    for name, column in zip(("synflow", "jacob_cov", "snip"), columns, strict=True):
-        if column.dim() != 1 or column.shape != columns[0].shape:
-            raise ValueError(f"{name}: expected shape ({columns[0].numel()},), got {tuple(column.shape)}")
-    table = torch.stack(columns)
+    from zcfast.analysis.columns import aligned  # not above: zcfast.analysis has `vote` among its names
+
+    columns = aligned({"synflow": synflow, "jacob_cov": jacob_cov, "snip": snip})
+    device = synflow.device if isinstance(synflow, Tensor) else "cpu"
+    table = torch.stack([column.double() for column in columns]).to(device)
     valid = ~table.isnan().any(0)
     # Ranks compare as the values do, in small integers.
     ranks = [column.unique(return_inverse=True)[1].int() for column in table[:, valid]]

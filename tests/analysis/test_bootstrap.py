@@ -117,6 +117,8 @@ def test_errors():
     for confidence in (0.0, 1.0, math.nan):
         with pytest.raises(ValueError, match="confidence: expected a number in"):
             bootstrap(spearman, rows, rows, confidence=confidence)
+    with pytest.raises(ValueError, match="generator: expected Generator, got int"):
+        bootstrap(spearman, rows, rows, generator=0)
     with pytest.raises(ValueError, match="columns: expected one or more, got none"):
         bootstrap(spearman)
     with pytest.raises(ValueError, match="fraction: expected a number"):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import zcfast
-from zcfast import analysis
+from zcfast import analysis, report
 from zcfast.scores import Scores
 from zcfast.tables import Metric, Table
 
@@ -71,7 +71,7 @@ def test_undefined_values_are_null(table):
     scores = Scores("nasbench201", SPACE.enumerate()[:0], {"none": torch.zeros(0)}, {})
     (row,) = analysis.summary(scores, table, resamples=2).to_pylist()
     assert row["rows"] == 0
-    assert row["top_5_percent_in_top_64"] == 0
+    assert row["top_5_percent_in_top_64"] is None
     assert row["spearman"] is row["trainings_until_best"] is row["kendall_low"] is None
 
 
@@ -80,6 +80,20 @@ def test_errors(scores, table):
         analysis.summary(scores, table, metrics=("tset",))
     with pytest.raises(ValueError, match="resamples: expected a number >= 0, got -1"):
         analysis.summary(scores, table, resamples=-1)
+    with pytest.raises(ValueError, match="metrics: expected a list of names, got the string 'test'"):
+        analysis.summary(scores, table, metrics="test")
+    message = r"neighbours: expected offsets and ids, such as \(graph.offsets, graph.ids\), got Neighbours"
+    with pytest.raises(ValueError, match=message):
+        analysis.summary(scores, table, neighbours=SPACE.neighbours(SPACE.enumerate()[:3]))
+    for function in (analysis.summary, report.html):
+        with pytest.raises(ValueError, match="scores: expected Scores, got Table"):
+            function(table, scores)
+        with pytest.raises(ValueError, match="table: expected Table, got NoneType"):
+            function(scores, None)
+    with pytest.raises(ValueError, match="unknown column 0: expected one of good, bad"):
+        scores[0]
+    with pytest.raises(ValueError, match=r"k: expected an integer, got 2\.5"):
+        scores.top(2.5, "good")
     other = Table("nasbench101", {}, (), "none")
     with pytest.raises(ValueError, match="table: expected accuracies of nasbench201, got nasbench101"):
         analysis.summary(scores, other)

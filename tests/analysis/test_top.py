@@ -22,7 +22,7 @@ def test_counts_equal_a_loop_also_with_ties(drawn, k, fraction):
     rows = complete(*drawn)
     accuracies = sorted((accuracy for _, accuracy in rows), reverse=True)
     if not rows:
-        assert top_fraction_in_top_k(*drawn, fraction, k) == 0
+        assert math.isnan(top_fraction_in_top_k(*drawn, fraction, k))
         assert math.isnan(precision_at_k(*drawn, k, fraction))
         assert math.isnan(top_k_overlap(*drawn, k))
         assert math.isnan(top_fraction_overlap(*drawn, fraction))
@@ -34,6 +34,11 @@ def test_counts_equal_a_loop_also_with_ties(drawn, k, fraction):
     among = [accuracy >= accuracies[min(k, len(rows)) - 1] for _, accuracy in best_rows(rows, k)]
     assert top_k_overlap(*drawn, k) == pytest.approx(sum(among) / len(among))
     assert top_fraction_overlap(*drawn, fraction) == top_k_overlap(*drawn, size)
+
+
+def test_no_rows_is_no_number():
+    for function in EVERY:
+        assert math.isnan(function([], []))
 
 
 def test_top_fraction_in_top_k_by_hand():
@@ -69,6 +74,8 @@ def test_bad_fractions_and_counts():
     for function in (top_k_overlap, precision_at_k):
         with pytest.raises(ValueError, match="k: expected a number of rows >= 1, got 0"):
             function(rows, rows, 0)
+        with pytest.raises(ValueError, match=r"k: expected an integer, got 2\.5"):
+            function(rows, rows, 2.5)
     with pytest.raises(ValueError, match="k: expected a number of rows >= 1, got 0"):
         top_fraction_in_top_k(rows, rows, k=0)
 

@@ -4,6 +4,8 @@ import math
 import random
 
 import hypothesis.strategies as st
+import numpy
+import pyarrow
 import pytest
 import torch
 from hypothesis import given, settings
@@ -60,6 +62,11 @@ def test_two_of_three_win():
     assert vote(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0]), torch.tensor([0.0, 9.0])).tolist() == [1, 0]
 
 
+def test_columns_of_other_libraries():
+    columns = [numpy.array([1.0, 2.0, 3.0])[::-1], pyarrow.array([3, None, 1]), [2, 1, None]]
+    assert vote(*columns).tolist() == pytest.approx([0, math.nan, math.nan], nan_ok=True)
+
+
 def test_columns_of_different_length():
-    with pytest.raises(ValueError, match=r"snip: expected shape \(3,\), got \(2,\)"):
+    with pytest.raises(ValueError, match=r"synflow and jacob_cov and snip: expected one shape \[N\], got .* and \[2\]"):
         vote(torch.zeros(3), torch.zeros(3), torch.zeros(2))

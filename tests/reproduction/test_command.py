@@ -51,6 +51,15 @@ def test_bad_input_is_one_line(run, monkeypatch, tmp_path, data, arguments, mess
     assert not (tmp_path / "out").exists()
 
 
+def test_out_that_can_be_no_directory(run, tmp_path, data):
+    file = tmp_path / "s.parquet"
+    file.touch()
+    for out, message in ((file, "a directory, got a file"), (file / "out", "a directory that can be made, got")):
+        status, _, err = run("reproduce", "table1", "--data", str(data), "--out", str(out))
+        assert status == 1
+        assert f"--out: expected {message}" in err
+
+
 def test_a_damaged_file_of_scores_is_named(run, tmp_path, data):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "bad.parquet").write_bytes(b"PAR1 not")

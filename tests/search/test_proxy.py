@@ -1,3 +1,4 @@
+import pyarrow
 import pytest
 import torch
 
@@ -18,12 +19,21 @@ RANDOM = search.random_search()
             1,
             r"scores: expected numbers \[N\], one for each architecture of the space, got .* \[10, 2",
         ),
-        ([1.0, 2.0], 1, "got list"),
+        (["a", "b"], 1, "scores: expected real numbers, got <U1"),
+        ([1.0, 2.0], 1.5, "n: expected an integer, got 1.5"),
     ],
 )
 def test_bad_scores(scores, n, message):
     with pytest.raises(ValueError, match=message):
         search.warmup(RANDOM, scores, n)
+
+
+def test_scores_from_other_libraries():
+    scores = drawn_scores("nasbench201")
+    expected = search.warmup(RANDOM, scores, 10).initial.places
+    for column in (scores.numpy()[::-1][::-1], scores.tolist(), pyarrow.array(scores.numpy())):
+        assert torch.equal(search.warmup(RANDOM, column, 10).initial.places, expected)
+        assert torch.equal(search.move_proposal(search.ageing_evolution(), column).move.places, expected)
 
 
 def test_random_search_has_no_moves():
@@ -33,6 +43,10 @@ def test_random_search_has_no_moves():
 
 def test_a_damaged_state_is_one_error(tmp_path):
     path = tmp_path / "state.pt"
+    with pytest.raises(
+        ValueError, match=r"kind: expected a kind of state, which algorithm\.state names, got RandomSearch"
+    ):
+        search.load_state(RANDOM, path)
     with pytest.raises(ValueError, match=r"state.pt: expected a saved state of a search, got none"):
         search.load_state(search.random_search.state, path)
     path.write_bytes(b"no state")

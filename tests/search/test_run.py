@@ -143,13 +143,25 @@ def test_ctrl_c_keeps_what_was_trained(algorithm, workers):
     assert torch.equal(trajectory.rows >= 0, trajectory.objective == 1)
 
 
-def test_what_a_function_raises_reaches_the_caller(algorithm):
-    def evaluate(cells):
-        raise OSError("disk full")
+@pytest.mark.parametrize("workers", [None, 1, 3])
+def test_what_a_function_raises_keeps_what_was_trained(algorithm, workers):
+    lock, calls = threading.Lock(), []
 
-    for workers in (None, 2):
-        with pytest.raises(OSError, match="disk full"):
-            search.run(algorithm, SPACE, evaluate, budget=20, runs=2, workers=workers)
+    def evaluate(cells):
+        with lock:
+            calls.append(1)
+            if len(calls) == 7:
+                raise OSError("disk full")
+        return [1.0] * len(cells)
+
+    message = "evaluate failed after .* trainings, which .trajectory has: OSError: disk full"
+    with pytest.raises(search.SearchFailed, match=message) as failed:
+        search.run(algorithm, SPACE, evaluate, budget=20, runs=2, workers=workers)
+    assert isinstance(failed.value.__cause__, OSError)
+    trajectory = failed.value.trajectory
+    trained = int((trajectory.rows >= 0).sum())
+    assert trained == 12 if workers is None else trained in (4, 5, 6, 7, 8)
+    assert torch.equal(trajectory.rows >= 0, trajectory.objective == 1)
 
 
 def test_callback_and_progress(algorithm, table):
@@ -170,6 +182,7 @@ def test_callback_and_progress(algorithm, table):
 
 def test_saved_and_loaded(algorithm, table, tmp_path):
     trajectory = search.run(algorithm, SPACE, table, budget=12, runs=3)
+    assert trajectory == trajectory
     trajectory.rows[1, 7:] = -1  # as after an interruption
     trajectory.objective[1, 7:] = trajectory.report[1, 7:] = torch.nan
     trajectory.save(tmp_path / "t.parquet")
@@ -197,11 +210,24 @@ def test_saved_and_loaded(algorithm, table, tmp_path):
             "repetition: expected a metric with several training runs for 'random', got 'valid'",
         ),
         ({"workers": 2}, "workers: no effect on a table"),
+        ({"budget": 2.5}, "budget: expected an integer, got 2.5"),
+        ({"runs": 1.5}, "runs: expected an integer, got 1.5"),
+        ({"seed": None}, "seed: expected an integer, got None"),
+        ({"objective": 3}, "unknown metric 3: expected one of valid, test"),
+        ({"device": "cuda:99"}, "device: expected one that PyTorch finds here, got 'cuda:99'"),
     ],
 )
 def test_bad_options(algorithm, table, options, message):
     with pytest.raises(ValueError, match=message):
         search.run(algorithm, SPACE, table, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "came"), [(search.random_search, "the class RandomSearch"), ("random_search", "'random_search'")]
+)
+def test_what_is_no_algorithm(table, given, came):
+    with pytest.raises(ValueError, match=rf"algorithm: expected an instance such as search.*\(\), got {came}"):
+        search.run(given, SPACE, table)
 
 
 def test_bad_tables_and_functions(algorithm, table):
@@ -215,7 +241,7 @@ def test_bad_tables_and_functions(algorithm, table):
     with pytest.raises(ValueError, match="objective, report and repetition: no effect on a function"):
         search.run(algorithm, SPACE, len, objective="test")
     for result in (1.0, [1.0], "text", None):
-        with pytest.raises(ValueError, match="evaluate: expected 2 numbers, got"):
+        with pytest.raises(search.SearchFailed, match="evaluate: expected 2 numbers, got"):
             search.run(algorithm, SPACE, lambda _cells, result=result: result, runs=2)
     with pytest.raises(ValueError, match="workers: expected a number >= 1, got 0"):
         search.run(algorithm, SPACE, len, workers=0)

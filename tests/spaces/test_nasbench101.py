@@ -278,6 +278,8 @@ def test_rejection_sampling_has_the_distribution_of_the_original_sampler():
 def test_sample_refuses_bad_arguments():
     with pytest.raises(ValueError, match="method: expected 'uniform' or 'rejection', got 'grid'"):
         SPACE.sample(1, method="grid")
+    with pytest.raises(ValueError, match="generator: expected Generator, got int"):
+        SPACE.sample(1, 0, method="rejection")
     with pytest.raises(ValueError, match="n: expected a number of architectures >= 0, got -1"):
         SPACE.sample(-1)
 

@@ -22,6 +22,12 @@ def test_cells_index_like_tensors(name):
     assert cells.to("cpu").device.type == "cpu"
     for index in (torch.tensor(7), np.int64(7), torch.tensor(-len(cells) + 7)):
         assert space(name).index(cells[index]).tolist() == [7]
+    rows, mask = np.array([5, 3], dtype=np.uint8), np.zeros(len(cells), dtype=bool)
+    mask[[3, 5]] = True
+    for index in (rows, rows[::-1][::-1], (5, 3), range(5, 2, -2), [5, 3]):
+        assert space(name).index(cells[index]).tolist() == [5, 3]
+    assert space(name).index(cells[mask]).tolist() == [3, 5]
+    assert len(cells[()]) == len(cells[np.zeros(0, dtype=int)]) == 0
     with pytest.raises(IndexError):
         cells[len(cells)]
 
@@ -42,3 +48,40 @@ def test_cells_index_like_tensors(name):
 def test_network_options_are_honoured_or_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
         space(name).params(space(name).enumerate()[:1], **options)
+
+
+@pytest.mark.parametrize("name", names())
+def test_wrong_arguments_are_named(name):
+    each, other = space(name), next(space(other) for other in names() if other != name)
+    kind, text = each.cells.__name__, each.format(each.enumerate()[:1])[0]
+    for call in (each.params, each.flops, each.mutate, each.neighbours, each.index, each.keys):
+        with pytest.raises(ValueError, match=f"cells: expected {kind}, got str"):
+            call(text)
+    with pytest.raises(ValueError, match=f"cells: expected {kind}, got {other.cells.__name__}"):
+        each.index(other.enumerate()[:1])
+    cells = each.enumerate()[:1]
+    for call in (each.sample, each.sample_distinct):
+        with pytest.raises(ValueError, match="generator: expected Generator, got int"):
+            call(3, 0)
+        with pytest.raises(ValueError, match=r"n: expected an integer, got 2\.5"):
+            call(2.5)
+    with pytest.raises(ValueError, match="generator: expected Generator, got int"):
+        each.mutate(cells, 0)
+    with pytest.raises(ValueError, match="generator: expected Generator, got int"):
+        each.build(cells, generator=0)
+
+
+@pytest.mark.parametrize("given", [101, None, ["nasbench201"]])
+def test_what_is_no_name(given):
+    with pytest.raises(ValueError, match=r"unknown search space .*: expected one of nasbench101, nasbench201"):
+        space(given)
+
+
+@pytest.mark.parametrize("name", names())
+def test_cells_are_equal_where_their_rows_are(name):
+    cells, other = space(name).enumerate(), next(space(other) for other in names() if other != name)
+    assert cells[2:5] == cells[[2, 3, 4]]
+    assert cells[2:5] != cells[[2, 4, 3]]
+    assert cells[2:5] != cells[2:4]
+    assert cells[:1] != other.enumerate()[:1]
+    assert repr(space(name)) == f"zcfast.space({name!r})"

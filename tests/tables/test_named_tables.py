@@ -55,6 +55,11 @@ def test_nasbench_macro(tmp_path):
     assert table.query(["02012100"], "test", 1).tolist() == [89.0]
 
 
+def test_a_directory_is_no_json(tmp_path):
+    with pytest.raises(ValueError, match="expected a file of JSON, got a directory"):
+        zcfast.table("nasbench_macro", tmp_path)
+
+
 def test_transnas(tmp_path):
     write(tmp_path / "micro_jigsaw.json", [["64-4111-basic", 93.5], ["64-2311-basic", 96.0]])
     write(tmp_path / "micro_normal.json.gz", [["64-2311-basic", 0.5]], packed=True)

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from zcfast.analysis.columns import Column, aligned, codes, complete_rows, rows_in, selected
 from zcfast.analysis.correlation import TOP, spearman, spearman_top
+from zcfast.errors import integer
+from zcfast.spaces.neighbours import check_generator
 
 Metric = Callable[..., float | None]
 Counts = NDArray[np.int64]
@@ -78,7 +80,8 @@ def bootstrap(
     `confidence` out of range, and those of the metric.
     Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3.
     """
-    if resamples < 1:
+    check_generator(generator)
+    if integer("resamples", resamples) < 1:
         raise ValueError(f"resamples: expected a number >= 1, got {resamples}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: expected a number in (0, 1), got {confidence}")

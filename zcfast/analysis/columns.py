@@ -10,6 +10,7 @@ import torch
 import torch.utils.dlpack
 from torch import Tensor
 
+from zcfast.errors import integer
 from zcfast.scores import best_first
 
 # A torch tensor, numpy array, pandas or polars Series, pyarrow array, sequence of numbers, or any other object with
@@ -69,7 +70,7 @@ def codes(column: Tensor) -> Tensor:
 
 def check_count(k: int) -> None:
     """Raise a ValueError if `k` is no number of rows."""
-    if k < 1:
+    if integer("k", k) < 1:
         raise ValueError(f"k: expected a number of rows >= 1, got {k}")
 
 

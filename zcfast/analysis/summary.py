@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from zcfast.analysis.correlation import kendall, kendall_top, pearson, pearson_t
 from zcfast.analysis.neighbourhood import local_ranking
 from zcfast.analysis.search_cost import best_at_k, regret_at_k, trainings_until_best
 from zcfast.analysis.top import precision_at_k, top_fraction_in_top_k, top_fraction_overlap, top_k_overlap
-from zcfast.errors import unknown
+from zcfast.errors import check_kind, unknown
 from zcfast.scores import Scores
 from zcfast.spaces import space
 
@@ -51,7 +51,7 @@ def summary(
     scores: Scores,
     table: Table,
     *,
-    metrics: tuple[str, ...] | None = None,
+    metrics: Sequence[str] | None = None,
     neighbours: tuple[Column, Column] | None = None,
     resamples: int = 0,
     confidence: float = 0.95,
@@ -79,21 +79,40 @@ def summary(
     """
     import pyarrow
 
+    from zcfast.tables import Table
+
+    check_kind("scores", scores, Scores)
+    check_kind("table", table, Table)
     if scores.space != table.space:
         raise ValueError(f"table: expected accuracies of {scores.space}, got {table.space}")
     if resamples < 0:
         raise ValueError(f"resamples: expected a number >= 0, got {resamples}")
+    if neighbours is not None and not (isinstance(neighbours, tuple | list) and len(neighbours) == 2):
+        came = type(neighbours).__name__
+        raise ValueError(f"neighbours: expected offsets and ids, such as (graph.offsets, graph.ids), got {came}")
     index = space(scores.space).require_valid(scores.cells).cpu()
     measure = partial(_measure, resamples=resamples, confidence=confidence)
     rows = []
-    for metric in table.headline if metrics is None else metrics:
-        if metric not in table.metrics:
-            raise unknown("metric", metric, table.metrics)
+    for metric in chosen_metrics(table, metrics):
         accuracies = table.query(index, metric)
         for name, column in scores.columns.items():
             values = _values(column, accuracies, neighbours, measure)
             rows.append({"metric": metric, "score": name, **values})
     return pyarrow.Table.from_pylist(rows, schema=_schema(neighbours is not None, resamples > 0))
+
+
+def chosen_metrics(table: Table, metrics: Sequence[str] | None) -> tuple[str, ...]:
+    """The names of metrics of a table, by default its headline.
+
+    Errors: ValueError for an unknown name and for one name that is no list.
+    """
+    if isinstance(metrics, str):
+        raise ValueError(f"metrics: expected a list of names, got the string {metrics!r}")
+    chosen = table.headline if metrics is None else tuple(metrics)
+    for metric in chosen:
+        if metric not in table.metrics:
+            raise unknown("metric", metric, table.metrics)
+    return chosen
 
 
 def _values(

@@ -25,14 +25,14 @@ from zcfast.analysis.columns import (
 )
 
 
-def top_fraction_in_top_k(scores: Column, accuracies: Column, fraction: float = 0.05, k: int = 64) -> int:
+def top_fraction_in_top_k(scores: Column, accuracies: Column, fraction: float = 0.05, k: int = 64) -> float:
     """How many of the k best-scored rows are within the `fraction` of the rows with the highest accuracies.
 
-    At most k; all rows are taken where there are fewer. The paper's "top 5 % in top 64".
+    At most k; all rows are taken where there are fewer, and it is NaN without any. The paper's "top 5 % in top 64".
     """
     check_count(k)
     scores, accuracies = scores_and_accuracies(scores, accuracies)
-    return int(within_top(accuracies, fraction)[best_scored(scores, k)].sum())
+    return int(within_top(accuracies, fraction)[best_scored(scores, k)].sum()) if len(scores) else math.nan
 
 
 def precision_at_k(scores: Column, accuracies: Column, k: int, fraction: float = 0.05) -> float:

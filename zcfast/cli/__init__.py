@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+import zcfast
 from zcfast.cli import modules, reports, reproduce, search, spaces, tables
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
@@ -28,7 +29,6 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    help="Score neural networks and whole search spaces without training.",
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -41,6 +41,21 @@ app.command("report", epilog=reports.EXAMPLES)(reports.report)
 app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 app.command("search", epilog=search.EXAMPLES)(search.search)
 app.command("show", epilog=spaces.SHOW_EXAMPLES)(spaces.show)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(zcfast.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Score neural networks and whole search spaces without training."""
 
 
 @app.command("spaces")

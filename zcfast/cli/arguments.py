@@ -69,14 +69,14 @@ def proxy_names(proxies: str) -> list[str]:
 
 
 def options(pairs: list[str]) -> dict[str, Any]:
-    """Options from KEY=VALUE; a value that is JSON (a number, true, null) is read as that, any other is text."""
+    """Options from KEY=VALUE: a value that is JSON (a number, true, null), True or False is read, any other is text."""
     result: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.isidentifier() or key in result:
             raise ValueError(f"--option: expected KEY=VALUE, each key once, got {pair!r}")
         try:
-            result[key] = json.loads(value)
+            result[key] = json.loads({"True": "true", "False": "false"}.get(value, value))
         except ValueError:
             result[key] = value
     return result

@@ -74,11 +74,21 @@ def reproduce(
             workers=workers,
             progress=progress,
         )
+        _make_directory(out)
         for name in names:
             result = TARGETS[name](context)
             paths = write(result, out)
             _print_searches(result) if isinstance(result, SearchResult) else _print(result)
             typer.echo("written to " + ", ".join(map(str, paths)) + "\n")
+
+
+def _make_directory(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out: expected a directory, got a file: {out}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out: expected a directory that can be made, got {out}: {error.strerror}") from error
 
 
 def _print(result: Result) -> None:

@@ -142,6 +142,8 @@ def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | No
         return read_architectures(space, architectures)
     if sample is None:
         return None
+    if sample > len(space):
+        raise ValueError(f"--sample: expected at most {len(space)} architectures, the size of the space, got {sample}")
     cells: Cells = space.sample_distinct(sample, torch.Generator().manual_seed(seed))
     return cells
 
@@ -215,7 +217,8 @@ def _summary(scores: Scores, table: Table | None, top: int) -> None:
     for line in text.missing(scores):
         typer.echo(line)
     if top:
-        typer.echo(f"\nThe best {min(top, len(scores))} by {by}:\n\n{text.best(scores, by, top)}")
+        scored = int((~scores[by].isnan()).sum())
+        typer.echo(f"\nThe best {min(top, scored)} by {by}:\n\n{text.best(scores, by, top)}")
     if table is not None:
         typer.echo()
         terminal.show(text.ranking(scores, table))

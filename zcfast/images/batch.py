@@ -40,6 +40,11 @@ class ImageBatch:
         """Inputs, then targets."""
         return iter((self.inputs, self.targets))
 
+    def __repr__(self) -> str:
+        """Shapes, not values."""
+        shapes = f"inputs={list(self.inputs.shape)}, targets={list(self.targets.shape)}"
+        return f"ImageBatch({shapes}, classes={self.classes})"
+
     def protocol(self) -> dict[str, Any]:
         """The source with the batch's size, shape and checksum: equal for equal minibatches."""
         inputs, targets = self.inputs.cpu().contiguous(), self.targets.cpu().contiguous()

@@ -14,7 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from zcfast.analysis.columns import best_scored
-from zcfast.errors import unknown
+from zcfast.analysis.summary import chosen_metrics
+from zcfast.errors import check_kind
 from zcfast.report import cell_svg, provenance
 from zcfast.report.numbers import TRAINED, names, numbers
 from zcfast.report.text import number
@@ -45,16 +46,15 @@ def html(scores: Scores, table: Table, *, metrics: Sequence[str] | None = None, 
     ImportError that names the extra where vl-convert-python or Jinja2 is missing.
     """
     page, library = _template(), _plot_library()
+    check_kind("scores", scores, Scores)
+    check_kind("table", table, Table)
     if scores.space != table.space:
         raise ValueError(f"table: expected accuracies of {scores.space}, got {table.space}")
     if top < 0:
         raise ValueError(f"top: expected a number of rows >= 0, got {top}")
-    chosen = tuple(table.headline if metrics is None else metrics)
+    chosen = chosen_metrics(table, metrics)
     if not chosen:
         raise ValueError("metrics: expected one or more, got none")
-    for metric in chosen:
-        if metric not in table.metrics:
-            raise unknown("metric", metric, table.metrics)
     index = space(scores.space).require_valid(scores.cells).cpu()
     accuracies = {metric: table.query(index, metric) for metric in chosen}
     best, cells = _best(scores, accuracies, top)

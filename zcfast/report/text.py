@@ -18,8 +18,12 @@ WIDTH, INDENT, GAP = 80, "     ", "   "
 
 
 def best(scores: Scores, by: str, k: int) -> str:
-    """The k best architectures by a column, each with its scores, its name in the benchmark's release and a drawing."""
+    """The k best architectures by a column, each with its scores, its name in the benchmark's release and a drawing.
+
+    Those without a score in the column are left out.
+    """
     rows = scores.top(k, by)
+    rows = rows[~scores[by][rows].isnan()]
     cells = scores.cells[rows]
     keys = space(scores.space).keys(cells)
     names = space(scores.space).format(cells) if keys.dim() == 1 else [bytes(digest).hex() for digest in keys.tolist()]

@@ -6,7 +6,7 @@ from zcfast.search.ageing_evolution import AgeingEvolution
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.binary_predictor import BinaryPredictor
 from zcfast.search.comparison import compare, paper_algorithms, quartiles_by_trainings, trainings_to_target
-from zcfast.search.loop import SearchInterrupted, Trained, run
+from zcfast.search.loop import SearchFailed, SearchInterrupted, Trained, run
 from zcfast.search.proxy import move_proposal, warmup
 from zcfast.search.random_search import RandomSearch
 from zcfast.search.regressor import Regressor
@@ -27,6 +27,7 @@ ALGORITHMS: dict[str, type[Algorithm[Any]]] = {
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
+    "SearchFailed",
     "SearchInterrupted",
     "SearchState",
     "Trained",

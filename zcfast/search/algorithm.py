@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from zcfast.devices import present_device
+from zcfast.errors import integer
 from zcfast.search.proxy import Proxy
 from zcfast.search.state import SearchState, replace
 from zcfast.search.streams import Streams
@@ -67,7 +69,8 @@ class Algorithm(ABC, Generic[StateT]):
 
         Errors: ValueError for an unknown space, a number out of range, scores of another space.
         """
-        space = named_space(space) if isinstance(space, str) else space
+        space = space if isinstance(space, SearchSpace) else named_space(space)
+        runs, seed, first_run = integer("runs", runs), integer("seed", seed), integer("first_run", first_run)
         if runs < 1:
             raise ValueError(f"runs: expected a number >= 1, got {runs}")
         if seed < 0 or first_run < 0:
@@ -75,7 +78,7 @@ class Algorithm(ABC, Generic[StateT]):
         for proxy in (self.initial, self.move):
             if proxy is not None:
                 proxy.check(space)
-        return self._init(SearchState(space.name, Streams.of(seed, runs, first_run, device), 0, 0))
+        return self._init(SearchState(space.name, Streams.of(seed, runs, first_run, present_device(device)), 0, 0))
 
     def ask(self, state: StateT) -> tuple[Tensor, StateT]:
         """The row that each run trains next, int64 [R], and the state that knows of it."""

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 import zcfast
+from zcfast.devices import present_device
+from zcfast.errors import first_line, integer
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.proxy import Proxy
 from zcfast.search.source import Evaluate, Repetition, TableSource, evaluated
@@ -21,7 +23,7 @@ from zcfast.spaces import space as named_space
 from zcfast.tables import Table
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Trained:
     """Trainings that have just ended, numbers first to first + K - 1 (from 0) of M runs.
 
@@ -42,6 +44,25 @@ class SearchInterrupted(KeyboardInterrupt):
         """Keep the trajectory."""
         super().__init__("interrupted")
         self.trajectory = trajectory
+
+
+class SearchFailed(RuntimeError):  # noqa: N818 - named as SearchInterrupted
+    """`evaluate` raised, which is the cause, or gave no accuracies; `trajectory` has every training that had ended."""
+
+    def __init__(self, trajectory: Trajectory, cause: Exception) -> None:
+        """Keep the trajectory and say what was raised."""
+        ended = int((trajectory.rows >= 0).sum())
+        reason = f"{type(cause).__name__}: {first_line(cause)}"
+        super().__init__(f"evaluate failed after {ended} trainings, which .trajectory has: {reason}")
+        self.trajectory = trajectory
+
+
+class _EvaluateError(Exception):
+    """Takes what `evaluate` raised to where the trajectory is."""
+
+    def __init__(self, raised: Exception) -> None:
+        super().__init__()
+        self.raised = raised
 
 
 def run(
@@ -85,10 +106,15 @@ def run(
         The trajectories [runs, budget].
 
     Raises:
-        ValueError: a number out of range, a table of another space or without accuracies, an unknown metric.
+        ValueError: no algorithm, a number out of range, a device that is not there, a table of another space or without
+            accuracies, an unknown metric.
+        SearchFailed: what the function raised is its cause; it has the trajectories so far.
         SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
     """
-    space = named_space(space) if isinstance(space, str) else space
+    _check_algorithm(algorithm)
+    space = space if isinstance(space, SearchSpace) else named_space(space)
+    budget, runs, seed = integer("budget", budget), integer("runs", runs), integer("seed", seed)
+    device = present_device(device)
     if not 1 <= budget <= len(space):
         raise ValueError(f"budget: expected 1 to {len(space)} trainings, the size of the space, got {budget}")
     if isinstance(table, Table) and table.space != space.name:
@@ -122,10 +148,10 @@ def run(
             if progress:
                 progress(done, runs * budget)
     except KeyboardInterrupt as error:
-        raise SearchInterrupted(
-            Trajectory(space.name, record.rows, record.objective, record.report, protocol)
-        ) from error
-    return Trajectory(space.name, record.rows, record.objective, record.report, protocol)
+        raise SearchInterrupted(record.trajectory(space, protocol)) from error
+    except _EvaluateError as error:
+        raise SearchFailed(record.trajectory(space, protocol), error.raised) from error.raised
+    return record.trajectory(space, protocol)
 
 
 def describe(algorithm: Algorithm[Any]) -> dict[str, Any]:
@@ -156,6 +182,15 @@ class _Record:
         place = (runs, slice(trained.first, trained.first + trained.rows.shape[1]))
         self.rows[place], self.objective[place], self.report[place] = trained.rows, trained.objective, trained.report
 
+    def trajectory(self, space: SearchSpace[Any], protocol: dict[str, Any]) -> Trajectory:
+        return Trajectory(space.name, self.rows, self.objective, self.report, protocol)
+
+
+def _check_algorithm(algorithm: Any) -> None:
+    if not isinstance(algorithm, Algorithm):
+        came = f"the class {algorithm.__name__}" if isinstance(algorithm, type) else repr(algorithm)
+        raise ValueError(f"algorithm: expected an instance such as search.random_search(), got {came}")
+
 
 def _check_evaluate(evaluate: Any, objective: str | None, report: str | None, repetition: str) -> None:
     if not callable(evaluate):
@@ -169,7 +204,10 @@ Query = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 def _together(evaluate: Evaluate, space: SearchSpace[Any]) -> Query:
     def query(rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        accuracies = evaluated(evaluate, space, rows)
+        try:
+            accuracies = evaluated(evaluate, space, rows)
+        except Exception as error:
+            raise _EvaluateError(error) from error
         return accuracies, accuracies
 
     return query
@@ -210,7 +248,7 @@ def _asynchronous(
     executor: concurrent.futures.Executor | None,
 ) -> Iterator[Trained]:
     """Each run has a state of its own, and a free worker goes to the run that was asked least."""
-    if workers < 1:
+    if integer("workers", workers) < 1:
         raise ValueError(f"workers: expected a number >= 1, got {workers}")
     runs = options.pop("runs")
     states = [algorithm.init(space, runs=1, first_run=run, **options) for run in range(runs)]
@@ -227,9 +265,13 @@ def _asynchronous(
             if not pending:
                 return
             ended = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED).done
-            for future in sorted(ended, key=lambda each: pending[each][0]):
+            # Those that failed come last, so that the others' accuracies are kept.
+            for future in sorted(ended, key=lambda each: (_failed(each), pending[each][0])):
                 run, rows = pending.pop(future)
-                accuracies = future.result()
+                try:
+                    accuracies = future.result()
+                except Exception as error:
+                    raise _EvaluateError(error) from error
                 number, reached = states[run].told, accuracies[:, None]
                 states[run] = algorithm.tell(states[run], rows, accuracies)
                 yield Trained(torch.tensor([run], device=rows.device), number, rows[:, None], reached, reached)
@@ -238,3 +280,7 @@ def _asynchronous(
             future.cancel()
         if executor is None:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _failed(future: concurrent.futures.Future[Tensor]) -> bool:
+    return future.cancelled() or future.exception() is not None

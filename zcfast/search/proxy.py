@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
+from zcfast.analysis.columns import Column, as_column
+from zcfast.errors import integer
 from zcfast.scores import best_first
 from zcfast.search.streams import Streams
 from zcfast.spaces import SearchSpace
@@ -33,12 +35,12 @@ class Proxy:
     amount: float
 
     @classmethod
-    def of(cls, scores: Tensor, amount: float) -> Proxy:
+    def of(cls, column: Column, amount: float) -> Proxy:
         """Errors: ValueError for scores that are no column of numbers or all NaN."""
-        if not isinstance(scores, Tensor) or scores.dim() != 1 or scores.dtype == torch.bool or scores.is_complex():
-            came = f"{scores.dtype} {list(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+        scores = as_column(column, "scores").double()
+        if scores.dim() != 1:
+            came = f"shape {list(scores.shape)}"
             raise ValueError(f"scores: expected numbers [N], one for each architecture of the space, got {came}")
-        scores = scores.detach().cpu().double()
         if scores.isnan().all():
             raise ValueError("scores: expected at least one score that is a number, got NaN only")
         places = torch.empty(len(scores), dtype=torch.int64)
@@ -61,7 +63,7 @@ class Proxy:
         return sample.gather(1, best)
 
 
-def warmup(algorithm: AlgorithmT, scores: Tensor, n: int = 3000) -> AlgorithmT:
+def warmup(algorithm: AlgorithmT, scores: Column, n: int = 3000) -> AlgorithmT:
     """The algorithm with zero-cost warm-up: n random architectures are scored before the first training.
 
     Random search trains them best first, and once they are used up goes on at random. Ageing evolution takes the best
@@ -70,19 +72,21 @@ def warmup(algorithm: AlgorithmT, scores: Tensor, n: int = 3000) -> AlgorithmT:
 
     Args:
         algorithm: any algorithm.
-        scores: [N] for the whole space in the order of `enumerate()`, higher is better, NaN: no score.
+        scores: [N] for the whole space in the order of `enumerate()`, higher is better, NaN: no score; a tensor or any
+            other column that zcfast.analysis takes.
         n: how many architectures are scored, 1 to N.
 
     Errors: ValueError for scores of another shape or all NaN, for n larger than the space.
     Source: Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021, section 5.
     """
+    n = integer("n", n)
     proxy = Proxy.of(scores, n)
     if not 1 <= n <= len(proxy.scores):
         raise ValueError(f"warm-up: expected 1 to {len(proxy.scores)} architectures, the size of the space, got {n}")
     return dataclasses.replace(algorithm, initial=proxy)
 
 
-def move_proposal(algorithm: AlgorithmT, scores: Tensor, ratio: float | None = None) -> AlgorithmT:
+def move_proposal(algorithm: AlgorithmT, scores: Column, ratio: float | None = None) -> AlgorithmT:
     """The algorithm with zero-cost move proposal: scores decide between two trainings where the search goes.
 
     Ageing evolution: a child is the best-scored of all neighbours of its parent; `ratio`, from 0 to 1, is the share of

@@ -58,6 +58,8 @@ def load_state(kind: type[StateT], path: str | os.PathLike[str], device: torch.d
 
     Errors: ValueError for a missing or damaged file and for the state of another algorithm.
     """
+    if not (isinstance(kind, type) and issubclass(kind, SearchState)):
+        raise ValueError(f"kind: expected a kind of state, which algorithm.state names, got {kind!r}")
     expected = f"{path}: expected a saved state of a search"
     try:
         content = torch.load(path, map_location=device, weights_only=True)

@@ -19,7 +19,7 @@ METADATA_KEY = b"zcfast-trajectory"
 COLUMNS = ("run", "training", "row", "objective", "report", "best_so_far")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Trajectory:
     """R runs of B trainings each.
 

@@ -34,6 +34,6 @@ def _instance(name: str) -> SearchSpace[Any]:
 
 def space(name: str) -> SearchSpace[Any]:
     """The search space called ``name``; an unknown one is a ValueError with the near matches."""
-    if name not in _SPACES:
+    if name not in names():
         raise unknown("search space", name, _SPACES)
     return _instance(name)

@@ -6,18 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Generic, SupportsIndex, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from zcfast.errors import integer
 from zcfast.networks.layers import draw_weights
 from zcfast.networks.options import with_options
-from zcfast.spaces.neighbours import Neighbours
+from zcfast.spaces.neighbours import Neighbours, check_generator
 
-Index = SupportsIndex | slice | Tensor | Sequence[int]
+Index = SupportsIndex | slice | Tensor | npt.NDArray[Any] | Sequence[int]
 CellsT = TypeVar("CellsT", bound="Cells")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Cells:
     """A batch of architectures of one space: every field a tensor whose first dimension is the batch."""
 
@@ -45,10 +48,28 @@ class Cells:
         return len(next(iter(self.tensors().values())))
 
     def __getitem__(self: CellsT, index: Index) -> CellsT:
-        """The architectures at an index, slice, mask or tensor of indices, as a batch (of one for a single index)."""
-        if not isinstance(index, slice | Sequence) and not (isinstance(index, Tensor) and index.dim()):
-            index = [range(len(self))[operator.index(index)]]
-        return type(self)(*(tensor[index] for tensor in self.tensors().values()))
+        """The architectures at an index, slice, mask or indices (a tensor, array or sequence), as a batch.
+
+        A single index gives a batch of one.
+        """
+        rows: Any = index
+        if isinstance(index, np.ndarray) and index.ndim and index.dtype.kind in "iub":
+            # A copy: torch takes no reversed array. Not as uint8: torch would take that as a mask.
+            rows = torch.from_numpy(index.astype(np.bool_ if index.dtype.kind == "b" else np.int64, order="C"))
+        elif isinstance(index, Sequence):
+            rows = list(index)
+        elif not isinstance(index, slice) and not (isinstance(index, Tensor) and index.dim()):
+            rows = [range(len(self))[operator.index(index)]]
+        return type(self)(*(tensor[rows] for tensor in self.tensors().values()))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other holds the same encodings in the same order, on any device."""
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        pairs = zip(self.tensors().values(), other.tensors().values(), strict=True)
+        return all(torch.equal(mine.cpu(), theirs.cpu()) for mine, theirs in pairs)
+
+    __hash__ = None  # type: ignore[assignment]  # tensors can change
 
     def to(self: CellsT, device: torch.device | str) -> CellsT:
         """The same batch on another device."""
@@ -69,11 +90,16 @@ class SearchSpace(ABC, Generic[CellsT]):
     """A finite space of architectures, listed in a fixed order. Tensors in, tensors out."""
 
     name: ClassVar[str]
+    cells: ClassVar[type[Cells]]  # of an encoding
     title: ClassVar[str]
     source: ClassVar[str]
     classes: ClassVar[int]  # isomorphism classes
     network: Any  # the default options of the network around a cell, zcfast/networks
     initialisation: ClassVar[str]  # that the space's proxies were published with, zcfast/expected/initialisation.py
+
+    def __repr__(self) -> str:
+        """The call that gives the space."""
+        return f"zcfast.space({self.name!r})"
 
     @abstractmethod
     def __len__(self) -> int:
@@ -146,6 +172,7 @@ class SearchSpace(ABC, Generic[CellsT]):
         """
         if not isinstance(batch_norm, bool):
             raise ValueError(f"batch_norm: expected True or False, got {batch_norm!r}")
+        check_generator(generator)
         cell: CellsT = architecture if isinstance(architecture, Cells) else self.parse(architecture)  # type: ignore[assignment]
         if len(cell) != 1:
             raise ValueError(f"architecture: expected one, got {len(cell)}")
@@ -179,16 +206,19 @@ class SearchSpace(ABC, Generic[CellsT]):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> CellsT:
         """``n`` architectures drawn uniformly, with replacement, from ``enumerate()``."""
-        if n < 0:
+        check_generator(generator)
+        if integer("n", n) < 0:
             raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
         return self.enumerate()[torch.randint(len(self), (n,), generator=generator)]
 
     def sample_distinct(self, n: int, generator: torch.Generator | None = None) -> CellsT:
-        """``n`` architectures drawn uniformly from ``enumerate()``, none again before all have been drawn."""
-        if n < 0:
+        """``n`` different architectures drawn uniformly from ``enumerate()``; a ValueError where it has fewer."""
+        check_generator(generator)
+        if integer("n", n) < 0:
             raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
-        rounds = [torch.randperm(len(self), generator=generator) for _ in range(-(-n // len(self)))]
-        return self.enumerate()[torch.cat([torch.zeros(0, dtype=torch.int64), *rounds])[:n]]
+        if n > len(self):
+            raise ValueError(f"n: expected at most {len(self)} architectures, the size of {self.name}, got {n}")
+        return self.enumerate()[torch.randperm(len(self), generator=generator)[:n]]
 
     def require_valid(self, cells: CellsT) -> Tensor:
         """Position in ``enumerate()``; a ValueError names the first invalid row and its reason."""

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from zcfast import _tables, space_ops
-from zcfast.errors import unknown
+from zcfast.errors import check_kind, unknown
 from zcfast.networks.nasbench101 import NasBench101Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
 from zcfast.spaces.nasbench101_edits import wide_edits
-from zcfast.spaces.neighbours import Neighbours
+from zcfast.spaces.neighbours import Neighbours, check_generator
 
 MAX_VERTICES, MAX_EDGES, MAX_OPERATIONS = 7, 9, 5
 INPUT, OUTPUT = "input", "output"
@@ -30,7 +30,7 @@ _CODES = {name: code for names in (OPERATIONS, SHORT_NAMES) for code, name in en
 Architecture = str | tuple[ArrayLike, Sequence[str]]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class NasBench101Cells(Cells):
     """Directed acyclic graphs in topological order: vertex 0 is the input, the last one the output.
 
@@ -71,6 +71,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
     """
 
     name = "nasbench101"
+    cells = NasBench101Cells
     title = "NAS-Bench-101"
     source = "Ying et al., NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019"
     classes = 423_624
@@ -175,6 +176,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
             return super().sample(n, generator)
         if method != "rejection":
             raise ValueError(f"method: expected 'uniform' or 'rejection', got {method!r}")
+        check_generator(generator)
         found: list[Tensor] = [torch.empty(0, dtype=torch.int64)]
         while (missing := n - sum(map(len, found))) > 0:
             index = self.index(_random_encodings(max(64, 2 * missing), generator))
@@ -250,6 +252,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
         return Network(sources, [operations[v - 1] for v in keep[1:-1]], options, batch_norm)
 
     def _index_and_validity(self, cells: NasBench101Cells) -> tuple[Tensor, Tensor]:
+        check_kind("cells", cells, NasBench101Cells)
         return space_ops.nasbench101_index(cells.vertices, cells.edges, cells.operations, _index_tables(cells.device))
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zcfast.errors import unknown
+from zcfast.errors import check_kind, unknown
 from zcfast.networks.nasbench201 import NasBench201Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
 from zcfast.spaces.neighbours import Neighbours
@@ -19,7 +19,7 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 _POWERS = torch.tensor([5**k for k in range(len(EDGES) - 1, -1, -1)])
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class NasBench201Cells(Cells):
     """operations: int8 [N, 6], the codes into ``OPERATIONS`` of the edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3."""
 
@@ -83,6 +83,7 @@ class NasBench201(SearchSpace[NasBench201Cells]):
     """All architectures in the benchmark's official index order."""
 
     name = "nasbench201"
+    cells = NasBench201Cells
     title = "NAS-Bench-201"
     source = (
         "Dong and Yang, NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search, ICLR 2020; "
@@ -102,6 +103,7 @@ class NasBench201(SearchSpace[NasBench201Cells]):
 
     def index(self, cells: NasBench201Cells) -> Tensor:
         """The official index, int64 [N]; -1 where an operation code is out of range."""
+        check_kind("cells", cells, NasBench201Cells)
         operations = cells.operations.cpu().to(torch.int64)
         valid = ((operations >= 0) & (operations < len(OPERATIONS))).all(1)
         codes = (operations * _POWERS).sum(1)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zcfast.errors import check_kind
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Neighbours:
     """The architectures one edit away from each of N: ids[offsets[i] : offsets[i + 1]] are those of the i-th.
 
@@ -38,6 +40,7 @@ class Neighbours:
 
     def draw(self, generator: torch.Generator | None = None) -> Tensor:
         """One neighbour of each, uniformly, int64 [N]; -1 where there is none."""
+        check_generator(generator)
         counts = self.counts
         uniform = torch.rand(len(self), dtype=torch.float64, generator=generator).to(counts.device)
         chosen = (self.offsets[:-1] + (uniform * counts).long()).clamp(max=max(len(self.ids) - 1, 0))
@@ -52,3 +55,9 @@ class Neighbours:
         codes = torch.unique(torch.cat([source * n + self.ids, self.ids * n + source]))
         counts = torch.bincount(codes // n, minlength=n)
         return Neighbours(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), codes % n)
+
+
+def check_generator(generator: torch.Generator | None) -> None:
+    """Raise a ValueError for a seed, or anything else, in place of a generator."""
+    if generator is not None:
+        check_kind("generator", generator, torch.Generator)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 import pyarrow
@@ -14,8 +13,10 @@ from torch import Tensor
 from zcfast.errors import first_line
 from zcfast.scores import KEY_COLUMNS
 from zcfast.spaces import SearchSpace
-from zcfast.tables.keys import rows_of_digests
+from zcfast.tables.keys import DIGITS, rows_of_digests
 from zcfast.tables.table import Metric, Table, check_rows, scatter
+
+UNNAMED = ("", "__index_level_0__")  # pandas' row labels, in its CSV and Parquet files: no measurement
 
 
 def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
@@ -46,13 +47,14 @@ def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
     """Join a table of any order of rows to the space.
 
     Columns: one of `hash` (hexadecimal digits), `index` (row in `enumerate()`) and `architecture` (any text that
-    `space.parse` takes), the first of them being the key; every other column is a metric and must hold numbers.
+    `space.parse` takes), the first of them being the key; every other column is a metric and must hold numbers, but for
+    pandas' row labels, which have no name and are left out.
     """
     keys = [name for name in KEY_COLUMNS if name in table.column_names]
     if not keys:
         came = ", ".join(table.column_names[:8]) or "none"
         raise ValueError(f"expected a column {', '.join(KEY_COLUMNS[:-1])} or {KEY_COLUMNS[-1]}, got {came}")
-    names = [name for name in table.column_names if name not in KEY_COLUMNS]
+    names = [name for name in table.column_names if name not in (*KEY_COLUMNS, *UNNAMED)]
     if not names:
         raise ValueError("expected a column of accuracies beside the key, got none")
     if len(set(table.column_names)) != len(table.column_names):
@@ -69,7 +71,7 @@ def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
 def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
     kind = column.type
     if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
-        raise ValueError(f"column {name!r}: expected numbers, got {kind}")
+        raise ValueError(f"column {name!r}: expected numbers, as in all but {', '.join(KEY_COLUMNS)}, got {kind}")
     return torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
 
 
@@ -91,7 +93,7 @@ def _index(space: SearchSpace[Any], key: str, column: pyarrow.ChunkedArray) -> T
 
 def _index_of_hashes(space: SearchSpace[Any], column: pyarrow.ChunkedArray) -> Tensor:
     texts = column.to_pylist()
-    readable = [re.fullmatch("[0-9a-f]{32}", text) is not None for text in texts]
+    readable = [DIGITS.fullmatch(text) is not None for text in texts]
     digits = "".join(text if fits else 32 * "0" for text, fits in zip(texts, readable, strict=True))
     digests = torch.frombuffer(bytearray.fromhex(digits), dtype=torch.uint8).reshape(-1, 16)
     return torch.where(torch.tensor(readable), rows_of_digests(space, digests), -1)

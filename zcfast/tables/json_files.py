@@ -19,6 +19,8 @@ def read_json(path: Path) -> Any:
 
     Errors: ValueError for a missing, damaged or oversized file.
     """
+    if path.is_dir():
+        raise ValueError("expected a file of JSON, got a directory")
     try:
         with path.open("rb") as file:
             packed = file.read(2) == GZIP_MAGIC

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,10 +16,14 @@ from torch import Tensor
 from zcfast.spaces import Cells, SearchSpace
 from zcfast.spaces import space as named_space
 
+Keys = Cells | Tensor | npt.NDArray[Any] | Sequence[str] | Sequence[int]
+DIGITS = re.compile("[0-9a-fA-F]{32}")  # of a hash
 
-def rows_of(space: str, names: tuple[str, ...], keys: Cells | Tensor | Sequence[str]) -> Tensor:
+
+def rows_of(space: str, names: tuple[str, ...], keys: Any) -> Tensor:
     """Row of each of N keys, int64 [N], -1 where there is none; the keys are those of `Table.query`."""
-    if isinstance(keys, Tensor) and keys.dim() == 1 and not keys.is_floating_point():
+    keys = _tensor_of_numbers(keys)
+    if isinstance(keys, Tensor) and keys.dim() == 1 and not (keys.is_floating_point() or keys.dtype == torch.bool):
         size = len(names) or len(named_space(space))
         keys = keys.cpu().long()
         return torch.where((keys >= 0) & (keys < size), keys, -1)
@@ -30,13 +35,33 @@ def rows_of(space: str, names: tuple[str, ...], keys: Cells | Tensor | Sequence[
     return _rows_in_space(named_space(space), keys)
 
 
-def _rows_in_space(space: SearchSpace[Any], keys: Cells | Tensor | Sequence[str]) -> Tensor:
+def _tensor_of_numbers(keys: Any) -> Any:
+    """Row numbers and digests of another library, or in a sequence, as a tensor; all other keys as they are."""
+    if isinstance(keys, str | Cells | Tensor):
+        return keys
+    if hasattr(keys, "__array__"):
+        array = np.asarray(keys)
+        if array.dtype.kind not in "iub":
+            return array.tolist()
+        return torch.from_numpy(array.astype(np.int64) if array.ndim == 1 and array.dtype.kind != "b" else array.copy())
+    if isinstance(keys, Sequence) and keys and all(map(_is_row, keys)):
+        return torch.tensor([int(key) for key in keys])
+    if not isinstance(keys, Iterable):
+        raise ValueError(f"keys: expected architectures, rows, digests or strings, got {keys!r}")
+    return keys
+
+
+def _is_row(key: Any) -> bool:
+    return isinstance(key, numbers.Integral) and not isinstance(key, bool)
+
+
+def _rows_in_space(space: SearchSpace[Any], keys: Any) -> Tensor:
     if isinstance(keys, Cells):
         return space.index(keys).cpu()
     if isinstance(keys, Tensor):
         return rows_of_digests(space, keys)
     texts = [keys] if isinstance(keys, str) else list(keys)
-    if texts and all(isinstance(text, str) and re.fullmatch("[0-9a-f]{32}", text) for text in texts):
+    if texts and all(isinstance(text, str) and DIGITS.fullmatch(text) for text in texts):
         digests = np.frombuffer(bytes.fromhex("".join(texts)), dtype=np.uint8).reshape(len(texts), -1)
         return rows_of_digests(space, torch.from_numpy(digests.copy()))
     return space.index(space.parse(texts)).cpu()

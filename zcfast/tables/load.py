@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
+from zcfast import scores
 from zcfast.errors import first_line, unknown
 from zcfast.spaces import NasBench101, NasBench201, SearchSpace, names
 from zcfast.spaces import space as named_space
@@ -50,7 +51,7 @@ def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     Errors: one ValueError that names the file, what was expected and what came: for a missing, unreadable or damaged
     file, one of another kind, missing arrays or columns, an architecture outside the space or there twice.
     """
-    name = space if isinstance(space, str) else space.name
+    name = space.name if isinstance(space, SearchSpace) else space
     if name not in (*names(), *named.BENCHMARKS):
         raise unknown("search space", name, (*names(), *named.BENCHMARKS))
     path = Path(path)
@@ -88,11 +89,22 @@ def _from_parquet(name: str, path: Path) -> Table:
     with file:
         if stored.is_stored(file):
             return stored.read(name, file)
+        _check_kind(file)
         if name in named.BENCHMARKS:
             raise ValueError(
                 f"expected the published files of {name} or a table saved by zcfast, got another Parquet file"
             )
         return columns.read_parquet(named_space(name), file)
+
+
+def _check_kind(file: parquet.ParquetFile) -> None:
+    """Refuse zcfast's other files."""
+    from zcfast.search import trajectory  # not above: it reads tables itself
+
+    metadata = file.schema_arrow.metadata or {}
+    for key, kind in ((scores.METADATA_KEY, "scores"), (trajectory.METADATA_KEY, "trajectories of a search")):
+        if key in metadata:
+            raise ValueError(f"expected a table of accuracies, got a file of {kind} saved by zcfast")
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from zcfast.errors import unknown
-from zcfast.spaces import Cells
 from zcfast.spaces import space as named_space
-from zcfast.tables.keys import rows_of
+from zcfast.tables.keys import Keys, rows_of
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Metric:
     """One measurement of every architecture of a table.
 
@@ -56,7 +54,7 @@ class Metric:
         return self.values[self.seeds.index(seed), rows].double()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Table:
     """What trained architectures reached.
 
@@ -90,13 +88,13 @@ class Table:
         """The mean over seeds of every architecture, float64 [N], NaN where missing; see `query`."""
         return self._metric(metric).at(torch.arange(len(self)))
 
-    def query(self, keys: Cells | Tensor | Sequence[str], metric: str, seed: int | None = None) -> Tensor:
+    def query(self, keys: Keys, metric: str, seed: int | None = None) -> Tensor:
         """What architectures reached in one metric, whose unit, split, epochs and seeds are in `metrics[metric]`.
 
         Args:
-            keys: N architectures: cells of the space; rows, integers [N]; the benchmark's keys as `space.keys` has
-                them, e.g. digests uint8 [N, 16]; strings, each a name in the benchmark, hexadecimal digits of a hash,
-                or what `space.parse` takes.
+            keys: N architectures: cells of the space; rows, integers [N] in a tensor, array or sequence; keys of the
+                benchmark as `space.keys` has them, e.g. digests uint8 [N, 16]; strings, each a name in the benchmark,
+                hexadecimal digits of a hash, or what `space.parse` takes.
             metric: a name of `metrics`.
             seed: one of the metric's seeds; by default the mean of the runs that there are.
 
@@ -108,6 +106,10 @@ class Table:
         measured = self._metric(metric)
         rows = rows_of(self.space, self.names, keys)
         return measured.at(rows.clamp(min=0), seed).masked_fill(rows < 0, torch.nan)
+
+    def __repr__(self) -> str:
+        """One line: the space, the sizes and the description."""
+        return f"Table({self.space}: {len(self)} rows, {len(self.metrics)} metrics; {self.description})"
 
     def _repr_html_(self) -> str:
         """A short table of the metrics for a notebook."""
