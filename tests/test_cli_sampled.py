@@ -178,6 +178,10 @@ def test_options_of_the_network(run):
         ),
         (("--proxies", "all", "--images", "random"), "of one core"),
         (
+            ("--proxies", "params", "--sample", "15626"),
+            "--sample: expected at most 15625 architectures, the size of the space, got 15626",
+        ),
+        (
             ("--proxies", "snip", "--sample", "2"),
             "--images: expected a path, or 'random' for noise, for snip, got none",
         ),

@@ -133,6 +133,19 @@ def test_refused_where_variances_are_near_eps(dtype):
     assert re.search("the variance behind layer '.*' is within [0-9.]+ times BatchNorm's eps", statuses[1].reason)
 
 
+class Shifted(nn.Conv2d):
+    def forward(self, x):
+        return F.conv2d(x, self.weight + 1)
+
+
+def test_a_weight_that_is_changed_before_its_layer_is_not_invariant():
+    net = nn.Sequential(Shifted(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.BatchNorm2d(4))
+    net = nn.Sequential(*net, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).double()
+    exact, invariant = both(net, image_batch(16))
+    assert invariant.status == "ok", invariant.reason
+    assert torch.allclose(invariant.per_layer, exact.per_layer, rtol=1e-3, atol=1e-3 * exact.per_layer.abs().max())
+
+
 def test_a_constant_channel_is_invariant():
     net = NASBench101Chain(16, 5).double()
     with torch.no_grad():

@@ -136,14 +136,15 @@ def find_invariance(
     if slots.tied:
         raise ProxyError("refused", "scale_invariant: the net ties weights of counted layers")
     consumers = _consumers([loss])
-    uses = {id(node.variable): len(following) for node, following in consumers.items() if hasattr(node, "variable")}
+    uses = {id(node.variable): following for node, following in consumers.items() if hasattr(node, "variable")}
     calls: list[list[Node]] = [[] for _ in layers]
     for layer, node in zip(recording.layer, recording.nodes, strict=True):
         if node is not None and node in consumers:  # else the loss does not depend on this call
             calls[layer].append(node)
     variant, invariant = [], 0
     for index, nodes in enumerate(calls):
-        elsewhere = uses.get(id(leaves[slots.own[index]]), 0) != len(nodes)  # its weight is used beside its calls
+        used_by = [_past_transposition(node, consumers) for node in uses.get(id(leaves[slots.own[index]]), [])]
+        elsewhere = len(used_by) != len(nodes) or not set(used_by) <= set(nodes)  # or changed on the way to its calls
         if elsewhere or not all(_leads_into_batchnorm(node, consumers) for node in nodes):
             variant.append(index)
         elif nodes:
@@ -190,6 +191,12 @@ def _past_copies(node: Node, consumers: dict[Node, list[Node]]) -> Node:
 
 def _following(node: Node, consumers: dict[Node, list[Node]]) -> list[Any]:
     return consumers[_past_copies(node, consumers)]
+
+
+def _past_transposition(node: Node, consumers: dict[Node, list[Node]]) -> Node:
+    """Follow the transposition of a linear layer's weight."""
+    following = consumers[node]
+    return following[0] if len(following) == 1 and node.name() == "TBackward0" else node
 
 
 def _share_of_eps(norm: Any) -> float:
