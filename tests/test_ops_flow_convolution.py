@@ -49,7 +49,7 @@ def test_equals_torch(seed, batch, channels, size, kernel, padding, count, dtype
     dtype=st.sampled_from(DTYPES),
 )
 def test_many_channels_by_three_by_three(seed, batch, channels, size, padding, count, dtype):
-    """Winograd's algorithm: odd edges, rows of tiles that cross from strip to strip, several groups of outputs."""
+    """By Winograd's algorithm: odd edges, rows of tiles that cross from strip to strip, several groups of outputs."""
     size = tuple(max(s, 3 - 2 * p) for s, p in zip(size, padding, strict=True))
     pairs = drawn(2, batch, channels[0], *size, seed=seed)
     weight = (drawn(channels[1], channels[0], 3, 3, seed=seed + 1) - 0.5).to(dtype)
