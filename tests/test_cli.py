@@ -147,20 +147,21 @@ def test_an_error_keeps_the_file_of_before(run):
     assert Path("scores.parquet").read_bytes() == before
 
 
-def assert_interrupted(script: str, arguments: Sequence[str]) -> None:
-    """Run a command that prints "started", and press Ctrl-C."""
+def assert_interrupted(script: str, arguments: Sequence[str], number: int = signal.SIGINT) -> None:
+    """Run a command that prints "started", and press Ctrl-C or send another signal."""
     # A shell's background jobs ignore the signal, and what they start inherits that.
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + script
     pipe, command = subprocess.PIPE, [sys.executable, "-c", script, *arguments]
     process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
     assert process.stdout.readline() == "started\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err.split() == ["zcfast:", "interrupted"]
 
 
-def test_ctrl_c_in_the_middle():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_in_the_middle(number):
     script = """
 import sys, time, zcfast
 from zcfast import cli
@@ -171,7 +172,7 @@ zcfast.score_space = slow
 sys.argv = ["zcfast", *sys.argv[1:]]
 cli.main()
 """
-    assert_interrupted(script, SCORE)
+    assert_interrupted(script, SCORE, number)
     assert not files()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -82,6 +83,8 @@ def main() -> None:
     # A terminal that cannot show a character gets a question mark, not an exception.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    # Batch systems and `timeout` stop a process so: what Ctrl-C keeps is kept then too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
         if status == INTERRUPTED:  # newer releases of typer turn Ctrl-C into this status, older ones into Abort
