@@ -19,6 +19,14 @@ def drawn(*shape, seed=0):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def assert_equals_torch(seed, batch, channels, size, kernel, padding, count, dtype):
+    size = tuple(max(s, k - 2 * p) for s, k, p in zip(size, kernel, padding, strict=True))
+    pairs = drawn(2, batch, channels[0], *size, seed=seed)
+    weight = (drawn(channels[1], channels[0], *kernel, seed=seed + 1) - 0.5).to(dtype)
+    got = convolve(pairs, weight, count, *padding)
+    assert torch.allclose(got, expected(pairs, weight, count, padding), rtol=1e-13, atol=0)
+
+
 @settings(deadline=None)
 @given(
     seed=st.integers(0, 99),
@@ -31,11 +39,7 @@ def drawn(*shape, seed=0):
     dtype=st.sampled_from(DTYPES),
 )
 def test_equals_torch(seed, batch, channels, size, kernel, padding, count, dtype):
-    size = tuple(max(s, k - 2 * p) for s, k, p in zip(size, kernel, padding, strict=True))
-    pairs = drawn(2, batch, channels[0], *size, seed=seed)
-    weight = (drawn(channels[1], channels[0], *kernel, seed=seed + 1) - 0.5).to(dtype)
-    got = convolve(pairs, weight, count, *padding)
-    assert torch.allclose(got, expected(pairs, weight, count, padding), rtol=1e-13, atol=0)
+    assert_equals_torch(seed, batch, channels, size, kernel, padding, count, dtype)
 
 
 @settings(deadline=None)
@@ -50,11 +54,7 @@ def test_equals_torch(seed, batch, channels, size, kernel, padding, count, dtype
 )
 def test_many_channels_by_three_by_three(seed, batch, channels, size, padding, count, dtype):
     """By Winograd's algorithm: odd edges, rows of tiles that cross from strip to strip, several groups of outputs."""
-    size = tuple(max(s, 3 - 2 * p) for s, p in zip(size, padding, strict=True))
-    pairs = drawn(2, batch, channels[0], *size, seed=seed)
-    weight = (drawn(channels[1], channels[0], 3, 3, seed=seed + 1) - 0.5).to(dtype)
-    got = convolve(pairs, weight, count, *padding)
-    assert torch.allclose(got, expected(pairs, weight, count, padding), rtol=1e-13, atol=0)
+    assert_equals_torch(seed, batch, channels, size, (3, 3), padding, count, dtype)
 
 
 @pytest.mark.parametrize("edge", [80, 100])  # the transformed input within its limit, and beyond

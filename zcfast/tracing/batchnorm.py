@@ -26,13 +26,13 @@ class ReplacedBatchNorm(TorchFunctionMode):
     ) -> Any:
         """Divert batch_norm, pass everything else on."""
         kwargs = kwargs or {}
-        if func is F.batch_norm or func is torch.batch_norm:
+        if _is_batch_norm(func):
             return self.replace(args[0] if args else kwargs["input"])
         return func(*args, **kwargs)
 
 
 def replace_modules(modules: Sequence[nn.Module], replace: Callable[[Tensor], Tensor]) -> None:
-    """Let each BatchNorm module call `replace(input)`, sooner than the mode would (inside `preserved` only)."""
+    """Let each BatchNorm module call `replace(input)`, sooner than the mode would (inside `isolated` only)."""
     for child in modules:
         if isinstance(child, _BatchNorm) and type(child).forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward):
             child.__dict__["forward"] = replace
@@ -66,14 +66,16 @@ class RefusedSingleValues(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def _is_batch_norm(func: Any) -> bool:
+    return func is F.batch_norm or func is torch.batch_norm
+
+
 def _takes_statistics(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    if func is not F.batch_norm and func is not torch.batch_norm:
-        return False
-    return bool(kwargs.get("training", args[5] if len(args) > 5 else False))
+    return _is_batch_norm(func) and bool(kwargs.get("training", args[5] if len(args) > 5 else False))
 
 
 def run_synchronised_as_plain(modules: Sequence[nn.Module]) -> None:
-    """Make each SyncBatchNorm run as BatchNorm on one process, on any device (inside `preserved` only)."""
+    """Make each SyncBatchNorm run as BatchNorm on one process, on any device (inside `isolated` only)."""
     for child in modules:
         if isinstance(child, nn.SyncBatchNorm):
             child.__dict__["forward"] = partial(_BatchNorm.forward, child)

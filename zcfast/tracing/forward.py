@@ -27,12 +27,21 @@ class Forward:
             the format as the caller has it.
     """
 
-    def __init__(self, net: Isolated, slots: Slots, layers: Sequence[Layer], batch: Batch, passes: Pass) -> None:
+    def __init__(
+        self,
+        net: Isolated,
+        slots: Slots,
+        layers: Sequence[Layer],
+        batch: Batch,
+        passes: Pass,
+        *,
+        channels_last: bool,
+    ) -> None:
         """Take the net, the places of its stand-ins, the counted layers and what is to be run."""
         self.net, self.slots, self.layers = net, slots, layers
         self.batch, self.passes = batch, passes
         self.devices = random_devices(net.module)
-        self.channels_last = False
+        self.channels_last = channels_last
         self._has_run = False
 
     def restart(self) -> None:

@@ -11,7 +11,7 @@ from zcfast.tracing.layers import Layer
 
 
 def expose_parametrized(modules: Sequence[nn.Module]) -> None:
-    """Replace each parametrized tensor by its present value, a plain parameter (inside `preserved` only)."""
+    """Replace each parametrized tensor by its present value, a plain parameter (inside `isolated` only)."""
     for child in modules:
         # The first test spares most modules the second, which looks the name up in vain by way of an exception.
         if "parametrizations" not in child._modules or not parametrize.is_parametrized(child):
@@ -77,7 +77,7 @@ class Slots:
         return any(len(group) > 1 for group in self.groups)
 
     def install(self, stand_in: Callable[[Slot, int], Tensor]) -> list[Tensor]:
-        """Put a stand-in, made from the slot and its count, in each slot (inside `preserved` only); list them."""
+        """Put a stand-in, made from the slot and its count, in each slot (inside `isolated` only); list them."""
         self.installed = [stand_in(slot, count) for slot, count in zip(self.all, self.counts, strict=True)]
         self.reinstall()
         return self.installed

@@ -84,33 +84,16 @@ def run_sampled(
     Raises:
         TypeError, ValueError: an argument that shows itself as wrong during the run: logits, targets, loss_fn.
     """
-    result = _run_in_format(module, layers, batch, passes, collectors, train, channels_last=suits(batch.inputs))
+
+    def run(*, channels_last: bool) -> Sampled:
+        with isolated(module, train=train) as net:
+            return _Run(net, layers, batch, passes, collectors, channels_last=channels_last).whole()
+
+    result = run(channels_last=suits(batch.inputs))
     if suits(batch.inputs) and any("CheckpointError" in failure.reason for failure in result.failures.values()):
         # Backward passes run checkpointed parts again, without the rules of ChannelsLast, and find other tensors.
-        result = _run_in_format(module, layers, batch, passes, collectors, train, channels_last=False)
+        result = run(channels_last=False)
     return result
-
-
-def _run_in_format(
-    module: nn.Module,
-    layers: Sequence[Layer],
-    batch: Batch,
-    passes: Pass,
-    collectors: Mapping[str, Collector],
-    train: bool,
-    *,
-    channels_last: bool,
-) -> Sampled:
-    with isolated(module, train=train) as net:
-        run = _Run(net, layers, batch, passes, collectors)
-        run.forward.channels_last = channels_last
-        for inputs, targets in batch.parts():
-            run.part(inputs, targets)
-            if Pass.FORWARD in run.result.failures:
-                break
-        if run.rows:
-            run.result.jacobian = torch.cat(run.rows)
-        return run.result
 
 
 class _Run:
@@ -123,11 +106,13 @@ class _Run:
         batch: Batch,
         passes: Pass,
         collectors: Mapping[str, Collector],
+        *,
+        channels_last: bool,
     ) -> None:
         self.layers, self.batch, self.passes, self.collectors = layers, batch, passes, collectors
         self.result = Sampled(positions=[0] * len(layers))
         self.slots = Slots(net.modules, layers)
-        self.forward = Forward(net, self.slots, layers, batch, passes)
+        self.forward = Forward(net, self.slots, layers, batch, passes, channels_last=channels_last)
         self.leaves = self.install()
         self.rows: list[Tensor] = []
         self.sums: list[Tensor] = []
@@ -145,6 +130,16 @@ class _Run:
             lambda slot, _: nn.Parameter(slot.parameter.detach().clone(), requires_grad=gradients_wanted)
         )
         return [stand_ins[index] for index in self.slots.counted]
+
+    def whole(self) -> Sampled:
+        """Run the passes on all parts and give what they leave behind."""
+        for inputs, targets in self.batch.parts():
+            self.part(inputs, targets)
+            if Pass.FORWARD in self.result.failures:
+                break
+        if self.rows:
+            self.result.jacobian = torch.cat(self.rows)
+        return self.result
 
     def wants(self, which: Pass) -> bool:
         return which in self.passes and which not in self.result.failures
