@@ -13,9 +13,10 @@ constexpr int64_t kChannels = 64;                // of the input at a time
 constexpr int64_t kCached = 32768;               // numbers in half of a small second-level cache
 
 struct Geometry {
+  int64_t parts;  // 2: values, then tangents; 1: values alone
   int64_t batch, ins, outs, height, width, kernel_height, kernel_width, pad_height, pad_width;
 
-  int64_t samples() const { return 2 * batch; }  // the values, then the tangents
+  int64_t samples() const { return parts * batch; }
   int64_t out_height() const { return height + 2 * pad_height - kernel_height + 1; }
   int64_t out_width() const { return width + 2 * pad_width - kernel_width + 1; }
   int64_t taps() const { return kernel_height * kernel_width; }
@@ -54,7 +55,7 @@ class DirectFlow {
 
   Geometry g_;
   const double* input_;
-  std::vector<double> copy_;
+  std::unique_ptr<double[]> copy_;
   std::vector<int64_t> offsets_;
 };
 

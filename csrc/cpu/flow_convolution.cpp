@@ -1,10 +1,10 @@
 // Convolution of synflow's pairs (value, tangent) by |W|, float64: both parts go through the same weights, and the
-// tangent gets `count` times the new value (zcfast/tracing/pairs.py). torch has no fast float64 convolution.
+// tangent, if it is there, gets `count` times the new value (zcfast/tracing/pair_rules.py). torch has no fast float64
+// convolution.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
 #include <cmath>
-#include <vector>
 
 #include "cpu/flow.h"
 #include "dtype.h"
@@ -27,12 +27,12 @@ void convolve(const Geometry& g, const double* input, const T* weights, const Ou
   const Flow flow(g, input);
   torch::stable::parallel_for(0, g.blocks(), 1, [&](int64_t begin, int64_t end) {
     const int64_t at_once = flow.blocks_at_once(), size = g.depth() * kOutputs;
-    std::vector<double> packed(std::min(at_once, end - begin) * size);
+    const std::unique_ptr<double[]> packed(new double[std::min(at_once, end - begin) * size]);
     for (int64_t first = begin; first < end; first += at_once) {
       const int64_t last = std::min(end, first + at_once);
       for (int64_t block = first; block < last; ++block)
-        interleave(weights, g, block, packed.data() + (block - first) * size);
-      flow.convolve(first, last, packed.data(), output);
+        interleave(weights, g, block, packed.get() + (block - first) * size);
+      flow.convolve(first, last, packed.get(), output);
     }
   });
 }
@@ -41,16 +41,23 @@ Tensor flow_convolution(const Tensor& input, const Tensor& weight, int64_t count
                         int64_t pad_width) {
   constexpr const char* op = "flow_convolution";
   check_dtype(op, "input", input, ScalarType::Double), check_floating(op, "weight", weight);
-  check_shape(op, "input", input, {2, -1, -1, -1, -1}), check_shape(op, "weight", weight, {-1, input.size(2), -1, -1});
+  check_shape(op, "input", input, {-1, -1, -1, -1, -1});
+  if (input.size(0) != 1 && input.size(0) != 2)
+    fail(op, "input: expected values, or values and tangents, [1 or 2, *, *, *, *], got ", shape_of(input));
+  check_shape(op, "weight", weight, {-1, input.size(2), -1, -1});
   check_range(op, "count", count, 0, 1 << 20);
   check_range(op, "pad_height", pad_height, 0, 1 << 20), check_range(op, "pad_width", pad_width, 0, 1 << 20);
-  const Geometry g = {input.size(1),  input.size(2),  weight.size(0), input.size(3), input.size(4),
-                      weight.size(2), weight.size(3), pad_height,     pad_width};
+  const Geometry g = {input.size(0), input.size(1),  input.size(2),  weight.size(0), input.size(3),
+                      input.size(4), weight.size(2), weight.size(3), pad_height,     pad_width};
   if (g.taps() == 0 || g.out_height() < 1 || g.out_width() < 1)
     fail(op, "weight: expected a kernel that is not empty and fits in the padded input, got ", shape_of(weight));
   const Tensor contiguous = torch::stable::contiguous(input), weights = torch::stable::contiguous(weight);
-  Tensor output = torch::stable::new_empty(input, {2, g.batch, g.outs, g.out_height(), g.out_width()});
+  Tensor output = torch::stable::new_empty(input, {g.parts, g.batch, g.outs, g.out_height(), g.out_width()});
   const Output to = {g, static_cast<double*>(output.data_ptr()), double(count)};
+  if (g.ins == 0) {
+    std::fill_n(to.data, output.numel(), 0.0);
+    return output;
+  }
   const auto* from = static_cast<const double*>(contiguous.data_ptr());
   dispatch_floating(weight.scalar_type(), [&](const auto* type) {
     const auto* w = static_cast<decltype(type)>(weights.data_ptr());

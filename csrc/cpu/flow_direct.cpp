@@ -84,12 +84,19 @@ DirectFlow::DirectFlow(const Geometry& g, const double* input) : g_(g), input_(i
     for (int64_t x = 0; x < g.kernel_width; ++x) offsets_.push_back(y * stride() + x);
   if (as_it_lies()) return;
   const int64_t planes = g.samples() * g.ins;
-  copy_.resize(planes * plane() + kPositions);  // the last eight positions may reach past the end
-  for (int64_t p = 0; p < planes; ++p)
-    for (int64_t y = 0; y < g.height; ++y)
-      std::memcpy(copy_.data() + p * plane() + (y + g.pad_height) * stride() + g.pad_width,
-                  input + (p * g.height + y) * g.width, g.width * sizeof(double));
-  input_ = copy_.data();
+  copy_.reset(new double[planes * plane() + kPositions]);
+  double* to = copy_.get();
+  for (int64_t p = 0; p < planes; ++p) {
+    double* const end = copy_.get() + (p + 1) * plane();
+    to = std::fill_n(to, g.pad_height * stride() + g.pad_width, 0.0);
+    for (int64_t y = 0; y < g.height; ++y) {
+      to = std::copy_n(input + (p * g.height + y) * g.width, g.width, to);
+      if (y + 1 < g.height) to = std::fill_n(to, 2 * g.pad_width, 0.0);
+    }
+    std::fill(to, end, 0.0), to = end;
+  }
+  std::fill_n(to, kPositions, 0.0);  // the last eight positions may reach past the end
+  input_ = copy_.get();
 }
 
 int64_t DirectFlow::blocks_at_once() const {
@@ -100,7 +107,7 @@ void DirectFlow::convolve(int64_t first, int64_t last, const double* weights, co
   const int64_t positions = (g_.out_height() - 1) * stride() + g_.out_width();
   const int64_t padded = (positions + kPositions - 1) / kPositions * kPositions;
   const int64_t strip = std::max<int64_t>(8, kCached / std::max<int64_t>(1, g_.ins) / kPositions) * kPositions;
-  std::vector<double> sums(kOutputs * strip);
+  const std::unique_ptr<double[]> sums(new double[kOutputs * std::min(strip, padded)]);
   for (int64_t sample = 0; sample < g_.samples(); ++sample) {
     for (int64_t begin = 0; begin < padded; begin += strip) {
       const int64_t length = std::min(strip, padded - begin);
@@ -108,9 +115,9 @@ void DirectFlow::convolve(int64_t first, int64_t last, const double* weights, co
         const double* own = weights + (block - first) * g_.depth() * kOutputs;
         for (int64_t c = 0; c < g_.ins; c += kChannels)
           add_products(input_ + (sample * g_.ins + c) * plane() + begin, plane(), own + c * g_.taps() * kOutputs,
-                       offsets_.data(), std::min(kChannels, g_.ins - c), g_.taps(), length, c > 0, sums.data());
+                       offsets_.data(), std::min(kChannels, g_.ins - c), g_.taps(), length, c > 0, sums.get());
         for (int64_t o = 0; o < g_.outputs(block); ++o)
-          store(sums.data() + o * length, begin, begin + length, stride(), output, sample, block * kOutputs + o);
+          store(sums.get() + o * length, begin, begin + length, stride(), output, sample, block * kOutputs + o);
       }
     }
   }

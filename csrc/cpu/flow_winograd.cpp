@@ -142,21 +142,22 @@ void WinogradFlow::convolve(int64_t first, int64_t last, const double* weights, 
   // Not a power of two apart, where the numbers of a tile would evict one another.
   const int64_t apart = g_.ins * kOutputs + 8, blocks = last - first, packed_block = kTransformed * apart;
   const int64_t step = blocks * kOutputs * strip_, offset = 0;
-  std::vector<double> packed(blocks * packed_block), products(kTransformed * step), outputs(4 * strip_);
+  const std::unique_ptr<double[]> packed(new double[blocks * packed_block]);
+  const std::unique_ptr<double[]> products(new double[kTransformed * step]), outputs(new double[4 * strip_]);
   for (int64_t b = 0; b < blocks; ++b)
-    transform_weights(weights + b * g_.depth() * kOutputs, g_.ins, apart, packed.data() + b * packed_block);
+    transform_weights(weights + b * g_.depth() * kOutputs, g_.ins, apart, packed.get() + b * packed_block);
   for (int64_t begin = 0; begin < tiles(); begin += strip_) {
     for (int64_t k = 0; k < kTransformed; ++k)
       for (int64_t b = 0; b < blocks; ++b)
         for (int64_t c = 0; c < g_.ins; c += kChannels)
           add_products(transformed_.get() + ((begin / strip_ * kTransformed + k) * g_.ins + c) * strip_, strip_,
-                       packed.data() + b * packed_block + k * apart + c * kOutputs, &offset,
+                       packed.get() + b * packed_block + k * apart + c * kOutputs, &offset,
                        std::min(kChannels, g_.ins - c), 1, strip_, c > 0,
-                       products.data() + k * step + b * kOutputs * strip_);
+                       products.get() + k * step + b * kOutputs * strip_);
     for (int64_t b = 0; b < blocks; ++b)
       for (int64_t o = 0; o < g_.outputs(first + b); ++o) {
-        transform_outputs(products.data() + (b * kOutputs + o) * strip_, step, strip_, outputs.data());
-        store(begin, std::min(begin + strip_, tiles()), (first + b) * kOutputs + o, outputs.data(), output);
+        transform_outputs(products.get() + (b * kOutputs + o) * strip_, step, strip_, outputs.get());
+        store(begin, std::min(begin + strip_, tiles()), (first + b) * kOutputs + o, outputs.get(), output);
       }
   }
 }

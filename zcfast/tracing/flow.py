@@ -27,6 +27,7 @@ from zcfast.tracing.batchnorm import (
 from zcfast.tracing.embedding import tapped_embedding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
+from zcfast.tracing.pair_functions import PairFunctions
 from zcfast.tracing.pairs import CountedWeight, Pair, UnsupportedError
 from zcfast.tracing.parameters import Slot, Slots
 from zcfast.tracing.passes import ProxyError, describe
@@ -136,15 +137,15 @@ class _FlowRun:
             parameter = slot.parameter.detach()
             return CountedWeight(parameter, count) if count else parameter.abs().double()
 
-        with self.prepared(lambda value: value if isinstance(value, Pair) else Pair.constant(value, scale)) as (
-            slots,
-            call,
-        ):
+        def enter(value: Tensor) -> Pair:
+            return value if isinstance(value, Pair) else Pair.constant(value, scale)
+
+        with self.prepared(enter, PairFunctions(_copied)) as (slots, call):
             slots.install(stand_in)
-            total = call().sum()
-            if not isinstance(total, Pair) or super(Pair, total).requires_grad:  # type: ignore[misc]
+            logits = call()
+            if not isinstance(logits, Pair) or super(Pair, logits).requires_grad:  # type: ignore[misc]
                 raise UnsupportedError("the output is not a pair, or not of the stand-ins alone")
-            return total.stacked[1].item()
+            return logits.tangent().sum().item()
 
     def forward(self) -> Flow:
         """Forward-mode differentiation along the weights."""
@@ -153,7 +154,7 @@ class _FlowRun:
             weight = slot.parameter.detach().double().abs()
             return _dual(weight, count * weight) if count else weight
 
-        with forward_ad.dual_level(), self.prepared(lambda value: value) as (slots, call):
+        with forward_ad.dual_level(), self.prepared(_as_it_is, ReplacedBatchNorm(_copied)) as (slots, call):
             slots.install(stand_in)
             with _RefusedReverseMode():
                 total = call().sum()
@@ -165,7 +166,8 @@ class _FlowRun:
 
     def reverse(self, kind: Literal["product", "abs_product"]) -> Flow:
         """Reverse-mode differentiation: the value of every layer."""
-        with self.prepared(lambda value: value) as (slots, call):
+        mode = RefusedSingleValues() if self.keep_batchnorm else ReplacedBatchNorm(_copied)
+        with self.prepared(_as_it_is, mode) as (slots, call):
             stand_ins = slots.install(lambda slot, _: nn.Parameter(slot.parameter.detach().double().abs()))
             leaves = [stand_ins[index] for index in slots.counted]
             with recorded(self.layers) as recording:
@@ -183,8 +185,10 @@ class _FlowRun:
             return _flow_of(value, values, "reverse")
 
     @contextmanager
-    def prepared(self, enter: Callable[[Tensor], Tensor]) -> Iterator[tuple[Slots, Callable[[], Tensor]]]:
-        """Give the slots of the net, and a call of it in float64 on one sample of ones as `enter` wraps it."""
+    def prepared(
+        self, enter: Callable[[Tensor], Tensor], mode: TorchFunctionMode
+    ) -> Iterator[tuple[Slots, Callable[[], Tensor]]]:
+        """Give the slots of the net, and its call in float64, in a mode, on one sample of ones as `enter` wraps it."""
         with ExitStack() as stack:
             modules = stack.enter_context(isolated(self.module, train=self.train)).modules
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # fused attention has no forward derivative
@@ -196,20 +200,20 @@ class _FlowRun:
             sample = self.batch.inputs[:1]
             if sample.is_floating_point():
                 flowing = enter(torch.ones_like(sample, dtype=torch.float64))
-                yield slots, lambda: self.logits(flowing)
+                yield slots, lambda: self.logits(flowing, mode)
                 return
             ones = stack.enter_context(tapped_embedding(modules, sample, lambda out: enter(torch.ones_like(out))))
 
             def call() -> Tensor:
-                logits = self.logits(sample.clone())
+                logits = self.logits(sample.clone(), mode)
                 if ones.output is None:
                     raise ProxyError("failed", "integer inputs: no nn.Embedding was called on them")
                 return logits
 
             yield slots, call
 
-    def logits(self, inputs: Tensor) -> Tensor:
-        with RefusedSingleValues() if self.keep_batchnorm else ReplacedBatchNorm(_copied):
+    def logits(self, inputs: Tensor, mode: TorchFunctionMode) -> Tensor:
+        with mode:
             return self.batch.logits(self.module(inputs))
 
 
@@ -234,9 +238,14 @@ class _RefusedReverseMode(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def _as_it_is(value: Tensor) -> Tensor:
+    return value
+
+
 def _copied(x: Tensor) -> Tensor:
     """What stands for a removed BatchNorm: a tensor of its own, that in-place operations may write to."""
-    return x.with_stacked(x.stacked) if isinstance(x, Pair) else x.clone()
+    with torch._C.DisableTorchFunction():  # a mode would be asked about each attribute
+        return x.with_stacked(x.stacked) if isinstance(x, Pair) else x.clone()
 
 
 def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:

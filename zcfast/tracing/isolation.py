@@ -27,10 +27,9 @@ class _ModuleState:
         self.module = module
         self.kind = module.__class__
         self.attributes = module.__dict__.copy()
-        # Most dictionaries of most modules are empty, and a net has thousands of them: an object for each takes time.
-        self.filled: list[tuple[Any, Any]] = [
-            (value, value.copy()) for value in self.attributes.values() if isinstance(value, _CONTAINERS) and value
-        ]
+        self.containers = [value for value in self.attributes.values() if isinstance(value, _CONTAINERS)]
+        # Most of most modules are empty, and a net has thousands of them: a copy of each takes time.
+        self.filled: list[tuple[Any, Any]] = [(value, value.copy()) for value in self.containers if value]
         self.changeable = [value for value in self.attributes.values() if type(value) in _CHANGEABLE]
         known: set[int] = set()
         for container, _ in self.filled:
@@ -48,8 +47,8 @@ class _ModuleState:
             self.module.__class__ = self.kind
         self.module.__dict__.clear()
         self.module.__dict__.update(self.attributes)
-        for value in self.attributes.values():
-            if isinstance(value, _CONTAINERS) and value:
+        for value in self.containers:
+            if value:
                 value.clear()
         for container, content in self.filled:
             container.clear()  # of two names for one container the first has filled it
@@ -73,7 +72,8 @@ class Isolated:
         self._states = [_ModuleState(child) for child in self.modules]
         changeable = {id(value): value for state in self._states for value in state.changeable}.values()
         tensors = [value for value in changeable if isinstance(value, Tensor)]
-        self._tensors = [(tensor, tensor.detach().clone()) for tensor in tensors if _is_written_to(tensor)]
+        with torch.no_grad():
+            self._tensors = [(tensor, tensor.clone()) for tensor in tensors if _is_written_to(tensor)]
         self._own_generators = [
             (value, value.get_state()) for value in changeable if isinstance(value, torch.Generator)
         ]
