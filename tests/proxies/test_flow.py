@@ -153,6 +153,16 @@ def test_weights_that_are_changed_on_the_way_are_not_taken_for_weights():
     assert got.value == pytest.approx(run_of(net).reverse("product").value, rel=1e-12)
 
 
+def test_dropout_drops_the_same_numbers_in_all_ways():
+    net = Lambda(lambda x: F.dropout(F.dropout(x, 0.5), 0.3, True, True))
+    run = run_of(net)
+    reverse = run.reverse("product").value
+    assert run.pairs().value == pytest.approx(reverse, rel=1e-13)
+    assert run.forward().value == pytest.approx(reverse, rel=1e-13)
+    torch.manual_seed(3)
+    assert run.pairs().value != pytest.approx(reverse)
+
+
 def test_tied_weights_count_once_a_module():
     net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
     net[2].weight = net[0].weight

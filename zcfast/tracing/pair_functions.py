@@ -122,6 +122,12 @@ def _view(x: Pair, *size: Any) -> Any:
     return pair_rules.view_of(x, lambda stacked: stacked.view(len(stacked), *sizes))
 
 
+def _dropout(x: Pair, p: float = 0.5, training: bool = True, inplace: bool = False) -> Pair:
+    kept = F.dropout(torch.ones_like(x.stacked[0]), p, training)  # draws the numbers that dropout of the value would
+    result = x.with_stacked(x.stacked * kept)
+    return x.replace(result) if inplace else result
+
+
 def _flatten(x: Pair, start_dim: int = 0, end_dim: int = -1) -> Any:
     if start_dim != 1 or end_dim != -1 or not x.stacked.is_contiguous():
         return NotImplemented
@@ -151,6 +157,7 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.max_pool2d: _max_pool2d,
     F.adaptive_avg_pool2d: _adaptive_avg_pool2d,
     F.linear: _linear,
+    F.dropout: _dropout,
     Tensor.mean: _mean,
     torch.mean: _mean,
     Tensor.view: _view,
