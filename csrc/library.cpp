@@ -53,7 +53,9 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
       "-> (Tensor by_input, Tensor along, Tensor total)");
   // synflow's pairs [2, B, C, H, W], float64, through a convolution by |weight| of stride 1; `count` of the new values
   // are added to the new tangents.
-  m.def("flow_convolution(Tensor input, Tensor weight, int count, int pad_height, int pad_width) -> Tensor");
+  m.def(
+      "flow_convolution(Tensor input, Tensor weight, int count, int stride_height, int stride_width, int pad_height, "
+      "int pad_width) -> Tensor");
   // Average pool of float64 maps [N, C, H, W] of stride 1.
   m.def(
       "average_pool(Tensor input, int height, int width, int pad_height, int pad_width, bool count_include_pad) "

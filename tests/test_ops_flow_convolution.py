@@ -7,11 +7,16 @@ from hypothesis import strategies as st
 import zcfast.tracing.pair_rules  # noqa: F401  registers the operator
 from tests.reductions import DTYPES, same_on_any_thread_count
 
-convolve = torch.ops.zcfast.flow_convolution
+operator = torch.ops.zcfast.flow_convolution.default
 
 
-def expected(pairs, weight, count, padding):
-    maps = F.conv2d(pairs.flatten(0, 1), weight.double().abs(), padding=padding).unflatten(0, (len(pairs), -1))
+def convolve(pairs, weight, count, *padding, stride=(1, 1)):
+    return operator(pairs, weight, count, *stride, *padding)
+
+
+def expected(pairs, weight, count, padding, stride=(1, 1)):
+    maps = F.conv2d(pairs.flatten(0, 1), weight.double().abs(), stride=stride, padding=padding)
+    maps = maps.unflatten(0, (len(pairs), -1))
     return maps if len(pairs) == 1 else torch.stack([maps[0], maps[1] + count * maps[0]])
 
 
@@ -19,12 +24,12 @@ def drawn(*shape, seed=0):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def assert_equals_torch(seed, parts, batch, channels, size, kernel, padding, count, dtype):
+def assert_equals_torch(seed, parts, batch, channels, size, kernel, padding, count, dtype, stride=(1, 1)):
     size = tuple(max(s, k - 2 * p) for s, k, p in zip(size, kernel, padding, strict=True))
     pairs = drawn(parts, batch, channels[0], *size, seed=seed)
     weight = (drawn(channels[1], channels[0], *kernel, seed=seed + 1) - 0.5).to(dtype)
-    got = convolve(pairs, weight, count, *padding)
-    assert torch.allclose(got, expected(pairs, weight, count, padding), rtol=1e-13, atol=0)
+    got = convolve(pairs, weight, count, *padding, stride=stride)
+    assert torch.allclose(got, expected(pairs, weight, count, padding, stride), rtol=1e-13, atol=0)
 
 
 @settings(deadline=None)
@@ -38,9 +43,10 @@ def assert_equals_torch(seed, parts, batch, channels, size, kernel, padding, cou
     padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
     count=st.integers(0, 3),
     dtype=st.sampled_from(DTYPES),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
 )
-def test_equals_torch(seed, parts, batch, channels, size, kernel, padding, count, dtype):
-    assert_equals_torch(seed, parts, batch, channels, size, kernel, padding, count, dtype)
+def test_equals_torch(seed, parts, batch, channels, size, kernel, padding, count, dtype, stride):
+    assert_equals_torch(seed, parts, batch, channels, size, kernel, padding, count, dtype, stride)
 
 
 @settings(deadline=None)
@@ -119,7 +125,7 @@ def test_same_bits_on_any_thread_count():
 
 
 def test_opcheck():
-    torch.library.opcheck(convolve.default, (drawn(2, 1, 3, 6, 5), drawn(4, 3, 3, 2), 1, 1, 0))
+    torch.library.opcheck(operator, (drawn(2, 1, 3, 6, 5), drawn(4, 3, 3, 2), 1, 2, 1, 1, 0))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +137,7 @@ def test_opcheck():
         ({"weight": torch.zeros(5, 3, 3, 3, dtype=torch.int64)}, "weight: expected dtype Double, Float"),
         ({"weight": drawn(5, 3, 7, 3)}, r"fits in the padded input, got \[5, 3, 7, 3\]"),
         ({"count": -1}, "count: expected 0 to"),
+        ({"stride_height": 0}, "stride_height: expected 1 to"),
         ({"pad_width": -1}, "pad_width: expected 0 to"),
     ],
 )
@@ -139,8 +146,10 @@ def test_errors(change, message):
         "input": drawn(2, 1, 3, 4, 4),
         "weight": drawn(5, 3, 3, 3),
         "count": 1,
+        "stride_height": 1,
+        "stride_width": 1,
         "pad_height": 1,
         "pad_width": 1,
     }
     with pytest.raises(RuntimeError, match=f"zcfast::flow_convolution: .*{message}"):
-        convolve(**{**arguments, **change})
+        operator(**{**arguments, **change})

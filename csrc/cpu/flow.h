@@ -14,11 +14,13 @@ constexpr int64_t kCached = 32768;               // numbers in half of a small s
 
 struct Geometry {
   int64_t parts;  // 2: values, then tangents; 1: values alone
-  int64_t batch, ins, outs, height, width, kernel_height, kernel_width, pad_height, pad_width;
+  int64_t batch, ins, outs, height, width, kernel_height, kernel_width;
+  int64_t stride_height, stride_width, pad_height, pad_width;
 
   int64_t samples() const { return parts * batch; }
-  int64_t out_height() const { return height + 2 * pad_height - kernel_height + 1; }
-  int64_t out_width() const { return width + 2 * pad_width - kernel_width + 1; }
+  bool fits() const { return kernel_height <= height + 2 * pad_height && kernel_width <= width + 2 * pad_width; }
+  int64_t out_height() const { return (height + 2 * pad_height - kernel_height) / stride_height + 1; }
+  int64_t out_width() const { return (width + 2 * pad_width - kernel_width) / stride_width + 1; }
   int64_t taps() const { return kernel_height * kernel_width; }
   int64_t depth() const { return ins * taps(); }
   int64_t blocks() const { return (outs + kOutputs - 1) / kOutputs; }
@@ -50,8 +52,13 @@ class DirectFlow {
 
  private:
   bool as_it_lies() const;
-  int64_t stride() const { return g_.width + 2 * g_.pad_width; }
+  // Of a phase, the inputs that taps equal modulo the strides meet.
+  int64_t rows() const { return g_.out_height() + (g_.kernel_height - 1) / g_.stride_height; }
+  int64_t row() const { return g_.out_width() + (g_.kernel_width - 1) / g_.stride_width; }
+  int64_t phases_down() const { return std::min(g_.stride_height, g_.kernel_height); }
+  int64_t phases_across() const { return std::min(g_.stride_width, g_.kernel_width); }
   int64_t plane() const;
+  double* copy_phase(const double* map, int64_t down, int64_t across, double* to) const;
 
   Geometry g_;
   const double* input_;

@@ -37,8 +37,8 @@ void convolve(const Geometry& g, const double* input, const T* weights, const Ou
   });
 }
 
-Tensor flow_convolution(const Tensor& input, const Tensor& weight, int64_t count, int64_t pad_height,
-                        int64_t pad_width) {
+Tensor flow_convolution(const Tensor& input, const Tensor& weight, int64_t count, int64_t stride_height,
+                        int64_t stride_width, int64_t pad_height, int64_t pad_width) {
   constexpr const char* op = "flow_convolution";
   check_dtype(op, "input", input, ScalarType::Double), check_floating(op, "weight", weight);
   check_shape(op, "input", input, {-1, -1, -1, -1, -1});
@@ -46,10 +46,12 @@ Tensor flow_convolution(const Tensor& input, const Tensor& weight, int64_t count
     fail(op, "input: expected values, or values and tangents, [1 or 2, *, *, *, *], got ", shape_of(input));
   check_shape(op, "weight", weight, {-1, input.size(2), -1, -1});
   check_range(op, "count", count, 0, 1 << 20);
+  check_range(op, "stride_height", stride_height, 1, 1 << 20);
+  check_range(op, "stride_width", stride_width, 1, 1 << 20);
   check_range(op, "pad_height", pad_height, 0, 1 << 20), check_range(op, "pad_width", pad_width, 0, 1 << 20);
-  const Geometry g = {input.size(0), input.size(1),  input.size(2),  weight.size(0), input.size(3),
-                      input.size(4), weight.size(2), weight.size(3), pad_height,     pad_width};
-  if (g.taps() == 0 || g.out_height() < 1 || g.out_width() < 1)
+  const Geometry g = {input.size(0),  input.size(1),  input.size(2), weight.size(0), input.size(3), input.size(4),
+                      weight.size(2), weight.size(3), stride_height, stride_width,   pad_height,    pad_width};
+  if (g.taps() == 0 || !g.fits())
     fail(op, "weight: expected a kernel that is not empty and fits in the padded input, got ", shape_of(weight));
   const Tensor contiguous = torch::stable::contiguous(input), weights = torch::stable::contiguous(weight);
   Tensor output = torch::stable::new_empty(input, {g.parts, g.batch, g.outs, g.out_height(), g.out_width()});

@@ -1,7 +1,7 @@
-// The input is copied once with its padding, so that output position i = y * stride + x needs the inputs i + offset for
-// one list of offsets; positions between rows are computed and dropped. Six outputs at eight positions stay in
-// registers, the channels at a strip of positions in the cache while as many outputs as have their weights there are
-// made of them. Sums run over channels in blocks, in one order.
+// The input is copied once with its padding, a phase for each place within a stride, so that output position
+// i = y * row + x needs the inputs i + offset for one list of offsets; positions between rows are computed and dropped.
+// Six outputs at eight positions stay in registers, the channels at a strip of positions in the cache while as many
+// outputs as have their weights there are made of them. Sums run over channels in blocks, in one order.
 #include <cstring>
 
 #include "cpu/flow.h"
@@ -67,36 +67,59 @@ void store(const double* sums, int64_t begin, int64_t end, int64_t stride, const
 
 }  // namespace
 
-// No padding, no eight positions that reach past the end, and not so many channels that those of a strip evict one
-// another, their planes being a power of two apart.
+// A product of matrices, no eight positions that reach past the end, and not so many channels that those of a strip
+// evict one another, their planes being a power of two apart.
 bool DirectFlow::as_it_lies() const {
   const int64_t area = g_.height * g_.width;
-  return g_.taps() == 1 && g_.pad_height + g_.pad_width == 0 && area % kPositions == 0 && g_.ins * area <= 2 * kCached;
+  return g_.taps() == 1 && g_.stride_height * g_.stride_width == 1 && g_.pad_height + g_.pad_width == 0 &&
+         area % kPositions == 0 && g_.ins * area <= 2 * kCached;
 }
 
 // Of a copy an odd number of cache lines, so that channels do not evict one another.
 int64_t DirectFlow::plane() const {
-  return as_it_lies() ? g_.height * g_.width : ((g_.height + 2 * g_.pad_height) * stride() + 7) / 8 * 8 | 8;
+  return as_it_lies() ? g_.height * g_.width : (phases_down() * phases_across() * rows() * row() + 7) / 8 * 8 | 8;
 }
 
 DirectFlow::DirectFlow(const Geometry& g, const double* input) : g_(g), input_(input) {
   for (int64_t y = 0; y < g.kernel_height; ++y)
-    for (int64_t x = 0; x < g.kernel_width; ++x) offsets_.push_back(y * stride() + x);
+    for (int64_t x = 0; x < g.kernel_width; ++x) {
+      const int64_t phase = y % g.stride_height * phases_across() + x % g.stride_width;
+      offsets_.push_back((phase * rows() + y / g.stride_height) * row() + x / g.stride_width);
+    }
   if (as_it_lies()) return;
   const int64_t planes = g.samples() * g.ins;
   copy_.reset(new double[planes * plane() + kPositions]);
   double* to = copy_.get();
   for (int64_t p = 0; p < planes; ++p) {
-    double* const end = copy_.get() + (p + 1) * plane();
-    to = std::fill_n(to, g.pad_height * stride() + g.pad_width, 0.0);
-    for (int64_t y = 0; y < g.height; ++y) {
-      to = std::copy_n(input + (p * g.height + y) * g.width, g.width, to);
-      if (y + 1 < g.height) to = std::fill_n(to, 2 * g.pad_width, 0.0);
-    }
-    std::fill(to, end, 0.0), to = end;
+    double* const end = to + plane();
+    for (int64_t down = 0; down < phases_down(); ++down)
+      for (int64_t across = 0; across < phases_across(); ++across)
+        to = copy_phase(input + p * g.height * g.width, down, across, to);
+    to = std::fill_n(to, end - to, 0.0);
   }
   std::fill_n(to, kPositions, 0.0);  // the last eight positions may reach past the end
   input_ = copy_.get();
+}
+
+double* DirectFlow::copy_phase(const double* map, int64_t down, int64_t across, double* to) const {
+  const int64_t step = g_.stride_width, missing = g_.pad_width - across;
+  const int64_t first = std::clamp<int64_t>((missing + step - 1) / step, 0, row());
+  const int64_t last = std::clamp<int64_t>((missing + g_.width + step - 1) / step, first, row());
+  for (int64_t r = 0; r < rows(); ++r, to += row()) {
+    const int64_t y = r * g_.stride_height + down - g_.pad_height;
+    if (y < 0 || y >= g_.height) {
+      std::fill_n(to, row(), 0.0);
+      continue;
+    }
+    const int64_t from = y * g_.width - missing;
+    std::fill_n(to, first, 0.0);
+    if (step == 1)
+      std::copy_n(map + from + first, last - first, to + first);
+    else
+      for (int64_t x = first; x < last; ++x) to[x] = map[from + x * step];
+    std::fill(to + last, to + row(), 0.0);
+  }
+  return to;
 }
 
 int64_t DirectFlow::blocks_at_once() const {
@@ -104,7 +127,7 @@ int64_t DirectFlow::blocks_at_once() const {
 }
 
 void DirectFlow::convolve(int64_t first, int64_t last, const double* weights, const Output& output) const {
-  const int64_t positions = (g_.out_height() - 1) * stride() + g_.out_width();
+  const int64_t positions = (g_.out_height() - 1) * row() + g_.out_width();
   const int64_t padded = (positions + kPositions - 1) / kPositions * kPositions;
   const int64_t strip = std::max<int64_t>(8, kCached / std::max<int64_t>(1, g_.ins) / kPositions) * kPositions;
   const std::unique_ptr<double[]> sums(new double[kOutputs * std::min(strip, padded)]);
@@ -117,7 +140,7 @@ void DirectFlow::convolve(int64_t first, int64_t last, const double* weights, co
           add_products(input_ + (sample * g_.ins + c) * plane() + begin, plane(), own + c * g_.taps() * kOutputs,
                        offsets_.data(), std::min(kChannels, g_.ins - c), g_.taps(), length, c > 0, sums.get());
         for (int64_t o = 0; o < g_.outputs(block); ++o)
-          store(sums.get() + o * length, begin, begin + length, stride(), output, sample, block * kOutputs + o);
+          store(sums.get() + o * length, begin, begin + length, row(), output, sample, block * kOutputs + o);
       }
     }
   }

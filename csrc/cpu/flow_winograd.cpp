@@ -95,7 +95,8 @@ ZCFAST_CLONES void transform_outputs(const double* m, int64_t step, int64_t stri
 }  // namespace
 
 bool WinogradFlow::suits(const Geometry& g) {
-  if (g.kernel_height != 3 || g.kernel_width != 3 || g.ins < kFewestChannels) return false;
+  if (g.kernel_height != 3 || g.kernel_width != 3 || g.stride_height * g.stride_width > 1) return false;
+  if (g.ins < kFewestChannels) return false;
   const int64_t tiles = g.samples() * ((g.out_height() + 1) / 2) * ((g.out_width() + 1) / 2);
   return tiles >= kFewestTiles && tiles * kTransformed * g.ins <= kLargest;
 }

@@ -1,5 +1,6 @@
 """The minibatch of a score, its loss and how logits are found in what the net returns."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ class Batch:
             if devices and value.device not in devices:
                 expected = ", ".join(sorted(map(str, devices)))
                 raise ValueError(f"{name}: expected to be on the module's device ({expected}), got {value.device}")
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            if value.is_floating_point() and not _is_finite(value):
                 raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
 
     def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -117,6 +118,11 @@ class Batch:
         if logits.requires_grad and not loss.requires_grad:
             raise ValueError("loss_fn: expected a loss that depends on the logits, got one without a gradient")
         return loss
+
+
+def _is_finite(x: Tensor) -> bool:
+    """Whether no number is NaN or infinite: by the extremes, many times faster than one by one."""
+    return x.numel() == 0 or all(math.isfinite(extreme.item()) for extreme in torch.aminmax(x))
 
 
 def _outside_inference(x: Tensor) -> Tensor:

@@ -69,10 +69,10 @@ def _check_readable(name: str, child: nn.Module) -> None:
 
 
 def _check_weight(layer: Layer) -> None:
-    if parametrize.is_parametrized(layer.module, "weight"):
-        return
     weight = layer.module._parameters.get("weight")
     if weight is None:
+        if parametrize.is_parametrized(layer.module, "weight"):
+            return
         raise ValueError(
             f"module: expected layer {layer.name!r} to hold its weight as a parameter, got none; make a pruned weight "
             "permanent by torch.nn.utils.prune.remove, and normalise by torch.nn.utils.parametrizations"

@@ -63,7 +63,7 @@ def convolution(x: Any, weight: Any, bias: Any, *settings: Any) -> Pair:
     x = _pair(x)
     if _suits_operator(x, weight, *settings):
         plain, count = (weight.parameter, weight.count) if isinstance(weight, CountedWeight) else (_constant(weight), 0)
-        stacked = torch.ops.zcfast.flow_convolution(x.stacked, plain, count, *settings[1])
+        stacked = torch.ops.zcfast.flow_convolution(x.stacked, plain, count, *settings[0], *settings[1])
         result = x.with_stacked(stacked) if x.depth is None else Pair(stacked, x.scale, x.depth + count)
     else:
         plain, count = _weight(weight)
@@ -84,13 +84,13 @@ def _suits_operator(
 ) -> bool:
     """Whether the convolution is one that the operator of this package makes, and faster than torch.
 
-    Large samples by 1 x 1 are a product of matrices, at which torch is as fast.
+    Large samples by 1 x 1 without a stride are a product of matrices, at which torch is as fast.
     """
     if x.dim() != 4 or x.device.type != "cpu" or x.dtype != torch.float64 or transposed or groups != 1:
         return False
-    if tuple(stride) != (1, 1) or tuple(dilation) != (1, 1):
+    if tuple(dilation) != (1, 1):
         return False
-    return weight.shape[2:].numel() > 1 or x.shape[1:].numel() <= _SMALL
+    return weight.shape[2:].numel() > 1 or tuple(stride) != (1, 1) or x.shape[1:].numel() <= _SMALL
 
 
 def product(x: Any, weight: Any) -> Pair:
@@ -254,9 +254,17 @@ RULES.update(
 )
 
 
-def _flow_convolution_fake(stacked: Tensor, weight: Tensor, count: int, pad_height: int, pad_width: int) -> Tensor:
-    height = stacked.shape[3] + 2 * pad_height - weight.shape[2] + 1
-    width = stacked.shape[4] + 2 * pad_width - weight.shape[3] + 1
+def _flow_convolution_fake(
+    stacked: Tensor,
+    weight: Tensor,
+    count: int,
+    stride_height: int,
+    stride_width: int,
+    pad_height: int,
+    pad_width: int,
+) -> Tensor:
+    height = (stacked.shape[3] + 2 * pad_height - weight.shape[2]) // stride_height + 1
+    width = (stacked.shape[4] + 2 * pad_width - weight.shape[3]) // stride_width + 1
     return stacked.new_empty(*stacked.shape[:2], weight.shape[0], height, width)
 
 
