@@ -64,17 +64,18 @@ def draw_weights(network: nn.Module, initialisation: str, generator: torch.Gener
 
 
 def _draw(layer: Convolution | Classifier, initialisation: str, generator: torch.Generator | None) -> None:
-    fan_in = layer.weight[0].numel()
+    weight, bias = layer.weight, layer.bias
+    fan_in = weight.shape[1:].numel()
     if initialisation == "pytorch":
         bound = 1 / math.sqrt(fan_in)
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        if layer.bias is not None:
-            layer.bias.uniform_(-bound, bound, generator=generator)
+        weight.uniform_(-bound, bound, generator=generator)
+        if bias is not None:
+            bias.uniform_(-bound, bound, generator=generator)
         return
-    fan_out = layer.weight.shape[0] * layer.weight[0, 0].numel()
+    fan_out = weight.shape[0] * weight.shape[2:].numel()
     deviation = math.sqrt(2 / (fan_out if initialisation == "kaiming_fan_out" else fan_in))
     if isinstance(layer, Classifier) and initialisation == "kaiming_fan_out":
         deviation = 0.01
-    layer.weight.normal_(0, deviation, generator=generator)
-    if layer.bias is not None:
-        layer.bias.zero_()
+    weight.normal_(0, deviation, generator=generator)
+    if bias is not None:
+        bias.zero_()

@@ -84,13 +84,12 @@ class Cell(nn.Module):
         """``operations``: codes of the edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3."""
         super().__init__()
         pairs = ((source, target) for target in range(1, 4) for source in range(target))
-        self.edges = nn.ModuleDict(
-            {
-                f"{source}-{target}": _edge(operation, channels, batch_norm)
-                for (source, target), operation in zip(pairs, operations, strict=True)
-                if operation != NONE
-            }
-        )
+        self.edges = nn.ModuleDict()
+        built: dict[int, nn.Module] = {}
+        for (source, target), operation in zip(pairs, operations, strict=True):
+            if operation != NONE:
+                edge = twin(built[operation]) if operation in built else _edge(operation, channels, batch_norm)
+                built[operation] = self.edges[f"{source}-{target}"] = edge
 
     def forward(self, x: Tensor) -> Tensor:
         """From [B, channels, H, W] to the same."""
