@@ -1,0 +1,19 @@
+"""Registering a device cannot be undone, so what runs on one has a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_python_code_on_a_device_that_is_not_the_cpu(request):
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        Path(__file__).with_name("on_pretend.py"),
+    ]
+    done = subprocess.run(command, cwd=request.config.rootpath, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout
