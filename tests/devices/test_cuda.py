@@ -1,0 +1,13 @@
+"""On a GPU."""
+
+import pytest
+import torch
+
+from tests.devices.placement import *  # noqa: F403
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+@pytest.fixture
+def device():
+    return "cuda"
