@@ -206,9 +206,9 @@ def render(usages: Usages) -> str:
         "",
         "Read from the machine code by `make cuda-report`, which fails where this gets worse; `tools/cuda_report.py",
         "--write` writes it anew. Entries are registers a thread and resident threads of a multiprocessor in per cent",
-        "(cuda_occupancy.h), of the instance that uses most. 16-byte loads are those inside loops, and how many instances",
-        "have them: those for rows that lie at no multiple of 16 bytes have none. Stack is in bytes: arrays of cells that",
-        "are indexed at run time. No other kernel has local memory.",
+        "(cuda_occupancy.h), of the instance that uses most. 16-byte loads are those inside loops, and in how many",
+        "instances: those for rows that lie at no multiple of 16 bytes have none. Stack is in bytes: arrays of cells",
+        "that are indexed at run time. No other kernel has local memory.",
         "",
         "| kernel | instances | threads | shared bytes | 16-byte loads | local loads and stores | stack | "
         + " | ".join(f"sm_{arch}" for arch in ARCHITECTURES)
