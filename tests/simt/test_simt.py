@@ -4,7 +4,6 @@ import pytest
 
 from tests.simt import build
 
-VARIANTS = ("plain", "portable", "asan", "tsan")
 RACE = "ThreadSanitizer: data race"
 # What finds each planted bug for certain; drawn schedules alone find most of them too.
 PLANTED = {
@@ -34,16 +33,17 @@ def run(request):
     return lambda name, variant, case: build.run(name, variant, case, cache)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", build.MACHINE)
 def test_a_correct_kernel_passes(run, variant):
     done = run("planted_bugs", variant, "none")
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("switch", ["", build.PORTABLE])
 @pytest.mark.parametrize("bug", PLANTED)
-def test_a_planted_bug_is_found(run, bug):
+def test_a_planted_bug_is_found(run, bug, switch):
     variant, message = PLANTED[bug]
-    done = run("planted_bugs", variant, bug)
+    done = run("planted_bugs", switch + variant, bug)
     assert done.returncode != 0
     assert message in done.stderr
 
