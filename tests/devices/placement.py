@@ -48,6 +48,29 @@ def test_searches(name, algorithm, device):
     assert torch.equal(there.rows.cpu(), search.run(algorithm, name, table, **few).rows)
 
 
+def accuracies_of(cells):
+    return (torch.arange(len(cells)) + cells.operations.sum(1)) / 100
+
+
+@pytest.mark.parametrize("options", [{}, {"workers": 2}])
+def test_searches_that_train(options, device, tmp_path):
+    algorithm = search.ageing_evolution(pool=4, tournament=2)
+    found = search.run(algorithm, "nasbench201", accuracies_of, runs=2, budget=10, device=device, **options)
+    assert found.objective.device.type == device
+    found.save(tmp_path / "found.parquet")
+    loaded = search.Trajectory.load(tmp_path / "found.parquet")
+    assert torch.equal(loaded.rows, found.rows.cpu())
+    assert torch.equal(loaded.trainings_to(0.1), found.trainings_to(0.1).cpu())
+
+
+def test_one_of_several_trainings(device):
+    values = torch.rand(3, 15_625, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    table = Table("nasbench201", {"test": Metric(values, "", "", None, "fraction", (0, 1, 2))}, ("test",), "drawn")
+    algorithm, options = search.random_search(), {"runs": 2, "budget": 10, "repetition": "random"}
+    found = search.run(algorithm, "nasbench201", table, device=device, **options)
+    assert torch.equal(found.objective.cpu(), search.run(algorithm, "nasbench201", table, **options).objective)
+
+
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
 def test_sampled_scores(name, device):
     space, images = zcfast.space(name), random_images(4, (3, 16, 16), 10, 0)
@@ -70,6 +93,30 @@ def test_options_of_a_score(device):
             assert there[name].reason == score.reason
             assert there[name].value == pytest.approx(score.value, rel=1e-2)
         net.to("cpu")
+
+
+class Sentences(nn.Module):
+    """Words, attention and the mean over places."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(20, 16)
+        self.layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0, batch_first=True)
+        self.classes = nn.Linear(16, 5)
+
+    def forward(self, x):
+        return self.classes(self.layer(self.words(x)).mean(1))
+
+
+def test_words(device):
+    generator = torch.Generator().manual_seed(5)
+    batch = torch.randint(20, (4, 6), generator=generator), torch.randint(5, (4,), generator=generator)
+    net = Sentences()
+    here = zcfast.score(net, batch, [*registered()])
+    there = zcfast.score(net.to(device), tuple(part.to(device) for part in batch), [*registered()])
+    for name, score in here.items():
+        assert there[name].reason == score.reason
+        assert there[name].value == pytest.approx(score.value, rel=1e-2, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])

@@ -101,6 +101,10 @@ def _empty_strided(size: Any, stride: Any, *, dtype: Any = None, **_: Any) -> Te
     return PretendTensor(torch.empty_strided(size, stride, dtype=dtype))
 
 
+def _zeros(size: Any, *, dtype: Any = None, **_: Any) -> Tensor:
+    return PretendTensor(torch.zeros(size, dtype=dtype))
+
+
 def _factory(overload: Any) -> Any:
     """What PyTorch makes by resizing an empty tensor."""
     return lambda *args, device=None, pin_memory=None, **options: PretendTensor(overload(*args, **options))
@@ -115,5 +119,6 @@ arange, eye = torch.ops.aten.arange, torch.ops.aten.eye
 for overload in (arange.default, arange.start, arange.start_step, eye.default, eye.m):
     _library.impl(overload, _factory(overload), "PrivateUse1")
 _library.impl("_copy_from", _copy_from, "PrivateUse1")
+_library.impl("_efficientzerotensor", _zeros, "PrivateUse1")
 _library.impl("empty.memory_format", _empty, "PrivateUse1")
 _library.impl("empty_strided", _empty_strided, "PrivateUse1")
