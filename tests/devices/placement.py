@@ -35,8 +35,16 @@ def algorithms(name):
     }
 
 
-@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
-@pytest.mark.parametrize("algorithm", [*algorithms("nasbench201")])
+OPERATORS_OF_THE_SPACE = ("warm evolution with moves", "warm reinforce with moves")
+
+
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [
+        *(("nasbench201", algorithm) for algorithm in algorithms("nasbench201")),
+        *(("nasbench101", algorithm) for algorithm in OPERATORS_OF_THE_SPACE),
+    ],
+)
 def test_searches(name, algorithm, device):
     values = drawn_accuracies(name, 0.1)[None]
     table = Table(name, {"test": Metric(values, "", "", None, "fraction")}, ("test",), "drawn")

@@ -18,7 +18,7 @@ NAME = "pretend"
 SOURCES = Path(__file__).parents[2] / "csrc" / "cuda"
 KERNELS = {name for path in SOURCES.glob("*.cpp") for name in re.findall(r'm\.impl\("(\w+)"', path.read_text())}
 MOVES = ("aten::_to_copy", "aten::copy_")
-TAKES_INDICES = ("aten::index", "aten::_index", "aten::_unsafe_index")  # which may lie on the CPU
+INDEXING = {f"aten::{name}" for name in ("index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index")}
 
 _setup_privateuseone_for_python_backend(NAME)
 _library = torch.library.Library("aten", "IMPL")
@@ -54,7 +54,7 @@ class PretendTensor(Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        _check(func._schema.name, tensors)
+        _check(func._schema.name, args, tensors)
         options = dict(kwargs or {})
         leaves = options.get("device") is not None and torch.device(options["device"]).type == "cpu"
         if options.get("device") is not None:
@@ -79,17 +79,19 @@ def _wrapped(value: Any, ours: dict[int, PretendTensor]) -> Any:
     return ours[id(value)] if id(value) in ours else PretendTensor(value)
 
 
-def _check(operator: str, tensors: Sequence[Tensor]) -> None:
+def _check(operator: str, args: tuple[Any, ...], tensors: Sequence[Tensor]) -> None:
     """Refuse what CUDA refuses."""
-    others = [tensor for tensor in tensors if not isinstance(tensor, PretendTensor)]
     package, _, name = operator.partition("::")
     if package == "zcfast":
         used.add(name)
         if name not in KERNELS:
             raise RuntimeError(f"{operator}: no CUDA kernel")
-        if others:
-            raise RuntimeError(f"{operator}: expected all tensors on one device")
-    elif operator not in MOVES and not operator.startswith(TAKES_INDICES) and any(tensor.dim() for tensor in others):
+    elif operator in MOVES:
+        return
+    elif operator in INDEXING:  # the indices may lie on the CPU
+        tensors = [leaf for leaf in tree_leaves((args[0], args[2:])) if isinstance(leaf, Tensor)]
+    others = [tensor for tensor in tensors if not isinstance(tensor, PretendTensor)]
+    if any(tensor.dim() or package == "zcfast" for tensor in others):
         raise RuntimeError(f"{operator}: expected all tensors on one device")
 
 
