@@ -5,10 +5,12 @@ import itertools
 import pytest
 import torch
 
+from bench.plain_cells import plain_index, plain_neighbours
 from bench.timing import measured
 from tests.spaces import original
 from zcfast import _tables, space_ops
 from zcfast.spaces import space
+from zcfast.spaces.nasbench101 import _index_tables
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = space("nasbench101")
@@ -46,6 +48,22 @@ def test_canonical_index(benchmark):
     cells = type(SPACE.enumerate())(vertices, edges, operations)
     benchmark(SPACE.index, cells)
     benchmark.extra_info["ns_per_cell"] = measured(benchmark).median / n * 1e9
+
+
+@pytest.mark.benchmark(group="neighbours of 10,000 NAS-Bench-101 cells")
+def test_neighbours_of_10000_cells(benchmark):
+    benchmark(SPACE.neighbours, SPACE.enumerate()[::42])
+
+
+@pytest.mark.benchmark(group="neighbours of 10,000 NAS-Bench-101 cells")
+def test_neighbours_of_10000_cells_in_plain_pytorch(benchmark):
+    cells, tables = SPACE.enumerate()[::42], _index_tables(torch.device("cpu"))
+    encoding = (cells.vertices, cells.edges, cells.operations)
+    assert torch.equal(plain_index(*encoding, tables)[0], SPACE.index(cells))
+    ids, counts = benchmark.pedantic(plain_neighbours, (*encoding, tables), rounds=2)
+    found = SPACE.neighbours(cells)
+    assert torch.equal(ids[ids >= 0].long(), found.ids)
+    assert torch.equal(counts, found.counts)
 
 
 @pytest.mark.benchmark(group="graph hash, 1,000 cells")

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import zcfast
-from zcfast import cli
+from zcfast import _native, cli
 from zcfast.scores import Scores
 from zcfast.spaces import SearchSpace
 
@@ -26,9 +26,14 @@ def scores(space) -> Scores:
     return Scores(space.name, space.enumerate()[:ROWS], columns, {"zcfast": "0.1.0", "options": {"stem_channels": 16}})
 
 
-@pytest.fixture(scope="module", params=["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+def devices() -> list[str]:
+    """Those that there are here and that the operators were built for."""
+    return ["cpu", "cuda"] if torch.cuda.is_available() and _native.has_kernel("saliency_reduce", "cuda") else ["cpu"]
+
+
+@pytest.fixture(scope="module", params=devices())
 def default_device(request):
-    """Tensors lie on every device that there is, one after the other."""
+    """Tensors lie on every device, one after the other."""
     before = torch.get_default_device()
     torch.set_default_device(request.param)
     yield request.param

@@ -5,9 +5,12 @@ import torch
 
 from zcfast import search_ops
 
+pytestmark = pytest.mark.usefixtures("default_device")
+
 
 def random_keys(runs):
-    return torch.randint(-(2**63), 2**63 - 1, (runs,), generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator(torch.get_default_device()).manual_seed(0)
+    return torch.randint(-(2**63), 2**63 - 1, (runs,), generator=generator)
 
 
 @pytest.mark.parametrize("draws", [0, 1, 13])

@@ -1,5 +1,6 @@
 """Loads the compiled operators; importing it twice is free."""
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -14,6 +15,18 @@ def load() -> None:
             "directory to import an installed copy, or run pip install -e . in the checkout"
         )
     torch.ops.load_library(str(libraries[0]))  # type: ignore[no-untyped-call]
+
+
+@cache
+def has_kernel(operator: str, device_type: str) -> bool:
+    """Whether an operator runs on a device: CUDA kernels are there if the extension was built with them."""
+    key = torch._C._dispatch_key_for_device(device_type)
+    return device_type == "meta" or torch._C._dispatch_has_kernel_for_dispatch_key(f"zcfast::{operator}", key)
+
+
+def device_of_kernel(operator: str, device: torch.device) -> torch.device:
+    """The device itself if an operator runs on it, else the CPU, where all of them do."""
+    return device if has_kernel(operator, device.type) else torch.device("cpu")
 
 
 load()

@@ -4,14 +4,12 @@ On a device without a compiled kernel a wrapper computes `zcfast.reference` ther
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
-import zcfast._native  # noqa: F401  registers torch.ops.zcfast
-from zcfast import reference
+from zcfast import _native, reference
 
 __all__ = ["fisher_reduce", "jacobian_correlation", "saliency_reduce"]
 
@@ -20,12 +18,6 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Tensor])
 
 def _fake(operator: str) -> Callable[[Kernel], Kernel]:
     return cast(Callable[[Kernel], Kernel], torch.library.register_fake(f"zcfast::{operator}"))
-
-
-@cache
-def _has_kernel(operator: str, device_type: str) -> bool:
-    key = torch._C._dispatch_key_for_device(device_type)
-    return device_type == "meta" or torch._C._dispatch_has_kernel_for_dispatch_key(f"zcfast::{operator}", key)
 
 
 def saliency_reduce(weights: Sequence[Tensor], grads: Sequence[Tensor], kinds: Sequence[str]) -> Tensor:
@@ -40,7 +32,7 @@ def saliency_reduce(weights: Sequence[Tensor], grads: Sequence[Tensor], kinds: S
     Raises RuntimeError or ValueError, naming the argument, for lists or tensors that do not match and unknown kinds.
     """
     weights, grads, kinds = list(weights), list(grads), list(kinds)
-    if not weights or not grads or not _has_kernel("saliency_reduce", grads[0].device.type):
+    if not weights or not grads or not _native.has_kernel("saliency_reduce", grads[0].device.type):
         return reference.saliency_reduce(weights, grads, kinds)
     with torch.no_grad():
         if len(weights) == len(grads):
@@ -64,7 +56,7 @@ def fisher_reduce(activation: Tensor, gradient: Tensor, channel_dim: int, elemen
     Returns [C] float64: no positions give 0, no images NaN (the mean of nothing), NaN and inf propagate. The same bits
     for any number of threads. Raises RuntimeError or ValueError, naming the argument.
     """
-    if not _has_kernel("fisher_reduce", activation.device.type):
+    if not _native.has_kernel("fisher_reduce", activation.device.type):
         return reference.fisher_reduce(activation, gradient, channel_dim, elementwise)
     with torch.no_grad():
         result: Tensor = torch.ops.zcfast.fisher_reduce(activation, gradient, channel_dim, elementwise)
@@ -86,7 +78,7 @@ def jacobian_correlation(jacobian: Tensor, k: float = 1e-5) -> Tensor:
     bits for any number of threads. `k` is finite and at least 0.
     Raises RuntimeError or ValueError, naming the argument.
     """
-    if not _has_kernel("jacobian_correlation", jacobian.device.type):
+    if not _native.has_kernel("jacobian_correlation", jacobian.device.type):
         return reference.jacobian_correlation(jacobian, k)
     with torch.no_grad():
         result: Tensor = torch.ops.zcfast.jacobian_correlation(jacobian, k)

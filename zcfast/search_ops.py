@@ -1,12 +1,12 @@
 """Typed wrappers, fake kernels and the plain PyTorch meaning of the search operators; csrc/library.cpp has the schemas.
 
-The kernels are for the CPU; elsewhere plain functions run. Both give the same bits.
+Random bits have the same plain function on devices without a kernel; evolution is then advanced by ask and tell.
 """
 
 import torch
 from torch import Tensor
 
-from zcfast import _native as _native
+from zcfast import _native
 
 _ops = torch.ops.zcfast
 _MASK = (1 << 64) - 1
@@ -16,6 +16,8 @@ GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)  # its increment, as a signed integer
 
 def stream_bits(keys: Tensor, step: int, draws: int) -> Tensor:
     """64 random bits for each run and draw at one step, int64 [R, draws]; keys int64 [R]."""
+    if not _native.has_kernel("stream_bits", keys.device.type):
+        return plain_stream_bits(keys, step, draws)
     bits: Tensor = _ops.stream_bits(keys, step, draws)
     return bits
 
@@ -31,7 +33,7 @@ def evolve(
     ratio: float,
     values: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`steps` trainings of ageing evolution by look-up of values [N], as ask and tell make them one by one; CPU only.
+    """`steps` trainings of ageing evolution by look-up of values [N], as ask and tell make them one by one.
 
     pool: the first proposals, the pool's rows and accuracies, [R, P] each; graph: offsets and ids of the neighbours.
     Gives the rows trained, int64 [R, steps], and the pool's rows and accuracies afterwards.
@@ -99,9 +101,6 @@ def mixed(number: int) -> int:
 
 def _signed(x: int) -> int:
     return x - (1 << 64) if x >> 63 else x
-
-
-torch.library.impl("zcfast::stream_bits", "CUDA", plain_stream_bits)
 
 
 @torch.library.register_fake("zcfast::stream_bits")

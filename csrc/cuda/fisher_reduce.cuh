@@ -17,6 +17,11 @@ constexpr int kFisherThreads = 256;
 constexpr int kFisherPositions = 4;    // that a thread of fisher_positions_kernel has in flight
 constexpr int kFisherImageSlices = 8;  // of fisher_combine_kernel's blocks, 32 channels wide
 
+// Blocks of a multiprocessor. A memory of 3.35 TB/s takes 18 KB in flight on each of 132 to be busy: rows of small maps
+// have less than a pack a thread, so they need threads; at positions a thread has 128 bytes, two blocks have 64 KB.
+constexpr int kFisherRowBlocks = 4;
+constexpr int kFisherPositionBlocks = 2;
+
 template <class T, bool elementwise>
 using FisherBlock = std::conditional_t<sizeof(T) == 2 && !elementwise, float, double>;
 
@@ -45,9 +50,11 @@ __device__ __forceinline__ double fisher_row(const T* a, const T* g, int64_t cou
   const int64_t lane = threadIdx.x % kWarp, step = kWarp * Pack<T>::kSize;
   const Split split = split_of(a, g, count);
   double sum = 0;
+#pragma unroll 1  // as below: copies of a short loop would take the registers of another block
   for (int64_t i = lane; i < split.head; i += kWarp)
     sum += fisher_term<double, elementwise>(load_one(a + i), load_one(g + i));
   int64_t i = split.head + lane * Pack<T>::kSize;
+#pragma unroll 1
   for (; i + step < split.tail; i += 2 * step) {
     const Pack<T> a0 = load_pack(a + i), g0 = load_pack(g + i);
     const Pack<T> a1 = load_pack(a + i + step), g1 = load_pack(g + i + step);
@@ -55,6 +62,7 @@ __device__ __forceinline__ double fisher_row(const T* a, const T* g, int64_t cou
     sum += fisher_pack<elementwise>(a1, g1);
   }
   if (i < split.tail) sum += fisher_pack<elementwise>(load_pack(a + i), load_pack(g + i));
+#pragma unroll 1
   for (int64_t j = split.tail + lane; j < count; j += kWarp)
     sum += fisher_term<double, elementwise>(load_one(a + j), load_one(g + j));
   return sum;
@@ -62,7 +70,8 @@ __device__ __forceinline__ double fisher_row(const T* a, const T* g, int64_t cou
 
 // One warp a row, in strides: partial [images, channels].
 template <bool elementwise, class T>
-__global__ void __launch_bounds__(kFisherThreads, 2) fisher_rows_kernel(FisherView view, double* partial) {
+__global__ void __launch_bounds__(kFisherThreads, kFisherRowBlocks)
+    fisher_rows_kernel(FisherView view, double* partial) {
   const T* activation = static_cast<const T*>(view.activation);
   const T* gradient = static_cast<const T*>(view.gradient);
   const int64_t rows = view.images * view.channels, warps = blockDim.x / kWarp;
@@ -134,7 +143,8 @@ __device__ __forceinline__ void sum_channels(const T* a, const T* g, int64_t cha
 // channels: one, or a pack where every row is aligned. blockDim is (columns, positions at once). partial [images,
 // chunks, channels].
 template <bool elementwise, int kWidth, class T>
-__global__ void __launch_bounds__(kFisherThreads, 2) fisher_positions_kernel(FisherView view, double* partial) {
+__global__ void __launch_bounds__(kFisherThreads, kFisherPositionBlocks)
+    fisher_positions_kernel(FisherView view, double* partial) {
   ZCFAST_DYNAMIC_SHARED(double, shared);  // [blockDim.y, kWidth, blockDim.x]
   const int64_t channel = (int64_t(blockIdx.y) * blockDim.x + threadIdx.x) * kWidth;
   const int64_t image = blockIdx.x / view.chunks, begin = blockIdx.x % view.chunks * view.chunk,

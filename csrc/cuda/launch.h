@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "../cell.h"
+#include "../evolution.h"
 #include "../initialisation.h"
 
 namespace zcfast {
@@ -71,5 +72,11 @@ int largest_synflow_quadrant(bool double_precision);
 // log_scores [count]: NaN where the cell is invalid.
 int launch_nasbench101_expected_synflow(const SynflowNetwork& network, CellBatch cells, int64_t count,
                                         bool double_precision, double* log_scores, void* stream);
+
+// Random bits [count] of keys [count / draws].
+int launch_stream_bits(const int64_t* keys, int64_t step, int64_t draws, int64_t count, int64_t* bits, void* stream);
+
+// drawn [runs, tournament] and taken [runs, pool] are scratch.
+int launch_evolve(const EvolutionSpace& space, const EvolutionRuns& runs, int64_t* drawn, int8_t* taken, void* stream);
 
 }  // namespace zcfast

@@ -24,12 +24,15 @@ FLAGS = (
 )
 SANITIZERS = {
     "plain": (),
-    "portable": (),
     "asan": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     "tsan": ("-fsanitize=thread",),
 }
 # The machine itself is compiled without sanitizers and told which of them the program has.
-MACHINE = {"plain": (), "portable": ("-DSIMT_UCONTEXT",), "asan": ("-DSIMT_ASAN",), "tsan": ("-DSIMT_TSAN",)}
+MACHINE = {"plain": (), "asan": ("-DSIMT_ASAN",), "tsan": ("-DSIMT_TSAN",)}
+# With the switch of stacks that other processors than x86-64 have.
+PORTABLE = "portable-"
+SANITIZERS |= {PORTABLE + variant: flags for variant, flags in SANITIZERS.items()}
+MACHINE |= {PORTABLE + variant: (*flags, "-DSIMT_UCONTEXT") for variant, flags in MACHINE.items()}
 # An abandoned kernel leaves what its stack frames own: no leaks are looked for.
 ENVIRONMENT = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=1"}
 

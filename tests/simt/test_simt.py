@@ -4,7 +4,6 @@ import pytest
 
 from tests.simt import build
 
-VARIANTS = ("plain", "portable", "asan", "tsan")
 RACE = "ThreadSanitizer: data race"
 # What finds each planted bug for certain; drawn schedules alone find most of them too.
 PLANTED = {
@@ -23,6 +22,7 @@ KERNELS = {
     "jacobian_correlation": ("drawn_small", "drawn_large", "singular", "a_batch", "a_row_without_correlations"),
     "fisher_reduce": ("drawn_rows", "drawn_positions", "nothing", "nan_inf_and_overflow"),
     "saliency_reduce": ("drawn_nets", "a_full_table", "nan_and_inf", "products_out_of_range"),
+    "search": ("bits_of_drawn_keys", "evolution_of_drawn_spaces"),
     "nasbench101": ("index_of_drawn_cells", "index_of_enumerated_cells", "neighbours_of_drawn_cells"),
 }
 
@@ -33,16 +33,17 @@ def run(request):
     return lambda name, variant, case: build.run(name, variant, case, cache)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", build.MACHINE)
 def test_a_correct_kernel_passes(run, variant):
     done = run("planted_bugs", variant, "none")
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("switch", ["", build.PORTABLE])
 @pytest.mark.parametrize("bug", PLANTED)
-def test_a_planted_bug_is_found(run, bug):
+def test_a_planted_bug_is_found(run, bug, switch):
     variant, message = PLANTED[bug]
-    done = run("planted_bugs", variant, bug)
+    done = run("planted_bugs", switch + variant, bug)
     assert done.returncode != 0
     assert message in done.stderr
 

@@ -11,6 +11,7 @@ from dataclasses import astuple
 import torch
 from torch import Tensor
 
+from zcfast._native import device_of_kernel
 from zcfast.expected.initialisation import initialisation as named_initialisation
 from zcfast.networks.nasbench101 import NasBench101Network
 from zcfast.networks.nasbench201 import NasBench201Network
@@ -38,10 +39,11 @@ def nasbench101_expected_synflow(
     that of the computation: float32 is within 1e-5 of float64.
     """
     net, init = network or NasBench101Network(), named_initialisation(initialisation)
+    on = cells.to(device_of_kernel("nasbench101_expected_synflow", cells.device))
     scores: Tensor = _ops.nasbench101_expected_synflow(
-        cells.vertices.cpu(),
-        cells.edges.cpu(),
-        cells.operations.cpu(),
+        on.vertices,
+        on.edges,
+        on.operations,
         *astuple(net),
         init.scale,
         init.fan_out,
@@ -63,8 +65,9 @@ def nasbench201_expected_synflow(
     the cells have biases, as in the published networks without BatchNorm.
     """
     net, init = network or NasBench201Network(), named_initialisation(initialisation)
+    on = cells.to(device_of_kernel("nasbench201_expected_synflow", cells.device))
     scores: Tensor = _ops.nasbench201_expected_synflow(
-        cells.operations.cpu(),
+        on.operations,
         *astuple(net),
         *astuple(init),
         _double(dtype),

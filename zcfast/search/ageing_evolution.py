@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from zcfast import search_ops
+from zcfast import _native, search_ops
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.moves import best_neighbours, chosen_neighbours, graph_of
 from zcfast.search.state import SearchState, put, replace
@@ -72,8 +72,9 @@ class AgeingEvolution(Algorithm[EvolutionState]):
             raise ValueError(f"ratio: expected the share of children that are moves, from 0 to 1, got {ratio}")
 
     def advance(self, state: EvolutionState, accuracies: Tensor, steps: int) -> tuple[Tensor, EvolutionState]:
-        """See `Algorithm.advance`; on the CPU one operator makes all steps."""
-        if state.device.type != "cpu" or state.asked != state.told or len(accuracies) != len(named_space(state.space)):
+        """See `Algorithm.advance`; one operator makes all steps, on devices that it has a kernel for."""
+        is_whole = len(accuracies) == len(named_space(state.space))
+        if state.asked != state.told or not is_whole or not _native.has_kernel("evolve", state.device.type):
             return super().advance(state, accuracies, steps)
         graph = graph_of(state.space, state.device)
         moves = None if self.move is None else best_neighbours(state.space, state.device, self.move)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from zcfast.devices import present_device
 from zcfast.errors import first_line
 from zcfast.files import replace_file
 from zcfast.search.streams import Streams
@@ -56,8 +57,9 @@ def save_state(state: SearchState, path: str | os.PathLike[str]) -> None:
 def load_state(kind: type[StateT], path: str | os.PathLike[str], device: torch.device | str = "cpu") -> StateT:
     """Read a state of a kind, which `algorithm.state` names. Nothing but tensors, numbers and text is unpickled.
 
-    Errors: ValueError for a missing or damaged file and for the state of another algorithm.
+    Errors: ValueError for a missing or damaged file, the state of another algorithm, a device that is not there.
     """
+    device = present_device(device)
     if not (isinstance(kind, type) and issubclass(kind, SearchState)):
         raise ValueError(f"kind: expected a kind of state, which algorithm.state names, got {kind!r}")
     expected = f"{path}: expected a saved state of a search"

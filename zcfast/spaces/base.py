@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from zcfast.devices import present_device
 from zcfast.errors import integer
 from zcfast.networks.layers import draw_weights
 from zcfast.networks.options import with_options
@@ -72,7 +73,8 @@ class Cells:
     __hash__ = None  # type: ignore[assignment]  # tensors can change
 
     def to(self: CellsT, device: torch.device | str) -> CellsT:
-        """The same batch on another device."""
+        """The same batch on another device. Errors: ValueError for one that is not there."""
+        device = present_device(device)
         return type(self)(*(tensor.to(device) for tensor in self.tensors().values()))
 
     @property

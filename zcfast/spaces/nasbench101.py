@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from zcfast import _tables, space_ops
+from zcfast._native import device_of_kernel
 from zcfast.errors import check_kind, unknown
 from zcfast.networks.nasbench101 import NasBench101Network, Network, sizes
 from zcfast.spaces.base import Cells, SearchSpace
@@ -124,10 +125,11 @@ class NasBench101(SearchSpace[NasBench101Cells]):
         cells = self.canonical(cells)
         if relation == WIDE:
             return self._wide_neighbours(cells)
+        on = cells.to(device_of_kernel("nasbench101_neighbours", cells.device))
         ids, counts = space_ops.nasbench101_neighbours(
-            cells.vertices, cells.edges, cells.operations, _index_tables(cells.device), RELATIONS.index(relation)
+            on.vertices, on.edges, on.operations, _index_tables(on.device), RELATIONS.index(relation)
         )
-        return Neighbours.of_rows(ids, counts)
+        return Neighbours.of_rows(ids.to(cells.device), counts.to(cells.device))
 
     def _wide_neighbours(self, cells: NasBench101Cells) -> Neighbours:
         own, lists = self.index(cells), []
@@ -157,9 +159,8 @@ class NasBench101(SearchSpace[NasBench101Cells]):
     def keys(self, cells: NasBench101Cells) -> Tensor:
         """Official MD5 graph hash of each cell, uint8 [N, 16]; the same for isomorphic ones."""
         self.require_valid(cells)
-        return space_ops.nasbench101_keys(cells.vertices.cpu(), cells.edges.cpu(), cells.operations.cpu()).to(
-            cells.device
-        )
+        on = cells.to(device_of_kernel("nasbench101_keys", cells.device))
+        return space_ops.nasbench101_keys(on.vertices, on.edges, on.operations).to(cells.device)
 
     def sample(
         self,
@@ -239,9 +240,8 @@ class NasBench101(SearchSpace[NasBench101Cells]):
 
     def _sizes(self, cells: NasBench101Cells, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
         self.require_valid(cells)
-        params, flops = sizes(
-            cells.vertices.cpu(), cells.edges.cpu(), cells.operations.cpu(), self.network_with(network)
-        )
+        on = cells.to(device_of_kernel("nasbench101_size", cells.device))
+        params, flops = sizes(on.vertices, on.edges, on.operations, self.network_with(network))
         return params.to(cells.device), flops.to(cells.device)
 
     def _network(self, cell: NasBench101Cells, options: NasBench101Network, batch_norm: bool) -> nn.Module:
@@ -253,7 +253,9 @@ class NasBench101(SearchSpace[NasBench101Cells]):
 
     def _index_and_validity(self, cells: NasBench101Cells) -> tuple[Tensor, Tensor]:
         check_kind("cells", cells, NasBench101Cells)
-        return space_ops.nasbench101_index(cells.vertices, cells.edges, cells.operations, _index_tables(cells.device))
+        on = cells.to(device_of_kernel("nasbench101_index", cells.device))
+        index, validity = space_ops.nasbench101_index(on.vertices, on.edges, on.operations, _index_tables(on.device))
+        return index.to(cells.device), validity.to(cells.device)
 
 
 def _sources(edges: int, vertex: int) -> list[int]:
