@@ -74,7 +74,7 @@ class Regressor(Algorithm[RegressorState]):
     def incumbent(self, state: RegressorState) -> Tensor:
         """The trained architecture with the highest posterior mean, int64 [R]; -1 where no training has succeeded.
 
-        Where accuracies are noisy it is a better choice than the one with the highest accuracy.
+        Where accuracies are noisy it can be a better choice than the one with the highest accuracy.
         """
         known = features(state.space, self.initial)
         none = torch.full((1,), -1)
