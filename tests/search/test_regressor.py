@@ -16,7 +16,7 @@ class TestRegressor(SearchContract):
     warm = 200
 
     def make(self):
-        return search.regressor(first=5, candidates=200)
+        return search.regressor(first=12, candidates=200)
 
 
 def observations(n: int = 12, columns: int = 3):
@@ -63,17 +63,14 @@ def test_mean_and_bound_are_those_of_the_covariance_matrix():
     torch.testing.assert_close(got, bound, rtol=1e-8, atol=1e-8)
 
 
-def test_bounds_that_are_left_out_are_not_the_highest(monkeypatch):
+def test_blocks_change_nothing(monkeypatch):
     known, targets = observations()
     model = GaussianProcess.fit(known, targets)
     others, _ = observations(500)
     whole = model.upper_bound(others, 0.1)
-    monkeypatch.setattr(gaussian_process, "LIKELY", 5)
-    some = model.upper_bound(others, 0.1)
-    computed = some.isfinite()
-    assert 5 <= computed.sum() < 500
-    torch.testing.assert_close(some[computed], whole[computed])
-    assert some.argmax() == whole.argmax()
+    monkeypatch.setattr(gaussian_process, "BLOCK", 7)
+    torch.testing.assert_close(model.upper_bound(others, 0.1), whole, rtol=1e-12, atol=1e-12)
+    assert model.upper_bound(others[:0], 0.1).shape == (0,)
 
 
 def test_what_is_expected_changes_no_mean_and_lowers_bounds():
@@ -124,18 +121,28 @@ def test_it_finds_the_best_of_a_smooth_function(space):
     assert accuracies[rows].amax(1).mean() > accuracies[drawn].amax(1).mean()
 
 
-def test_neighbours_of_the_best_are_candidates():
-    accuracies = smooth("nasbench101")
-    space = zcfast.space("nasbench101")
-    algorithm = search.regressor(first=10, candidates=1, centres=1)
-    state = algorithm.init(space, runs=1)
-    _, state = advance(algorithm, state, accuracies, 10)
-    for _ in range(10):
-        centre = algorithm.incumbent(state)
-        rows, state = algorithm.ask(state)
-        assert bool(torch.isin(rows, space.neighbours(space.enumerate()[centre], "wide").ids)) or state.asked > 12
-        state = algorithm.tell(state, rows, accuracies[rows])
-    assert accuracies[state.rows].max() > accuracies[state.rows[:, :10]].max()
+def test_candidates_of_a_large_space_are_its_highest_bounds():
+    accuracies, known = smooth("nasbench101"), features("nasbench101")
+    algorithm = search.regressor(first=10, candidates=30)
+    _, state = advance(algorithm, algorithm.init("nasbench101", runs=2), accuracies, 10)
+    rows, asked = algorithm.ask(state)
+    for run in range(2):
+        trained = state.rows[run]
+        bounds = GaussianProcess.fit(known[trained], normal_scores(accuracies[trained])).upper_bound(known, 0.5)
+        highest = bounds.round(decimals=9).sort(descending=True, stable=True).indices
+        assert torch.equal(asked.pool[run], highest[: 30 + 15])
+        assert rows[run] in highest[:40]
+        assert rows[run] not in trained
+    assert asked.due == 15
+    _, state = advance(algorithm, state, accuracies, 5)
+    assert torch.equal(state.pool, asked.pool)
+    assert not torch.equal(algorithm.ask(state)[1].pool, asked.pool)
+
+
+def test_all_of_a_small_space_are_candidates():
+    algorithm = search.regressor(first=5, candidates=1)
+    _, state = advance(algorithm, algorithm.init("nasbench201", runs=2), smooth("nasbench201"), 6)
+    assert torch.equal(state.pool, torch.arange(15_625).expand(2, -1))
 
 
 def test_incumbent_has_the_highest_posterior_mean():
@@ -158,7 +165,7 @@ def test_warm_up_with_the_whole_space_trains_the_best_scored_first():
     assert len(advance(few, few.init("nasbench201", runs=1), scores, 7)[0].unique()) == 7
 
 
-@pytest.mark.parametrize("options", [{"first": 0}, {"candidates": 0}, {"centres": -1}, {"optimism": math.nan}])
+@pytest.mark.parametrize("options", [{"first": 0}, {"candidates": 0}, {"optimism": math.nan}])
 def test_options_out_of_range(options):
     with pytest.raises(ValueError, match=f"{next(iter(options))}: expected a number >= "):
         search.regressor(**options)

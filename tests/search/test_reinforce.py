@@ -68,6 +68,16 @@ def test_draws_of_nasbench101_are_valid_encodings_of_their_rows():
     assert (edges < 0.55).all()  # more than nine edges are rare among the valid ones, and half of all draws
 
 
+def test_policies_with_few_valid_encodings_draw_on_beside_the_others():
+    state = search.reinforce().init("nasbench101", runs=40)
+    logits = state.logits.clone()
+    logits[1::2, :21, 0] = 2.5  # edges are rare
+    rows, choices = _draw(replace(state, logits=logits), state.streams, 0)
+    assert torch.equal(decisions_of("nasbench101").rows(choices), rows)
+    alone = search.reinforce().init("nasbench101", runs=1, first_run=39)
+    assert _draw(replace(alone, logits=logits[39:]), alone.streams, 0)[0] == rows[39]
+
+
 def test_a_policy_of_invalid_encodings_takes_random_architectures():
     algorithm = search.reinforce()
     state = algorithm.init("nasbench101", runs=50)

@@ -15,7 +15,7 @@ LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # of the kernel; the distance is the root m
 LINEARS = (0.01, 0.1, 1.0)  # weight of the linear kernel
 NOISES = (1e-3, 1e-2, 0.05, 0.2, 0.5)  # variance of the noise, of the Matern kernel's
 SETTINGS = tuple(product(LENGTHS, LINEARS, NOISES))
-LIKELY = 256  # how many of the highest means have their bound computed first
+BLOCK = 1024  # rows whose covariances are computed at once: they stay in the caches
 SMALLEST = 1e-12  # variance of targets that are all alike
 
 
@@ -70,33 +70,28 @@ class GaussianProcess:
 
     def mean(self, features: Tensor) -> Tensor:
         """Posterior mean [M] at features [M, D]."""
-        return _kernel(features, self.features, self.length, self.linear) @ self.weights
+        return self.upper_bound(features, 0)
 
     def upper_bound(self, features: Tensor, optimism: float) -> Tensor:
-        """Posterior mean plus `optimism` standard deviations of the function without noise, [M] at features [M, D].
-
-        -inf where it cannot be the highest: no deviation is larger than the prior one.
-        """
-        between = _kernel(features, self.features, self.length, self.linear)
-        mean = between @ self.weights
-        prior = 1 + self.linear * features.square().mean(1)
-        highest = mean + optimism * (self.variance * prior).sqrt()
-        bound = torch.full_like(mean, -torch.inf)
-        likely = mean >= mean.topk(min(len(mean), LIKELY)).values[-1]
-        for rows in (likely, ~likely):
-            rows = rows & (highest >= bound.max())
-            halves = torch.linalg.solve_triangular(self.factor, between[rows].T, upper=False)
-            left = (prior[rows] - halves.square().sum(0)).clamp(min=0)
-            bound[rows] = mean[rows] + optimism * (self.variance * left).sqrt()
-        return bound
+        """Posterior mean plus `optimism` standard deviations of the function without noise, [M] at features [M, D]."""
+        bounds = []
+        for block in torch.split(features, BLOCK):
+            between = _kernel(block, self.features, self.length, self.linear)
+            bound = between @ self.weights
+            if optimism:
+                halves = torch.linalg.solve_triangular(self.factor, between.T, upper=False)
+                left = 1 + self.linear * block.square().mean(1) - halves.square().sum(0)
+                bound = bound + optimism * (self.variance * left.clamp(min=0)).sqrt()
+            bounds.append(bound)
+        return torch.cat(bounds)
 
 
 def _kernel(a: Tensor, b: Tensor, length: float, linear: float) -> Tensor:
     """Covariances [n, m] of features [n, D] and [m, D], for a Matern kernel of variance 1."""
-    products = a @ b.T / a.shape[1]
-    squares = a.square().mean(1)[:, None] + b.square().mean(1) - 2 * products
-    distance = (5 * squares.clamp(min=0)).sqrt() / length
-    return (1 + distance + distance.square() / 3) * (-distance).exp() + linear * products
+    scale = math.sqrt(5 / a.shape[1]) / length
+    distance = torch.cdist(a * scale, b * scale, compute_mode="use_mm_for_euclid_dist")
+    matern = (1 + distance + distance.square() / 3) * (-distance).exp()
+    return torch.addmm(matern, a, b.T, alpha=linear / a.shape[1])
 
 
 def normal_scores(values: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from zcfast.space_scoring import score_space
 from zcfast.spaces import space as named_space
 
 DIGITS = 9  # behind the point, of what is compared: architectures with equal features stay equal
-RELATIONS = {"nasbench101": "wide", "nasbench201": "operations"}
+WHOLE = 20_000  # up to this size all of a space are candidates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,30 +27,32 @@ class RegressorState(SearchState):
     """rows: int64 [R, asked], what was proposed.
 
     accuracies: float64 [R, asked], NaN for what failed or is still in training. pending: bool [R, asked], the latter.
+    pool: int64 [R, K], the candidates. due: how often is asked before they are chosen anew.
     """
 
     rows: Tensor
     accuracies: Tensor
     pending: Tensor
+    pool: Tensor
+    due: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Regressor(Algorithm[RegressorState]):
-    """Trains the candidate with the highest upper confidence bound of a Gaussian process.
+    """Trains the architecture with the highest upper confidence bound of a Gaussian process.
 
-    The process predicts the normal scores of accuracies from the path statistics of the cell (`features`). After
-    `first` random architectures the candidates are `candidates` random ones, or the whole space if it is smaller, and
-    the neighbours of the `centres` trained ones with the highest posterior mean; on NAS-Bench-101 by the "wide"
-    relation. What is still in training counts as observed at its mean, so several can be asked at once. Nothing is
-    trained twice, and a failed training says nothing.
+    The process predicts the normal scores of accuracies from the path statistics of the cell (`features`). It is asked
+    for the first time after `first` random architectures. All of a space of up to 20,000 are candidates; of a larger
+    one those with the highest bounds, chosen anew from the whole space whenever half as many more have been asked. What
+    is still in training counts as observed at its mean, so several can be asked at once. Nothing is trained twice, and
+    a failed training says nothing.
 
     With warm-up the first trainings are the best-scored of n random architectures, and the normal scores of the score
     are one more feature.
 
     Attributes:
         first: how many trainings come before the first model, >= 1.
-        candidates: how many random architectures are candidates, >= 1.
-        centres: how many trained architectures have their neighbours among the candidates, >= 0.
+        candidates: how many untrained architectures of a large space are candidates, >= 1.
         optimism: how many posterior standard deviations are added to the mean, >= 0.
 
     Source: zcfast, docs/search.md; Srinivas et al., "Gaussian Process Optimization in the Bandit Setting", ICML 2010.
@@ -59,20 +62,19 @@ class Regressor(Algorithm[RegressorState]):
     state: ClassVar[type[SearchState]] = RegressorState
 
     first: int = 20
-    candidates: int = 20_000
-    centres: int = 5
+    candidates: int = 5_000
     optimism: float = 0.5
 
     def __post_init__(self) -> None:
         """Check the options."""
-        for name, least in (("first", 1), ("candidates", 1), ("centres", 0), ("optimism", 0)):
+        for name, least in (("first", 1), ("candidates", 1), ("optimism", 0)):
             if not getattr(self, name) >= least:
                 raise ValueError(f"{name}: expected a number >= {least}, got {getattr(self, name)}")
 
     def incumbent(self, state: RegressorState) -> Tensor:
         """The trained architecture with the highest posterior mean, int64 [R]; -1 where no training has succeeded.
 
-        Where accuracies are noisy it is a better choice than the one with the highest accuracy.
+        Where accuracies are noisy it can be a better choice than the one with the highest accuracy.
         """
         known = features(state.space, self.initial)
         none = torch.full((1,), -1)
@@ -81,13 +83,19 @@ class Regressor(Algorithm[RegressorState]):
 
     def _init(self, state: SearchState) -> RegressorState:
         rows = state.streams.keys.new_empty(state.runs, 0)
-        return RegressorState(state.space, state.streams, 0, 0, rows, rows.double(), rows.bool())
+        return RegressorState(state.space, state.streams, 0, 0, rows, rows.double(), rows.bool(), rows, self.first)
 
     def _ask(self, state: RegressorState) -> tuple[Tensor, RegressorState]:
         size = len(named_space(state.space))
         if state.asked >= size:
             raise ValueError(f"ask: expected at most {size} times, the size of the space, got one more")
-        rows = self._first_row(state) if state.asked < self.first else self._best_candidates(state)
+        if state.asked < self.first:
+            rows = self._first_row(state)
+        else:
+            known = features(state.space, self.initial)
+            models = [self._model(state, run, known) for run in range(state.runs)]
+            state = self._screened(state, models, known) if state.asked >= state.due else state
+            rows = self._best_candidates(state, models, known)
         column = rows[:, None]
         return rows, replace(
             state,
@@ -107,18 +115,30 @@ class Regressor(Algorithm[RegressorState]):
             return self.initial.best_of_random(state.streams, count)[:, state.asked]
         return state.streams.permutation(len(named_space(state.space)), state.asked, state.asked + 1)[:, 0]
 
-    def _best_candidates(self, state: RegressorState) -> Tensor:
+    def _screened(
+        self, state: RegressorState, models: Sequence[GaussianProcess | None], known: Tensor
+    ) -> RegressorState:
+        """The state with new candidates: those with the highest bounds, random ones where there is no model."""
+        size, due = len(known), state.asked + max(state.asked // 2, 1)
+        if size <= WHOLE:
+            return replace(state, pool=torch.arange(size, device=state.device).expand(state.runs, -1), due=size)
+        count = min(self.candidates + due, size)  # as many of them may have been trained before the next time
+        pool = state.streams.permutation(size, 0, count)
+        for run, model in enumerate(models):
+            if model is not None:
+                bounds = model.upper_bound(known, self.optimism).round(decimals=DIGITS)
+                pool[run] = bounds.sort(descending=True, stable=True).indices[:count]
+        return replace(state, pool=pool, due=due)
+
+    def _best_candidates(
+        self, state: RegressorState, models: Sequence[GaussianProcess | None], known: Tensor
+    ) -> Tensor:
         """The untrained candidate with the highest bound, int64 [R]; of equal ones the first of a random order."""
-        space, known = named_space(state.space), features(state.space, self.initial)
-        models = [self._model(state, run, known) for run in range(state.runs)]
-        centres = [_best_trained(state, run, model, known)[: self.centres] for run, model in enumerate(models)]
-        near = space.neighbours(space.enumerate()[torch.cat(centres)], RELATIONS[state.space])
-        ends = near.offsets[torch.tensor([0, *(len(each) for each in centres)]).cumsum(0)].tolist()
-        drawn = self._drawn(state, len(space)).cpu()
+        streams, count = Streams(state.streams.fork("candidates").bits(state.asked, 1)[:, 0]), state.pool.shape[1]
+        pool = state.pool.gather(1, streams.permutation(count, 0, count)).cpu()
         chosen = []
         for run, model in enumerate(models):
-            rows = torch.cat([drawn[run], near.ids[ends[run] : ends[run + 1]]])
-            rows = rows[~torch.isin(rows, state.rows[run].cpu())]
+            rows = pool[run][~torch.isin(pool[run], state.rows[run].cpu())]
             if model is None:
                 chosen.append(rows[0])
                 continue
@@ -126,11 +146,6 @@ class Regressor(Algorithm[RegressorState]):
             bound = model.expecting(known[waiting]).upper_bound(known[rows], self.optimism)
             chosen.append(rows[bound.round(decimals=DIGITS).argmax()])
         return torch.stack(chosen).to(state.device)
-
-    def _drawn(self, state: RegressorState, size: int) -> Tensor:
-        """The random candidates, int64 [R, C], enough for one to be untrained."""
-        streams = Streams(state.streams.fork("candidates").bits(state.asked, 1)[:, 0])
-        return streams.permutation(size, 0, min(max(self.candidates, state.asked + 1), size))
 
     def _model(self, state: RegressorState, run: int, known: Tensor) -> GaussianProcess | None:
         """What the run's accuracies say; None if there is none."""

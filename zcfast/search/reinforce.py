@@ -171,17 +171,20 @@ def _draw(state: ReinforceState, streams: Streams, step: int) -> tuple[Tensor, T
     last = torch.tensor(decisions.sizes, device=state.device) - 1
     rows = torch.full((runs,), -1, device=state.device)
     choices = torch.full((runs, size), -1, device=state.device)
-    for attempt in range(ATTEMPTS):
-        numbers = streams.uniform(step * ATTEMPTS + attempt, CANDIDATES * size).reshape(runs, CANDIDATES, size)
-        drawn = torch.minimum((numbers[..., None] >= cumulative[:, None]).sum(3), last)
+    # Some policies come to rest where hardly an encoding is valid. Only their runs draw again, twice as much each time.
+    left, stop = torch.arange(runs, device=state.device), 1
+    while len(left) and stop <= ATTEMPTS:
+        own, attempts = Streams(streams.keys[left]), range(stop // 2, stop)
+        bits = torch.cat([own.bits(step * ATTEMPTS + attempt, CANDIDATES * size) for attempt in attempts], 1)
+        numbers = search_ops.unit_interval(bits).reshape(len(left), -1, size)
+        drawn = torch.stack([numbers >= bound[left, None] for bound in cumulative.unbind(2)]).sum(0).minimum(last)
         found = decisions.rows(drawn)
-        first = (found >= 0).int().argmax(1, keepdim=True)
-        taken = found.gather(1, first)[:, 0]
-        new = rows < 0
-        choices = torch.where((new & (taken >= 0))[:, None], drawn[torch.arange(runs), first[:, 0]], choices)
-        rows = torch.where(new, taken, rows)
-        if bool((rows >= 0).all()):
-            return rows, choices
+        first = (found >= 0).int().argmax(1)
+        each = torch.arange(len(left), device=state.device)
+        rows[left] = found[each, first]
+        valid = rows[left] >= 0
+        choices[left[valid]] = drawn[each, first][valid]
+        left, stop = left[~valid], 2 * stop
     strangers = search_ops.numbers_below(streams.fork("stranger").bits(step, 1)[:, 0], len(named_space(state.space)))
     return torch.where(rows >= 0, rows, strangers), choices
 
