@@ -31,7 +31,7 @@ def algorithms(name):
         "warm reinforce with moves": search.move_proposal(search.warmup(reinforce, scores, 5), scores, 2),
         "predictor": predictor,
         "warm predictor": search.warmup(predictor, scores, 30),
-        "regressor": search.regressor(candidates=200, centres=1),
+        "regressor": search.regressor(candidates=200),
     }
 
 
