@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from zcfast.proxies import Proxy
     from zcfast.scores import Scores
     from zcfast.spaces import Cells, SearchSpace
-    from zcfast.tables import Table
 
 Progress = Callable[[int, int], None]
 
