@@ -46,6 +46,7 @@ def test_writes_the_trajectories_and_prints_the_quartiles(run, table):
     values = expected.quantiles(0, 0.25, 0.5, 0.75, 1)[:, -1].tolist()
     assert row.replace("│", " ").split() == ["80", *(f"{value:.5g}" for value in values)]
     assert shown_trainings(out) == ["1", "2", "5", "10", "20", "50", "80"]
+    assert out.startswith("test of the best by valid so far, 4 runs")
     reached = int((~expected.trainings_to(100.5).isnan()).sum())
     assert f"100.5 reached by {reached} of 4 runs within 80 trainings" in out
     assert out.rstrip().endswith("written to t.parquet")

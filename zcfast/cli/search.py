@@ -44,10 +44,10 @@ def search(
         Path | None, typer.Option("--scores", metavar="SCORES", help="A file that zcfast score wrote, with the proxy.")
     ] = None,
     objective: Annotated[
-        str | None, typer.Option("--objective", metavar="METRIC", help="The table's metric to maximise.")
+        str | None, typer.Option("--objective", metavar="METRIC", help="Metric to maximise; by default validation.")
     ] = None,
     report: Annotated[
-        str | None, typer.Option("--report", metavar="METRIC", help="The metric to show; the objective by default.")
+        str | None, typer.Option("--report", metavar="METRIC", help="Metric to show; by default the headline.")
     ] = None,
     repetition: Annotated[
         str, typer.Option("--repetition", metavar="mean|random", help="Mean of training runs, or one drawn at a time.")
