@@ -187,7 +187,16 @@ def test_warm_up_with_the_whole_space_trains_the_best_scored_first():
     assert len(advance(few, few.init("nasbench201", runs=1), scores, 7)[0].unique()) == 7
 
 
-@pytest.mark.parametrize("options", [{"first": 0}, {"candidates": 0}, {"optimism": math.nan}])
-def test_options_out_of_range(options):
-    with pytest.raises(ValueError, match=f"{next(iter(options))}: expected a number >= "):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"first": 0}, "first: expected a number >= 1, got 0"),
+        ({"first": 2.5}, "first: expected an integer, got 2.5"),
+        ({"candidates": 0}, "candidates: expected a number >= 1, got 0"),
+        ({"optimism": math.nan}, "optimism: expected a finite number >= 0, got nan"),
+        ({"optimism": math.inf}, "optimism: expected a finite number >= 0, got inf"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
         search.regressor(**options)
