@@ -100,6 +100,15 @@ def test_reinforce(benchmark, tables, name):
     assert timed(benchmark, search.reinforce(), tables[name], runs=100, rounds=2).min < 20
 
 
+@pytest.mark.benchmark(timer=time.process_time, group="REINFORCE with warm-up of 3,000 or moves, 100 runs")
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+@pytest.mark.parametrize("with_scores", [search.warmup, search.move_proposal])
+def test_reinforce_with_scores(benchmark, tables, scores, with_scores, name):
+    """Ten times as many steps as without scores: 3,000 before the first training, or ten between two of 300."""
+    algorithm, table = with_scores(search.reinforce(), scores[name]), tables[name]
+    benchmark.pedantic(search.run, (algorithm, name, table), {"runs": 100, "budget": BUDGET}, rounds=1)
+
+
 @pytest.mark.benchmark(timer=time.process_time, group="binary predictor, 32 runs of 100 trainings")
 def test_binary_predictor(benchmark, tables):
     algorithm, table = search.binary_predictor(), tables["nasbench201"]
@@ -113,5 +122,21 @@ def test_binary_predictor(benchmark, tables):
     ("runs", "budget"), [(1000, 300), (2000, 300), (4000, 300), (8000, 300), (1000, 600), (1000, 1200)]
 )
 def test_growth(benchmark, tables, runs, budget):
-    stats = timed(benchmark, search.ageing_evolution(), tables["nasbench201"], runs, budget, rounds=3)
+    growth(benchmark, search.ageing_evolution(), tables, runs, budget)
+
+
+@pytest.mark.benchmark(timer=time.process_time, group="growth of random search with runs and budget")
+@pytest.mark.parametrize(("runs", "budget"), [(1000, 300), (4000, 300), (1000, 1200)])
+def test_growth_of_random_search(benchmark, tables, runs, budget):
+    growth(benchmark, search.random_search(), tables, runs, budget)
+
+
+@pytest.mark.benchmark(timer=time.process_time, group="growth of REINFORCE with runs and budget")
+@pytest.mark.parametrize(("runs", "budget"), [(100, 300), (400, 300), (100, 1200)])
+def test_growth_of_reinforce(benchmark, tables, runs, budget):
+    growth(benchmark, search.reinforce(), tables, runs, budget)
+
+
+def growth(benchmark, algorithm, tables, runs, budget):
+    stats = timed(benchmark, algorithm, tables["nasbench201"], runs, budget, rounds=3)
     benchmark.extra_info["ns_a_training"] = stats.median / (runs * budget) * 1e9

@@ -93,7 +93,17 @@ def test_keys_of_all_cells(benchmark, threads):
 @pytest.mark.benchmark(group="neighbours of NAS-Bench-101 cells")
 def test_neighbours_of_all_cells(benchmark):
     graph = benchmark.pedantic(SPACE.neighbour_graph, rounds=3)
-    benchmark.extra_info["cells_per_s"] = len(graph) / measured(benchmark).median
+    stats = measured(benchmark)
+    benchmark.extra_info |= {"cells_per_s": len(graph) / stats.median, "edges_per_s": len(graph.ids) / stats.median}
+    assert stats.min < 2
+
+
+@pytest.mark.benchmark(group="mutations of 100,000 random cells")
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+def test_mutations(benchmark, name):
+    cells, generator = space(name).sample(100_000, torch.Generator().manual_seed(0)), torch.Generator().manual_seed(1)
+    benchmark.pedantic(space(name).mutate, (cells, generator), rounds=3, warmup_rounds=1)
+    benchmark.extra_info["mutations_per_s"] = len(cells) / measured(benchmark).median
 
 
 @pytest.mark.benchmark(group="neighbours of NAS-Bench-101 cells")

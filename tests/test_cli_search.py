@@ -28,6 +28,10 @@ RANDOM = ("--algorithm", "random_search")
 SEARCH = ("search", "nasbench201", "--table", "table.parquet", "--out", "t.parquet", "--runs", "4", "--budget", "80")
 
 
+def shown_trainings(out: str) -> list[str]:
+    return [line.split()[1] for line in out.splitlines() if line.startswith("│ ")]
+
+
 def test_writes_the_trajectories_and_prints_the_quartiles(run, table):
     options = ("--objective", "valid", "--report", "test", "--seed", "3", "--target", "100.5")
     status, out, err = run(*SEARCH, "--algorithm", "ageing_evolution", *options)
@@ -41,15 +45,8 @@ def test_writes_the_trajectories_and_prints_the_quartiles(run, table):
     row = next(line for line in out.splitlines() if line.startswith("│        80"))
     values = expected.quantiles(0, 0.25, 0.5, 0.75, 1)[:, -1].tolist()
     assert row.replace("│", " ").split() == ["80", *(f"{value:.5g}" for value in values)]
-    assert [line.split()[1] for line in out.splitlines() if line.startswith("│ ")] == [
-        "1",
-        "2",
-        "5",
-        "10",
-        "20",
-        "50",
-        "80",
-    ]
+    assert shown_trainings(out) == ["1", "2", "5", "10", "20", "50", "80"]
+    assert out.startswith("test of the best by valid so far, 4 runs")
     reached = int((~expected.trainings_to(100.5).isnan()).sum())
     assert f"100.5 reached by {reached} of 4 runs within 80 trainings" in out
     assert out.rstrip().endswith("written to t.parquet")
@@ -135,3 +132,35 @@ def test_ctrl_c_writes_the_trajectories_so_far(run, monkeypatch):
     assert out == "132 trainings before the interruption: t.parquet\n"
     rows = search.Trajectory.load("t.parquet").rows
     assert ((rows >= 0) == (torch.arange(80) < 33)).all()
+    _, out, _ = run("show", "t.parquet", "--target", "101")
+    assert out.startswith("132 trainings of nasbench201: random_search, 4 runs\n")
+    assert shown_trainings(out) == ["1", "2", "5", "10", "20", "33"]
+    assert out.endswith("101 reached by 0 of 4 runs within 33 trainings\n")
+
+
+def test_an_interruption_before_the_first_training(run, monkeypatch):
+    def interrupted(self, state):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search.RandomSearch, "_ask", interrupted)
+    run(*SEARCH, "--algorithm", "random_search")
+    status, out, _ = run("show", "t.parquet")
+    assert status == 0
+    assert out.startswith("0 trainings of nasbench201")
+    assert shown_trainings(out) == []
+
+
+def test_show_prints_the_summary_of_the_search(run):
+    _, first, _ = run(*SEARCH, *RANDOM, "--target", "95")
+    status, second, err = run("show", "t.parquet", "--target", "95")
+    assert (status, err) == (0, "")
+    summary = first[: first.index("written to")]
+    assert second == f"320 trainings of nasbench201: random_search, 4 runs\n{summary}"
+
+
+def test_show_refuses_options_of_the_other_kind_of_file(run):
+    run(*SEARCH, *RANDOM)
+    assert run("show", "t.parquet", "--top", "0")[2] == "zcfast: --top: no effect on trajectories\n"
+    assert run("show", "t.parquet", "--table", "table.parquet")[2] == "zcfast: --table: no effect on trajectories\n"
+    Scores("nasbench201", zcfast.space("nasbench201").enumerate()[:2], {"mine": torch.ones(2)}, {}).save("s.parquet")
+    assert run("show", "s.parquet", "--target", "1")[2] == "zcfast: --target: no effect on scores\n"

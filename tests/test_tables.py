@@ -190,6 +190,7 @@ def test_a_users_file(tmp_path, kind, key):
         ("index,a\n0,1\n-3,1\n", "row 1: expected an architecture"),
         ("index,a\n3,1\n0,1\n3,2\n", "rows 0 and 2: the same architecture"),
         ("index,a\n0.5,1\n", "column 'index': expected integers, got double"),
+        ("index,a\n", "expected a row for each architecture, got none"),
         ("index,a\n,1\n1,1\n", "column 'index': expected a key in every row, got 1 empty"),
         ("index,a\n0,93.1%\n", "column 'a': expected numbers, as in all but index, hash, architecture, got string"),
         ("index,a\n0,1\n1\n", "expected a release's file, .npz, Parquet or CSV, got none of them"),

@@ -5,7 +5,8 @@
             return mine(option=3)
 
 Set `repeats = True` where a run may train an architecture twice, and `steps` to a number of trainings that reaches
-every phase of the algorithm; `warm` and `ratio` are those of the wrappers.
+every phase of the algorithm; `warm` and `ratio` are those of the wrappers. `threaded_runs` are enough that torch splits
+the algorithm's work between threads.
 """
 
 from functools import cache
@@ -53,6 +54,7 @@ class SearchContract:
     steps = 120
     warm = 200
     ratio: float | None = None
+    threaded_runs = 40
 
     def make(self):
         raise NotImplementedError
@@ -100,7 +102,8 @@ class SearchContract:
         try:
             for threads in (1, 3):
                 torch.set_num_threads(threads)
-                results.append(advance(algorithm, algorithm.init(name, runs=40), drawn_accuracies(name), self.steps)[0])
+                state = algorithm.init(name, runs=self.threaded_runs)
+                results.append(advance(algorithm, state, drawn_accuracies(name), self.steps)[0])
         finally:
             torch.set_num_threads(before)
         assert torch.equal(*results)

@@ -81,6 +81,8 @@ def test_evolution_finds_more_than_random_search():
     [
         (lambda: search.ageing_evolution(pool=5), "tournament: expected 1 to 5, the size of the pool, got 10"),
         (lambda: search.ageing_evolution(tournament=0), "tournament: expected 1 to 64"),
+        (lambda: search.ageing_evolution(pool=64.5), "pool: expected an integer, got 64.5"),
+        (lambda: search.ageing_evolution(tournament=2.0), "tournament: expected an integer, got 2.0"),
         (
             lambda: search.warmup(search.ageing_evolution(), drawn_scores("nasbench201"), 63),
             "warm-up: expected at least 64 architectures, the size of the pool, got 63",

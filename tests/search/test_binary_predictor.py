@@ -120,6 +120,7 @@ def test_it_finds_more_than_random_search():
     ("options", "message"),
     [
         ({"batch": 0}, "batch: expected a number >= 1, got 0"),
+        ({"hidden": 1.5}, "hidden: expected an integer, got 1.5"),
         ({"candidates": 5}, "candidates: expected at least 10, the batch, got 5"),
         ({"rate": 0}, "rate: expected a number > 0, got 0"),
     ],

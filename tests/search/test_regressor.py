@@ -1,3 +1,4 @@
+import importlib
 import math
 
 import pytest
@@ -12,8 +13,17 @@ from zcfast.search.regressor import features
 
 
 class TestRegressor(SearchContract):
+    """On NAS-Bench-201, all of it as candidates and as if it were too large for that; NAS-Bench-101 takes minutes."""
+
     steps = 18
     warm = 200
+    threaded_runs = 3  # each has tensors of the whole space
+
+    @pytest.fixture(params=["small", "large"])
+    def name(self, request, monkeypatch):
+        if request.param == "large":
+            monkeypatch.setattr(importlib.import_module("zcfast.search.regressor"), "WHOLE", 0)
+        return "nasbench201"
 
     def make(self):
         return search.regressor(first=12, candidates=200)
@@ -116,8 +126,8 @@ def smooth(space: str) -> torch.Tensor:
 def test_it_finds_the_best_of_a_smooth_function(space):
     accuracies = smooth(space.name)
     algorithm, random = search.regressor(first=10, candidates=2000), search.random_search()
-    rows, _ = advance(algorithm, algorithm.init(space, runs=4), accuracies, 30)
-    drawn, _ = advance(random, random.init(space, runs=4), accuracies, 300)
+    rows, _ = advance(algorithm, algorithm.init(space, runs=2), accuracies, 30)
+    drawn, _ = advance(random, random.init(space, runs=2), accuracies, 300)
     assert accuracies[rows].amax(1).mean() > accuracies[drawn].amax(1).mean()
 
 
@@ -137,6 +147,18 @@ def test_candidates_of_a_large_space_are_its_highest_bounds():
     _, state = advance(algorithm, state, accuracies, 5)
     assert torch.equal(state.pool, asked.pool)
     assert not torch.equal(algorithm.ask(state)[1].pool, asked.pool)
+
+
+def test_threads_change_no_candidates_of_a_large_space():
+    algorithm, before, pools = search.regressor(first=40, candidates=30), torch.get_num_threads(), []
+    _, state = advance(algorithm, algorithm.init("nasbench101", runs=1), smooth("nasbench101"), 40)
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            pools.append(algorithm.ask(state)[1].pool)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*pools)
 
 
 def test_all_of_a_small_space_are_candidates():
@@ -165,7 +187,16 @@ def test_warm_up_with_the_whole_space_trains_the_best_scored_first():
     assert len(advance(few, few.init("nasbench201", runs=1), scores, 7)[0].unique()) == 7
 
 
-@pytest.mark.parametrize("options", [{"first": 0}, {"candidates": 0}, {"optimism": math.nan}])
-def test_options_out_of_range(options):
-    with pytest.raises(ValueError, match=f"{next(iter(options))}: expected a number >= "):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"first": 0}, "first: expected a number >= 1, got 0"),
+        ({"first": 2.5}, "first: expected an integer, got 2.5"),
+        ({"candidates": 0}, "candidates: expected a number >= 1, got 0"),
+        ({"optimism": math.nan}, "optimism: expected a finite number >= 0, got nan"),
+        ({"optimism": math.inf}, "optimism: expected a finite number >= 0, got inf"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
         search.regressor(**options)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -117,10 +119,17 @@ def test_moves_take_steps_by_the_scores_between_trainings():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: search.reinforce(rate=0), "rate, decay and entropy: expected > 0, 0 to 1 and >= 0, got 0, 0.9"),
         (
-            lambda: search.move_proposal(search.reinforce(), drawn_scores("nasbench201"), 0.5),
-            "ratio: expected how many",
+            lambda: search.reinforce(rate=0),
+            "rate, decay and entropy: expected > 0, 0 to 1 and >= 0, all finite, got 0,",
+        ),
+        (lambda: search.reinforce(rate=math.inf), "rate, decay and entropy: expected > 0"),
+        *(
+            (
+                lambda ratio=ratio: search.move_proposal(search.reinforce(), drawn_scores("nasbench201"), ratio),
+                f"ratio: expected how many scores go between two accuracies, 1, 2, ..., got {ratio}",
+            )
+            for ratio in (0.5, 2.5, math.nan, math.inf)
         ),
     ],
 )

@@ -53,6 +53,34 @@ def test_equals_asking_and_telling(table, algorithm):
     }  # fmt: skip
 
 
+def test_validation_chooses_by_default_and_the_headline_is_shown():
+    values = drawn_accuracies("nasbench201")[None]
+    metrics = {
+        name: Metric(values, dataset, split, epochs, "percent")
+        for name, dataset, split, epochs in (
+            ("test_a", "a", "test", 200),
+            ("test_b", "b", "test", 200),
+            ("test_c", "c", "test", 200),
+            ("early_a", "a", "valid", 12),
+            ("valid_b", "b", "valid", 200),
+            ("valid_a", "a", "valid", 200),
+        )
+    }
+    table = Table("nasbench201", metrics, ("test_a", "test_b"), "drawn")
+
+    def chosen(**given):
+        protocol = search.run(search.random_search(), SPACE, table, budget=1, runs=1, **given).protocol
+        return protocol["objective"], protocol["report"]
+
+    assert chosen() == ("valid_a", "test_a")
+    assert chosen(report="test_b") == ("valid_b", "test_b")
+    assert chosen(report="test_c") == ("test_c", "test_c")
+    assert chosen(objective="test_b") == ("test_b", "test_b")
+    assert chosen(objective="valid_b", report="test_a") == ("valid_b", "test_a")
+    with pytest.raises(ValueError, match="unknown metric 'test_d'"):
+        chosen(report="test_d")
+
+
 def test_the_incumbent_is_the_first_of_equal_objectives_and_never_nan():
     objective = torch.tensor([[torch.nan, 2.0, 2.0, 1.0, 3.0, torch.nan]], dtype=torch.float64)
     report = torch.tensor([[9.0, 5.0, 6.0, 9.0, 4.0, 9.0]], dtype=torch.float64)

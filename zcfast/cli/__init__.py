@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import zcfast
-from zcfast.cli import modules, reports, reproduce, search, spaces, tables
+from zcfast.cli import modules, reports, reproduce, search, show, spaces, tables
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
 
@@ -41,7 +41,7 @@ app.command("import", epilog=tables.EXAMPLES)(tables.import_table)
 app.command("report", epilog=reports.EXAMPLES)(reports.report)
 app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 app.command("search", epilog=search.EXAMPLES)(search.search)
-app.command("show", epilog=spaces.SHOW_EXAMPLES)(spaces.show)
+app.command("show", epilog=show.EXAMPLES)(show.show)
 
 
 def _print_version(wanted: bool) -> None:

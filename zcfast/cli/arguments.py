@@ -49,7 +49,10 @@ TableOption = Annotated[
     ),
 ]
 TopOption = Annotated[
-    int, typer.Option("--top", metavar="K", min=0, help="How many of the best architectures to draw.")
+    int | None, typer.Option("--top", metavar="K", min=0, help="How many of the best architectures to draw (5).")
+]
+TargetOption = Annotated[
+    float | None, typer.Option("--target", metavar="X", help="Count the trainings until this is reached.")
 ]
 
 RANDOM = "random"  # what --images takes in place of a path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zcfast.cli import terminal
-from zcfast.cli.arguments import SpaceArgument
+from zcfast.cli import summaries, terminal
+from zcfast.cli.arguments import SpaceArgument, TargetOption
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,19 +44,17 @@ def search(
         Path | None, typer.Option("--scores", metavar="SCORES", help="A file that zcfast score wrote, with the proxy.")
     ] = None,
     objective: Annotated[
-        str | None, typer.Option("--objective", metavar="METRIC", help="The table's metric to maximise.")
+        str | None, typer.Option("--objective", metavar="METRIC", help="Metric to maximise; by default validation.")
     ] = None,
     report: Annotated[
-        str | None, typer.Option("--report", metavar="METRIC", help="The metric to show; the objective by default.")
+        str | None, typer.Option("--report", metavar="METRIC", help="Metric to show; by default the headline.")
     ] = None,
     repetition: Annotated[
         str, typer.Option("--repetition", metavar="mean|random", help="Mean of training runs, or one drawn at a time.")
     ] = "mean",
     runs: Annotated[int, typer.Option("--runs", metavar="R", min=1, help="Independent runs.")] = 32,
     budget: Annotated[int, typer.Option("--budget", metavar="B", min=1, help="Trainings of each run.")] = 300,
-    target: Annotated[
-        float | None, typer.Option("--target", metavar="X", help="Count the trainings until this is reached.")
-    ] = None,
+    target: TargetOption = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all runs.")] = 0,
 ) -> None:
     """Search a space on a table of accuracies, many runs at once."""
@@ -64,7 +62,6 @@ def search(
     from zcfast import search as engine
     from zcfast import tables
     from zcfast.files import check_writable
-    from zcfast.report import trajectories
 
     if target is not None and math.isnan(target):
         raise ValueError("--target: expected an accuracy, got nan")
@@ -91,9 +88,7 @@ def search(
         typer.echo(f"{int((interrupted.trajectory.rows >= 0).sum()):,} trainings before the interruption: {out}")
         raise
     trajectory.save(out)
-    terminal.show(trajectories.quartiles(trajectory))
-    if target is not None:
-        typer.echo(trajectories.trainings_to(trajectory, target))
+    summaries.trajectory(trajectory, target)
     typer.echo(f"written to {out}")
 
 

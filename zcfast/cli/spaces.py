@@ -1,4 +1,4 @@
-"""`zcfast score SPACE` and `zcfast show`."""
+"""`zcfast score SPACE`: parsing and printing only."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from zcfast.cli import arguments, terminal
+from zcfast.cli import arguments, summaries, terminal
 from zcfast.cli.arguments import (
     ArchitecturesOption,
     BatchSizeOption,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from zcfast.proxies import Proxy
     from zcfast.scores import Scores
     from zcfast.spaces import Cells, SearchSpace
-    from zcfast.tables import Table
 
 Progress = Callable[[int, int], None]
 
@@ -50,12 +49,6 @@ SCORE_EXAMPLES = """Examples:
 
     zcfast score nasbench201 --proxies snip,params --architectures list.txt --images random --out s.parquet"""
 
-SHOW_EXAMPLES = """Examples:
-
-    zcfast show scores.parquet --top 3
-
-    zcfast show scores.parquet --table known.npz"""
-
 
 def score(
     space: SpaceArgument,
@@ -69,7 +62,7 @@ def score(
     device: DeviceOption = "cpu",
     table: TableOption = None,
     option: NetworkOption = None,
-    top: TopOption = 5,
+    top: TopOption = None,
 ) -> None:
     """Score architectures of a search space and write a Parquet file."""
     names, options = arguments.proxy_names(proxies), arguments.options(option or [])
@@ -101,22 +94,7 @@ def score(
     rate = len(scores) / seconds
     typer.echo(f"{len(scores):,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
     typer.echo(f"written to {out}")
-    _summary(scores, accuracies, top)
-
-
-def show(
-    scores: Annotated[Path, typer.Argument(metavar="SCORES", help="A Parquet file that zcfast score wrote.")],
-    table: TableOption = None,
-    top: TopOption = 5,
-) -> None:
-    """Print the summary of a file of scores."""
-    from zcfast import tables
-    from zcfast.scores import Scores
-
-    loaded = Scores.load(scores)
-    accuracies = None if table is None else tables.load(loaded.space, table)
-    typer.echo(f"{len(loaded):,} cells of {loaded.space}: {', '.join(loaded.columns)}")
-    _summary(loaded, accuracies, top)
+    summaries.scores(scores, accuracies, top)
 
 
 @dataclass(frozen=True)
@@ -208,17 +186,3 @@ def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int,
     flops = space.flops(space.enumerate(), **network).double().sum().item()
     hours = flops * max(passes, 10) / RATE / 3600  # synflow has one image, in float64
     return f"{hours / 24:,.0f} days" if hours >= 48 else f"{max(hours, 0.1):.1f} hours"
-
-
-def _summary(scores: Scores, table: Table | None, top: int) -> None:
-    from zcfast.report import text
-
-    by = next(iter(scores.columns))
-    for line in text.missing(scores):
-        typer.echo(line)
-    if top:
-        scored = int((~scores[by].isnan()).sum())
-        typer.echo(f"\nThe best {min(top, scored)} by {by}:\n\n{text.best(scores, by, top)}")
-    if table is not None:
-        typer.echo()
-        terminal.show(text.ranking(scores, table))

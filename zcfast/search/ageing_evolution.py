@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zcfast import _native, search_ops
+from zcfast.errors import integer
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.moves import best_neighbours, chosen_neighbours, graph_of
 from zcfast.search.state import SearchState, put, replace
@@ -59,6 +60,8 @@ class AgeingEvolution(Algorithm[EvolutionState]):
 
     def __post_init__(self) -> None:
         """Check the sizes."""
+        for name in ("pool", "tournament"):
+            integer(name, getattr(self, name))
         if not 1 <= self.tournament <= self.pool:
             raise ValueError(f"tournament: expected 1 to {self.pool}, the size of the pool, got {self.tournament}")
         if self.initial is not None and self.initial.amount < self.pool:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from zcfast.errors import integer
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.pairwise import PairwiseNetwork
 from zcfast.search.state import SearchState, replace
@@ -65,7 +66,7 @@ class BinaryPredictor(Algorithm[PredictorState]):
     def __post_init__(self) -> None:
         """Check the numbers."""
         for name in ("batch", "candidates", "layers", "hidden", "steps"):
-            if getattr(self, name) < 1:
+            if integer(name, getattr(self, name)) < 1:
                 raise ValueError(f"{name}: expected a number >= 1, got {getattr(self, name)}")
         if self.candidates < self.batch:
             raise ValueError(f"candidates: expected at least {self.batch}, the batch, got {self.candidates}")

@@ -91,8 +91,10 @@ def run(
             batch of M cells of the space and gives M numbers, higher is better, NaN where a training failed.
         budget: trainings of each run, 1 to the size of the space.
         runs: how many runs, each with random numbers of its own.
-        objective: the table's metric that the search maximises; its first headline by default.
-        report: the metric in which the architecture with the highest objective is shown; the objective by default.
+        objective: the table's metric that the search maximises; by default the validation metric of the data and epochs
+            of `report`, if the table has one, or else `report`.
+        report: the metric in which the architecture with the highest objective is shown; by default the objective, if
+            it is given, or else the table's first headline.
         repetition: "mean" of a metric's training runs, or "random": one of them, drawn at each training.
         seed: of all runs.
         device: where the runs' tensors lie.

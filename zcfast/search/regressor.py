@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import ClassVar
@@ -10,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from zcfast.errors import integer
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.gaussian_process import GaussianProcess, normal_scores
 from zcfast.search.proxy import Proxy
@@ -67,9 +69,11 @@ class Regressor(Algorithm[RegressorState]):
 
     def __post_init__(self) -> None:
         """Check the options."""
-        for name, least in (("first", 1), ("candidates", 1), ("optimism", 0)):
-            if not getattr(self, name) >= least:
-                raise ValueError(f"{name}: expected a number >= {least}, got {getattr(self, name)}")
+        for name in ("first", "candidates"):
+            if integer(name, getattr(self, name)) < 1:
+                raise ValueError(f"{name}: expected a number >= 1, got {getattr(self, name)}")
+        if not 0 <= self.optimism < math.inf:
+            raise ValueError(f"optimism: expected a finite number >= 0, got {self.optimism}")
 
     def incumbent(self, state: RegressorState) -> Tensor:
         """The trained architecture with the highest posterior mean, int64 [R]; -1 where no training has succeeded.

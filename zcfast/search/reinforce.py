@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -85,13 +86,13 @@ class Reinforce(Algorithm[ReinforceState]):
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if not self.rate > 0 or not 0 <= self.decay <= 1 or not self.entropy >= 0:
+        if not 0 < self.rate < math.inf or not 0 <= self.decay <= 1 or not 0 <= self.entropy < math.inf:
             came = f"{self.rate}, {self.decay} and {self.entropy}"
-            raise ValueError(f"rate, decay and entropy: expected > 0, 0 to 1 and >= 0, got {came}")
+            raise ValueError(f"rate, decay and entropy: expected > 0, 0 to 1 and >= 0, all finite, got {came}")
 
     def check_ratio(self, ratio: float) -> None:
         """A number of steps."""
-        if ratio < 1 or ratio != int(ratio):
+        if not 1 <= ratio < math.inf or ratio != int(ratio):
             raise ValueError(f"ratio: expected how many scores go between two accuracies, 1, 2, ..., got {ratio}")
 
     def _init(self, state: SearchState) -> ReinforceState:

@@ -28,8 +28,10 @@ class TableSource:
         streams: Streams,
     ) -> None:
         """Errors: ValueError for an unknown metric or repetition, an objective without values or single runs."""
-        self.objective = table.headline[0] if objective is None else objective
-        self.report = self.objective if report is None else report
+        if report is None:
+            report = table.headline[0] if objective is None else objective
+        self.report = report
+        self.objective = _validation_of(table, report) if objective is None else objective
         means = [table[name] for name in (self.objective, self.report)]
         if means[0].isnan().all():
             raise ValueError(f"table: expected accuracies in {self.objective!r}, got none for any architecture")
@@ -61,6 +63,16 @@ class TableSource:
         seeds = ((there.cumsum(0) == wanted + 1) & there).double().argmax(0)
         chosen = objective[seeds, rows]
         return chosen, self.means[1][rows] if report is None else report[seeds, rows]
+
+
+def _validation_of(table: Table, name: str) -> str:
+    """The first validation metric of the same trainings as a test metric; the metric itself where there is none."""
+    metric = table.metrics.get(name)
+    if metric is None or metric.split != "test":
+        return name
+    wanted = (metric.dataset, "valid", metric.epochs, metric.unit)
+    found = (other for other, m in table.metrics.items() if (m.dataset, m.split, m.epochs, m.unit) == wanted)
+    return next(found, name)
 
 
 def evaluated(evaluate: Evaluate, space: SearchSpace[Any], rows: Tensor) -> Tensor:

@@ -134,6 +134,17 @@ class Trajectory:
             raise ValueError(f"{expected}, got another file: {first_line(error)[:80]}") from error
 
 
+def is_trajectory(path: str | os.PathLike[str]) -> bool:
+    """Whether a Parquet file says that it has trajectories; False for any other file and for none."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return METADATA_KEY in (parquet.read_schema(path).metadata or {})
+    except (pyarrow.ArrowException, OSError):
+        return False
+
+
 def order_statistic(counts: Tensor, level: float) -> int | None:
     """The value at a level from 0 to 1 of the sorted numbers of trainings [R], without interpolation.
 

@@ -59,6 +59,8 @@ def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
         raise ValueError("expected a column of accuracies beside the key, got none")
     if len(set(table.column_names)) != len(table.column_names):
         raise ValueError("expected every column once, got two of one name")
+    if not table.num_rows:
+        raise ValueError("expected a row for each architecture, got none")
     index = _index(space, keys[0], table.column(keys[0]))
     check_rows(index, space.name)
     metrics = {}

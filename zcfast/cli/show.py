@@ -1,0 +1,60 @@
+"""`zcfast show`: parsing and printing only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zcfast.cli import summaries
+from zcfast.cli.arguments import TableOption, TargetOption, TopOption
+
+EXAMPLES = """Examples:
+
+    zcfast show scores.parquet --top 3
+
+    zcfast show scores.parquet --table known.npz
+
+    zcfast show trajectories.parquet --target 73.5"""
+
+
+def show(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A Parquet file that zcfast score or zcfast search wrote.")
+    ],
+    table: TableOption = None,
+    top: TopOption = None,
+    target: TargetOption = None,
+) -> None:
+    """Print the summary of a file of scores or trajectories."""
+    from zcfast.search.trajectory import is_trajectory
+
+    trajectories = is_trajectory(file)
+    without_effect: dict[str, object] = {"--table": table, "--top": top} if trajectories else {"--target": target}
+    for flag, value in without_effect.items():
+        if value is not None:
+            raise ValueError(f"{flag}: no effect on {'trajectories' if trajectories else 'scores'}")
+    if trajectories:
+        _show_trajectory(file, target)
+    else:
+        _show_scores(file, table, top)
+
+
+def _show_scores(file: Path, table: Path | None, top: int | None) -> None:
+    from zcfast import tables
+    from zcfast.scores import Scores
+
+    loaded = Scores.load(file)
+    accuracies = None if table is None else tables.load(loaded.space, table)
+    typer.echo(f"{len(loaded):,} cells of {loaded.space}: {', '.join(loaded.columns)}")
+    summaries.scores(loaded, accuracies, top)
+
+
+def _show_trajectory(file: Path, target: float | None) -> None:
+    from zcfast.search import Trajectory
+
+    loaded = Trajectory.load(file)
+    trained, algorithm = int((loaded.rows >= 0).sum()), loaded.protocol["algorithm"]["name"]
+    typer.echo(f"{trained:,} trainings of {loaded.space}: {algorithm}, {len(loaded.rows)} runs")
+    summaries.trajectory(loaded, target)
