@@ -48,7 +48,7 @@ SCORE_EXAMPLES = """Examples:
 
     zcfast score nasbench101 --proxies params --out s.parquet --option modules=1
 
-    zcfast score nasbench201 --proxies all --sample 100 --images cifar10.npz --out s.parquet
+    zcfast score nasbench201 --proxies all --sample 1000 --images cifar10.npz --workers 4 --out s.parquet
 
     zcfast score nasbench201 --proxies snip,params --architectures list.txt --images random --out s.parquet"""
 
