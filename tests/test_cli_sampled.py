@@ -130,6 +130,7 @@ def test_architectures_of_a_file_with_closed_forms_between(run):
     [
         (("--device", "cuda"), "--device: no effect on params"),
         (("--seed", "3"), "--seed: no effect on params"),
+        (("--workers", "2"), "--workers: no effect on params"),
         (("--option", "progress=1"), "unknown option 'progress'"),
         (("--option", "cells=1"), "unknown option 'cells'"),
         (("--option", "resolution=131072"), "resolution: expected an integer from 1 to 1024, got 131072"),
@@ -207,6 +208,13 @@ def test_bad_input_is_one_line(run, arguments, message):
     assert files() == ["list.txt"]
 
 
+def test_workers_are_one_or_more(run):
+    status, _, err = run(*score("--proxies", "snip", "--sample", "2", "--images", "random", "--workers", "0"))
+    assert status == 2
+    assert "Invalid value for '--workers'" in err
+    assert err.count("\n") == 1
+
+
 def test_images_that_do_not_fit(run):
     sample = ("--proxies", "snip", "--sample", "2", "--images")
     _, _, err = run(*score(*sample, images_file(classes=4), "--option", "classes=10"))
@@ -227,7 +235,7 @@ def test_the_time_of_a_whole_space_follows_the_proxies(run):
     assert 10 < hours["all"] < 30  # 3.7 s a network were measured
 
 
-def test_ctrl_c_in_the_middle():
+def test_ctrl_c_in_the_middle_and_the_same_command_again(run):
     script = """
 import sys, time
 from zcfast import cli, sampled_scoring
@@ -242,10 +250,17 @@ sampled_scoring.score = slow
 sys.argv = ["zcfast", *sys.argv[1:]]
 cli.main()
 """
-    arguments = score("--proxies", "snip", "--sample", "5", "--images", "random")
+    arguments = score("--proxies", "snip,path_rank", "--sample", "5", "--images", "random")
     assert_interrupted(script, arguments)
+    assert files() == ["s.parquet.parts"]
+    status, out, _ = run(*arguments, "--workers", "2")
+    assert status == 0
+    assert out.startswith("2 of 5 architectures are in s.parquet.parts from an earlier run\n3 cells in ")
     assert files() == ["s.parquet"]
-    assert len(Scores.load("s.parquet")) == 2  # what was done before
+    content = Path("s.parquet").read_bytes()
+    status, out, _ = run(*arguments)
+    assert out.startswith("5 cells in ")
+    assert Path("s.parquet").read_bytes() == content
 
 
 def test_a_model_by_its_import_path(run, models):

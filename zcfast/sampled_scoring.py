@@ -2,13 +2,17 @@
 
 import hashlib
 import inspect
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zcfast import sharded_scoring
 from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
 from zcfast.expected.initialisation import initialisation as named_initialisation
@@ -17,6 +21,7 @@ from zcfast.images import ImageBatch
 from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
 from zcfast.scoring import Score, score
+from zcfast.sharded_scoring import Task
 from zcfast.space_scoring import score_space
 from zcfast.spaces import Cells, SearchSpace
 from zcfast.spaces import space as named_space
@@ -24,7 +29,7 @@ from zcfast.tracing.passes import Pass, describe
 
 
 class ScoringInterrupted(KeyboardInterrupt):
-    """Ctrl-C, with the scores of the architectures that were done, the first ones of those asked for."""
+    """Ctrl-C, with the scores of the architectures that were done, in the order in which they were asked for."""
 
     def __init__(self, scores: Scores) -> None:
         """Take the scores."""
@@ -44,6 +49,8 @@ def score_architectures(
     *,
     seed: int = 0,
     device: str = "cpu",
+    workers: int | None = None,
+    parts: str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Scores:
@@ -63,6 +70,9 @@ def score_architectures(
             reads images (``reads_images``).
         seed: of the weights.
         device: "cpu" or "cuda", where the networks run.
+        workers: score in so many processes of one thread each, whose number changes no digit; 1 is this process, and a
+            script with more needs ``if __name__ == "__main__"``. By default this process scores with torch's threads.
+        parts: with workers, a directory that keeps what was scored: the same call goes on where a killed one ended.
         progress: called with the number of rows done and of all rows.
         options: of the network, ``initialisation`` and ``batch_norm`` as for ``space.build``.
 
@@ -77,6 +87,10 @@ def score_architectures(
     space = space if isinstance(space, SearchSpace) else named_space(space)
     if integer("seed", seed) < 0:
         raise ValueError(f"seed: expected a number >= 0, got {seed}")
+    if workers is not None and integer("workers", workers) < 1:
+        raise ValueError(f"workers: expected a number >= 1, got {workers}")
+    if parts is not None and workers is None:
+        raise ValueError("parts: no effect without workers")
     chosen = resolve_columns(proxies)
     sampled = {name: proxy for name, proxy in chosen.items() if proxy is not None}
     closed = [name for name in chosen if name not in sampled]
@@ -91,7 +105,12 @@ def score_architectures(
     build = {"initialisation": initialisation, **network}
     groups = _groups(list(sampled.values()), batch_norm)
     run = _Run(space, groups, _tensors(space, batch, network, find_device(device)), seed, build)
-    columns, reasons, done = run.score(cells, progress)
+    if workers is None or not sampled:
+        scored = run.score(cells, progress)
+    else:
+        own_options = {"initialisation": initialisation, "batch_norm": batch_norm, **network}
+        task = Task(space.name, tuple(sampled.values()), cells, batch, seed, device, own_options)
+        scored = _in_shards(task, parts, workers, progress)
     order = [column for name, proxy in chosen.items() for column in _columns_of(name, proxy)]
     described = {name: _describe(proxy) for name, proxy in sampled.items()}
     protocol = {
@@ -103,10 +122,12 @@ def score_architectures(
         "images": None if batch is None else batch.protocol(),
         "columns": {name: described.get(name) or in_closed_form.protocol["columns"][name] for name in order},
     }
-    columns = {name: (columns[name] if name in columns else in_closed_form[name])[:done] for name in order}
-    if done < len(cells):
-        raise ScoringInterrupted(Scores(space.name, cells[:done], columns, protocol, reasons))
-    return Scores(space.name, cells, columns, protocol, reasons)
+    found = {**{name: in_closed_form[name][scored.rows] for name in in_closed_form.columns}, **scored.columns}
+    columns = {name: found[name] for name in order}
+    scores = Scores(space.name, cells[scored.rows], columns, protocol, scored.reasons)
+    if len(scores) < len(cells):
+        raise ScoringInterrupted(scores)
+    return scores
 
 
 def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
@@ -144,6 +165,44 @@ def reads_images(proxies: Sequence[Proxy]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class _Scored:
+    """Sampled columns of those rows that are done: all but for Ctrl-C. Reasons of the columns that lack a score."""
+
+    rows: Tensor
+    columns: dict[str, Tensor]
+    reasons: dict[str, list[str]]
+
+
+def _in_shards(
+    task: Task, parts: str | os.PathLike[str] | None, workers: int, progress: Callable[[int, int], None] | None
+) -> _Scored:
+    """Score by worker processes, through files of the directory, or of one for this call alone."""
+    if parts is None:
+        with tempfile.TemporaryDirectory(prefix="zcfast_") as temporary:
+            return _in_shards(task, temporary, workers, progress)
+    shards, directory = task.shards(), Path(parts)
+    try:
+        sharded_scoring.run(shards, directory, workers, progress)
+    except KeyboardInterrupt:
+        shards = sharded_scoring.finished(shards, directory)
+        if not shards:
+            raise
+    loaded = [Scores.load(directory / shard.file_name) for shard in shards]
+    rows = torch.cat([torch.arange(shard.start, shard.stop) for shard in shards])
+    labels = [proxy.label for proxy in task.proxies]
+    columns = {name: torch.cat([scores[name] for scores in loaded]) for name in labels}
+    reasons = {
+        name: [text for scores in loaded for text in scores.reasons.get(name, [""] * len(scores))] for name in labels
+    }
+    return _Scored(rows, columns, _missing(reasons))
+
+
+def _missing(reasons: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The reasons of columns in which a score is missing."""
+    return {name: texts for name, texts in reasons.items() if any(texts)}
+
+
+@dataclass(frozen=True)
 class _Run:
     """What every architecture is scored with: proxies by whether the network has BatchNorm, a minibatch, options."""
 
@@ -153,10 +212,8 @@ class _Run:
     seed: int
     build: dict[str, Any]
 
-    def score(
-        self, cells: Cells, progress: Callable[[int, int], None] | None
-    ) -> tuple[dict[str, Tensor], dict[str, list[str]], int]:
-        """Columns [N], the reasons of those that lack a score, and how many rows were done: N but for Ctrl-C."""
+    def score(self, cells: Cells, progress: Callable[[int, int], None] | None) -> "_Scored":
+        """Score in this process; all rows but for Ctrl-C."""
         proxies = [proxy for group in self.groups.values() for proxy in group]
         columns = {proxy.label: torch.full((len(cells),), torch.nan, dtype=torch.float64) for proxy in proxies}
         reasons = {proxy.label: [""] * len(cells) for proxy in proxies}
@@ -174,7 +231,8 @@ class _Run:
                 raise
         if progress and done == len(cells):
             progress(done, len(cells))
-        return columns, {name: texts[:done] for name, texts in reasons.items() if any(texts[:done])}, done
+        columns = {name: column[:done] for name, column in columns.items()}
+        return _Scored(torch.arange(done), columns, _missing({name: texts[:done] for name, texts in reasons.items()}))
 
     def score_one(
         self, cell: Cells, index: int, batch_norm: bool, proxies: list[Proxy]

@@ -27,6 +27,10 @@ SeedOption = Annotated[
     int | None, typer.Option("--seed", metavar="N", min=0, help="Of the weights, the minibatch and the sample (0).")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where the networks run.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="K", min=1, help="Processes of one thread each that score sampled networks (1)."),
+]
 SpaceArgument = Annotated[
     str, typer.Argument(metavar="SPACE", help="The search space (zcfast spaces); torch: see zcfast score torch -h.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from zcfast.cli.arguments import (
     SpaceArgument,
     TableOption,
     TopOption,
+    WorkersOption,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ SCORE_EXAMPLES = """Examples:
 
     zcfast score nasbench101 --proxies params --out s.parquet --option modules=1
 
-    zcfast score nasbench201 --proxies all --sample 100 --images cifar10.npz --out s.parquet
+    zcfast score nasbench201 --proxies all --sample 1000 --images cifar10.npz --workers 4 --out s.parquet
 
     zcfast score nasbench201 --proxies snip,params --architectures list.txt --images random --out s.parquet"""
 
@@ -60,6 +62,7 @@ def score(
     batch_size: BatchSizeOption = None,
     seed: SeedOption = None,
     device: DeviceOption = "cpu",
+    workers: WorkersOption = None,
     table: TableOption = None,
     option: NetworkOption = None,
     top: TopOption = None,
@@ -68,7 +71,7 @@ def score(
     names, options = arguments.proxy_names(proxies), arguments.options(option or [])
 
     import zcfast
-    from zcfast import tables
+    from zcfast import sharded_scoring, tables
     from zcfast.files import check_writable
     from zcfast.sampled_scoring import ScoringInterrupted
 
@@ -77,35 +80,61 @@ def score(
     accuracies = None if table is None else tables.load(search_space, table)
     cells = _cells(search_space, sample, architectures, seed or 0)
     given = {"--images": images, "--batch-size": batch_size, "--device": None if device == "cpu" else device}
+    given["--workers"] = workers
     given["--seed"] = seed if sample is None else None  # the sample takes it in any case
     flags = [flag for flag, value in given.items() if value is not None]
-    sampling = _Sampling(images, batch_size or 64, seed or 0, device, flags)
+    parts = out.with_name(out.name + ".parts")
+    sampling = _Sampling(images, batch_size or 64, seed or 0, device, workers or 1, parts, flags)
     compute = _computation(search_space, names, cells, options, sampling)
     started = time.perf_counter()
     try:
         with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
             scores = compute(progress)
     except ScoringInterrupted as interrupted:
-        interrupted.scores.save(out)
-        typer.echo(f"{len(interrupted.scores):,} architectures were scored before the interruption: {out}")
+        typer.echo(
+            f"{len(interrupted.scores):,} architectures are kept in {parts}: the same command goes on from there"
+        )
         raise
     seconds = time.perf_counter() - started
     scores.save(out)
-    rate = len(scores) / seconds
-    typer.echo(f"{len(scores):,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
+    sharded_scoring.remove(parts)
+    made = len(scores) - sampling.found
+    rate = made / seconds
+    typer.echo(f"{made:,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
     typer.echo(f"written to {out}")
     summaries.scores(scores, accuracies, top)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Sampling:
-    """The options that only sampled proxies take; ``given`` has the flags of those that the user set."""
+    """The options that only sampled proxies take.
+
+    Attributes:
+        parts: where finished parts are kept until the output is written.
+        given: the flags of those that the user set.
+        found: how many architectures an earlier run had scored.
+    """
 
     images: str | None
     batch_size: int
     seed: int
     device: str
+    workers: int
+    parts: Path
     given: list[str]
+    found: int = 0
+
+    def announcing(self, progress: Progress) -> Progress:
+        """The same progress, whose first call, of what was found in ``parts``, is told in words too."""
+        calls = itertools.count()
+
+        def report(done: int, total: int) -> None:
+            if next(calls) == 0 and done:
+                self.found = done
+                typer.echo(f"{done:,} of {total:,} architectures are in {self.parts} from an earlier run")
+            progress(done, total)
+
+        return report
 
 
 def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
@@ -158,7 +187,16 @@ def _computation(
         raise ValueError(f"--images: expected a path, or 'random' for noise, for {', '.join(readers)}, got none")
     batch = None if sampling.images is None else _images(space, network, sampling)
     return lambda progress: score_architectures(
-        space, names, cells, batch, seed=sampling.seed, device=sampling.device, progress=progress, **options
+        space,
+        names,
+        cells,
+        batch,
+        seed=sampling.seed,
+        device=sampling.device,
+        workers=sampling.workers,
+        parts=sampling.parts,
+        progress=sampling.announcing(progress),
+        **options,
     )
 
 

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 import zcfast
-from zcfast.reproduction import scoring
+from zcfast import sharded_scoring
+from zcfast.proxies import resolve
 from zcfast.reproduction.benchmarks import CLOSED, SAMPLED, Benchmark
 from zcfast.reproduction.store import Protocol, ScoreStore
+from zcfast.sharded_scoring import Task
 from zcfast.spaces import SearchSpace
 from zcfast.spaces import space as named_space
 from zcfast.spaces.neighbours import Neighbours
@@ -48,7 +50,7 @@ class Context:
         sample, seed: how many architectures of sampled proxies, and the seed of their draw, of the weights, of the
             minibatch and of searches.
         workers: processes that score what is missing; 0 scores nothing. Searches run in this process.
-        progress: called with the number of files of scores, or of searches, done and of all.
+        progress: called with the number of architectures scored, or of searches, done and of all.
 
     Errors: ValueError for a directory of data that is not there and for a damaged file.
     """
@@ -144,8 +146,12 @@ class Context:
             missing = tuple(row for row in representatives if not scored[row])
             if missing:
                 tasks.append(self._task(benchmark, protocol, missing))
-        for file in scoring.run(tasks, self.new_scores, self.workers, self.progress) if tasks else []:
-            self.store.add(file)
+        if not tasks:
+            return
+        shards = [shard for task in tasks for shard in task.shards()]
+        sharded_scoring.run(shards, self.new_scores, self.workers, self.progress)
+        for shard in shards:
+            self.store.add(self.new_scores / shard.file_name)
 
     def read(self, protocol: Protocol, rows: Tensor) -> Sample:
         """The scores of the first of these architectures that all have them."""
@@ -172,15 +178,13 @@ class Context:
         """In which rows of the space all six proxies were tried for, bool [size of the space]."""
         return torch.stack([self.store.column(protocol, proxy)[1] for proxy in SAMPLED]).all(0)
 
-    def _task(self, benchmark: Benchmark, protocol: Protocol, rows: tuple[int, ...]) -> scoring.Task:
-        return scoring.Task(
+    def _task(self, benchmark: Benchmark, protocol: Protocol, rows: tuple[int, ...]) -> Task:
+        return Task(
             benchmark.space,
-            SAMPLED,
-            rows,
-            str(self.data / benchmark.images),
-            protocol.batch_size,
-            protocol.images_seed,
+            tuple(map(resolve, SAMPLED)),
+            self.space(benchmark).enumerate()[rows],
+            zcfast.load_images(self.data / benchmark.images, protocol.batch_size, protocol.images_seed),
             protocol.seed,
-            protocol.initialisation,
-            protocol.network,
+            "cpu",
+            {**dict(protocol.network), "initialisation": protocol.initialisation},
         )
