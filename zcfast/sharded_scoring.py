@@ -95,7 +95,7 @@ def run(
     Args:
         progress: called with the number of architectures done, at first those of the files there, and of all.
 
-    Errors: those of `score_architectures`; ValueError for a file in place of the directory; OSError for a killed worker.
+    Errors: of `score_architectures`; ValueError for a file in place of the directory, OSError for a killed worker.
     """
     if directory.exists() and not directory.is_dir():
         raise ValueError(f"{directory}: expected a directory for finished scores, got a file")
