@@ -208,6 +208,12 @@ def test_bad_input_is_one_line(run, arguments, message):
     assert files() == ["list.txt"]
 
 
+def test_a_file_where_the_parts_would_go(run):
+    Path("s.parquet.parts").touch()
+    status, _, err = run(*score("--proxies", "synflow", "--sample", "2"))
+    assert (status, err) == (1, "zcfast: s.parquet.parts: expected a directory for finished scores, got a file\n")
+
+
 def test_workers_are_one_or_more(run):
     status, _, err = run(*score("--proxies", "snip", "--sample", "2", "--images", "random", "--workers", "0"))
     assert status == 2

@@ -95,8 +95,10 @@ def run(
     Args:
         progress: called with the number of architectures done, at first those of the files there, and of all.
 
-    Errors: those of `score_architectures`; OSError where a worker was killed.
+    Errors: of `score_architectures`; ValueError for a file in place of the directory, OSError for a killed worker.
     """
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"{directory}: expected a directory for finished scores, got a file")
     directory.mkdir(parents=True, exist_ok=True)
     missing = [shard for shard in shards if not (directory / shard.file_name).exists()]
     total = sum(map(len, shards))
