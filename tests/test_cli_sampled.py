@@ -10,6 +10,7 @@ import torch
 import zcfast
 from tests.shared import shared_data
 from tests.test_cli import assert_interrupted, files
+from zcfast.cli.spaces import _workers
 from zcfast.images import load_images, random_images
 from zcfast.sampled_scoring import score_architectures
 from zcfast.scores import Scores
@@ -212,6 +213,14 @@ def test_a_file_where_the_parts_would_go(run):
     Path("s.parquet.parts").touch()
     status, _, err = run(*score("--proxies", "synflow", "--sample", "2"))
     assert (status, err) == (1, "zcfast: s.parquet.parts: expected a directory for finished scores, got a file\n")
+
+
+def test_workers_by_default_are_torchs_threads_with_ten_architectures_each(monkeypatch):
+    cells = zcfast.space("nasbench201").enumerate()
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    amounts = (1, 19, 20, 39, 40, 15625)
+    assert [_workers(cells[:amount], "cpu") for amount in amounts] == [1, 1, 2, 3, 4, 4]
+    assert _workers(cells, "cuda") == _workers(None, "cpu") == 1
 
 
 def test_workers_are_one_or_more(run):

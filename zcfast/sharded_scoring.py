@@ -146,6 +146,7 @@ def _in_workers(shards: Sequence[Shard], directory: Path, workers: int, report: 
     try:
         with _workers_without_signals():
             futures = {pool.submit(_write, place): shard for place, shard in enumerate(shards)}
+            pool.submit(int)  # the pool watches a process from the first submission after its start on
         for future in concurrent.futures.as_completed(futures):
             future.result()
             report(len(futures[future]))

@@ -29,7 +29,7 @@ SeedOption = Annotated[
 DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where the networks run.")]
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", metavar="K", min=1, help="Processes of one thread each that score sampled networks (1)."),
+    typer.Option("--workers", metavar="K", min=1, help="Processes of one thread each that score sampled networks."),
 ]
 SpaceArgument = Annotated[
     str, typer.Argument(metavar="SPACE", help="The search space (zcfast spaces); torch: see zcfast score torch -h.")

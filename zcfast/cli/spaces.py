@@ -84,7 +84,7 @@ def score(
     given["--seed"] = seed if sample is None else None  # the sample takes it in any case
     flags = [flag for flag, value in given.items() if value is not None]
     parts = out.with_name(out.name + ".parts")
-    sampling = _Sampling(images, batch_size or 64, seed or 0, device, workers or 1, parts, flags)
+    sampling = _Sampling(images, batch_size or 64, seed or 0, device, workers or _workers(cells, device), parts, flags)
     compute = _computation(search_space, names, cells, options, sampling)
     started = time.perf_counter()
     try:
@@ -135,6 +135,13 @@ class _Sampling:
             progress(done, total)
 
         return report
+
+
+def _workers(cells: Cells | None, device: str) -> int:
+    """As many as torch would have threads, if each has ten architectures or more: its imports take seconds."""
+    import torch
+
+    return 1 if cells is None or device != "cpu" else max(1, min(torch.get_num_threads(), len(cells) // 10))
 
 
 def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
