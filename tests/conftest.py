@@ -41,6 +41,15 @@ def default_device(request):
 
 
 @pytest.fixture
+def one_thread():
+    """The number of threads moves the last digits of what PyTorch computes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def run(monkeypatch, capsys):
     """Run the command line in this process: exit status, standard output, standard error."""
 

@@ -58,14 +58,11 @@ def fails():
 
 
 @pytest.fixture(autouse=True)
-def _directory(monkeypatch, tmp_path):
+def _directory(monkeypatch, tmp_path, one_thread):
     """An empty directory with one thread, and no trace of the models that it had."""
     monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
-    torch.set_num_threads(threads)
     sys.modules.pop("models_of_a_test", None)
 
 

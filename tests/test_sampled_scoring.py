@@ -14,13 +14,7 @@ from zcfast.spaces.listing import read_architectures
 SMALL = {"stem_channels": 5, "modules": 1}
 NONE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def images(classes: int = 10):

@@ -19,13 +19,7 @@ NONE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 SMALL = {"stem_channels": 4, "modules": 1}
 PROXIES = ["snip", "path_rank", fisher(weighting="channel"), "jacob_cov", "synflow"]
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """Paths of the data that is not part of the repository, and one thread for every test."""
 
 import pytest
-import torch
 
 from tests.shared import DATA
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
+def _one_thread(one_thread):
+    """For every test here."""
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ The way through torch's dispatcher to the same rules takes longer than most oper
 modules the first time. What is not in this table, or is called in another form, takes that way.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -141,10 +141,6 @@ def _getitem(x: Pair, index: Any) -> Any:
     return pair_rules.view_of(x, lambda stacked: stacked[(slice(None), *index)])
 
 
-def _cat(tensors: Sequence[Any], dim: int = 0) -> Pair:
-    return pair_rules.concatenation(tensors, dim)
-
-
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.conv2d: _conv2d,
     F.relu: _relu,
@@ -164,5 +160,5 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     Tensor.flatten: _flatten,
     torch.flatten: _flatten,
     Tensor.__getitem__: _getitem,
-    torch.cat: _cat,
+    torch.cat: pair_rules.concatenation,
 }

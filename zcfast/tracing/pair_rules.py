@@ -39,13 +39,16 @@ def _weight(x: Any) -> tuple[Tensor, int]:
     return (x.weight, x.count) if isinstance(x, CountedWeight) else (_constant(x), 0)
 
 
+def _deeper(x: Pair, stacked: Tensor, count: int) -> Pair:
+    """The pair that a weight makes of x: `stacked` is (W value, W tangent + count W value), or W value alone."""
+    return Pair(stacked, x.scale, None if x.depth is None else x.depth + count)
+
+
 def _multiplied(x: Pair, stacked: Tensor, count: int) -> Pair:
-    """Finish (value, tangent) -> (W value, W tangent + count W value), given W times what is stacked."""
-    if x.depth is not None:
-        return Pair(stacked, x.scale, x.depth + count)
-    if count:
+    """The same, given W times what is stacked."""
+    if x.depth is None and count:
         stacked[1].add_(stacked[0], alpha=count)
-    return x.with_stacked(stacked)
+    return _deeper(x, stacked, count)
 
 
 def plus_constant(x: Pair, constant: Tensor) -> Pair:
@@ -64,7 +67,7 @@ def convolution(x: Any, weight: Any, bias: Any, *settings: Any) -> Pair:
     if _suits_operator(x, weight, *settings):
         plain, count = (weight.parameter, weight.count) if isinstance(weight, CountedWeight) else (_constant(weight), 0)
         stacked = torch.ops.zcfast.flow_convolution(x.stacked, plain, count, *settings[0], *settings[1])
-        result = x.with_stacked(stacked) if x.depth is None else Pair(stacked, x.scale, x.depth + count)
+        result = _deeper(x, stacked, count)
     else:
         plain, count = _weight(weight)
         merged = aten.convolution.default(x.merged(), plain, None, *settings)
