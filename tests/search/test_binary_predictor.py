@@ -3,7 +3,7 @@ import torch
 
 from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
 from zcfast import search
-from zcfast.search.cell_graphs import GLOBAL, INPUT, OPERATION, OUTPUT, cell_graphs
+from zcfast.search.cell_graphs import GLOBAL, INPUT, OPERATION, OUTPUT, TYPES, cell_graphs
 from zcfast.search.pairwise import PairwiseNetwork
 from zcfast.search.streams import Streams
 from zcfast.spaces import space
@@ -49,10 +49,12 @@ def test_graphs_of_nasbench201_follow_the_edges():
 def test_a_network_equals_one_written_for_a_single_cell(name):
     network = PairwiseNetwork(name, layers=2, hidden=5)
     parameters = network.drawn(Streams.of(0, 3))
+    parameters = parameters + torch.randn(parameters.shape, generator=torch.Generator().manual_seed(1)) / 10
     rows = torch.randint(len(space(name)), (3, 700), generator=torch.Generator().manual_seed(0))
     scores = network.scores(parameters, rows)
     types, edges = cell_graphs(name, rows[1, 650:651])
-    kinds, place, h = network.shapes[0][0], 0, torch.zeros(types.shape[1], network.shapes[0][0])
+    kinds, place = TYPES[name], 0
+    h = torch.zeros(types.shape[1], kinds, dtype=torch.float64)
     for node, kind in enumerate(types[0].tolist()):
         if kind >= 0:
             h[node, kind] = 1
@@ -60,8 +62,35 @@ def test_a_network_equals_one_written_for_a_single_cell(name):
         weight = parameters[1, place : place + width * 5].reshape(width, 5)
         bias = parameters[1, place + width * 5 : place + width * 5 + 5]
         place += width * 5 + 5
-        h = torch.relu(edges[0] @ h @ weight + bias)
-    torch.testing.assert_close(scores[1, 650], h[-1] @ parameters[1, place:])
+        h = torch.relu(edges[0].double() @ h @ weight + bias)
+    torch.testing.assert_close(scores[1, 650], h[-1] @ parameters[1, place:], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+def test_training_equals_that_of_torch(name, monkeypatch):
+    """Of one run, with matrices that are not rounded, and the loss and AdamW of PyTorch."""
+    network = PairwiseNetwork(name, layers=2, hidden=5)
+    first = network.drawn(Streams.of(0, 2))
+    rows = Streams.of(1, 2).permutation(len(space(name)), 0, 30)
+    values = drawn_accuracies(name)[rows]
+    trained = network.trained(first, rows, values, Streams.of(2, 2), steps=4, batch=30, rate=0.01)
+
+    monkeypatch.setattr("zcfast.search.exact.product", torch.bmm)
+    parameters = first[1:].clone().requires_grad_()
+    optimiser = torch.optim.AdamW([parameters], lr=0.01, weight_decay=5e-4)
+    i, j = (values[1][:, None] > values[1]).nonzero().unbind(1)
+    for _ in range(4):
+        optimiser.zero_grad()
+        scores = network.scores(parameters, rows[1:])[0]
+        torch.nn.functional.softplus(scores[j] - scores[i]).mean().backward()
+        optimiser.step()
+    # What all scores have in common has no gradient but what rounding leaves, which AdamW scales up.
+    before, ours, theirs = (
+        scores - scores.mean()
+        for scores in (network.scores(each, rows[1:])[0] for each in (first[1:], trained[1:], parameters))
+    )
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
+    assert (ours - before).abs().max() > 0.05
 
 
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])

@@ -18,7 +18,7 @@ from zcfast.spaces import space as named_space
 
 @dataclass(frozen=True)
 class PredictorState(SearchState):
-    """parameters: float32 [R, P], of the networks.
+    """parameters: float64 [R, P], of the networks.
 
     handed: int64 [R, A], all proposals so far in the order of their making; proposal `asked` is its column asked.
     rows: int64 [R, T] and accuracies: float64 [R, T], what was told.

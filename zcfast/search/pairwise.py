@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zcfast.search import exact
 from zcfast.search.cell_graphs import TYPES, cell_graphs
 from zcfast.search.streams import Streams
 
-_CHUNK = 512  # cells of each run that are scored at once
+_CHUNK = 64  # cells of each run that are scored at once
+_BETAS, _DECAY = (0.9, 0.999), 5e-4  # of AdamW
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class PairwiseNetwork:
     minimises its mean cross-entropy over all pairs with different values (Dudziak et al. 2020; RankNet: Burges et al.,
     ICML 2005).
 
-    Parameters of R runs are one tensor float32 [R, P].
+    Parameters of R runs are one tensor float64 [R, P]; the same bits beside any other runs.
     """
 
     space: str
@@ -31,22 +33,22 @@ class PairwiseNetwork:
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
-        """Of the weights and biases, in their order."""
-        shapes = []
-        for width in [TYPES[self.space], *[self.hidden] * (self.layers - 1)]:
-            shapes += [(width, self.hidden), (1, self.hidden)]
-        return [*shapes, (self.hidden, 1)]
+        """Of the weights in their order; the last row of a graph convolution's is the bias."""
+        widths = [TYPES[self.space], *[self.hidden] * (self.layers - 1)]
+        return [*((width + 1, self.hidden) for width in widths), (self.hidden, 1)]
 
     def drawn(self, streams: Streams) -> Tensor:
         """First parameters: weights uniform with variance 2 / inputs (He et al. 2015), biases zero."""
         parts = []
         for number, (rows, columns) in enumerate(self.shapes):
-            uniform = streams.uniform(number, rows * columns).float() * 2 - 1
-            parts.append(uniform * (6 / rows) ** 0.5 if rows > 1 else torch.zeros_like(uniform))
+            bias = columns if number < self.layers else 0
+            inputs = rows - (bias > 0)
+            uniform = streams.uniform(number, inputs * columns) * 2 - 1
+            parts.append(torch.nn.functional.pad(uniform * (6 / inputs) ** 0.5, (0, bias)))
         return torch.cat(parts, 1)
 
     def scores(self, parameters: Tensor, rows: Tensor) -> Tensor:
-        """Scores float32 [R, M] of cells, rows int64 [R, M]."""
+        """Scores float64 [R, M] of cells, rows int64 [R, M]."""
         return torch.cat([self._scores(parameters, part) for part in torch.split(rows, _CHUNK, 1)], 1)
 
     def trained(
@@ -55,45 +57,44 @@ class PairwiseNetwork:
         """The parameters after some steps of AdamW, each on the pairs within a random batch of cells.
 
         rows int64 [R, M], values [R, M] higher is better; pairs with NaN do not count.
+        Source of AdamW: Loshchilov and Hutter, ICLR 2019, with the defaults of torch.optim.AdamW.
         """
-        parameters = parameters.detach().clone().requires_grad_()
-        optimiser = torch.optim.AdamW([parameters], lr=rate, weight_decay=5e-4)
+        mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
         count = rows.shape[1]
-        for step in range(steps):
-            chosen = streams.fork(f"batch {step}").permutation(count, 0, min(batch, count))
-            scores = self._scores(parameters, rows.gather(1, chosen))
-            loss = _pair_loss(scores, values.gather(1, chosen))
-            (parameters.grad,) = torch.autograd.grad(loss, parameters)
-            optimiser.step()
-        return parameters.detach()
+        for step in range(1, steps + 1):
+            chosen = streams.fork(f"batch {step - 1}").permutation(count, 0, min(batch, count))
+            leaf = parameters.detach().requires_grad_()
+            scores = self._scores(leaf, rows.gather(1, chosen))
+            (gradient,) = torch.autograd.grad(scores, leaf, _pair_gradient(scores.detach(), values.gather(1, chosen)))
+            mean = mean * _BETAS[0] + gradient * (1 - _BETAS[0])
+            square = square * _BETAS[1] + gradient * gradient * (1 - _BETAS[1])
+            deviation = (square / (1 - _BETAS[1] ** step)).sqrt() + 1e-8
+            parameters = parameters * (1 - rate * _DECAY) - mean * (rate / (1 - _BETAS[0] ** step)) / deviation
+        return parameters
 
     def _scores(self, parameters: Tensor, rows: Tensor) -> Tensor:
         runs, count = rows.shape
         types, edges = cell_graphs(self.space, rows.flatten())
+        sizes = [a * b for a, b in self.shapes]
         weights = [
             part.reshape(runs, *shape)
-            for part, shape in zip(
-                torch.split(parameters, [a * b for a, b in self.shapes], 1), self.shapes, strict=True
-            )
+            for part, shape in zip(torch.split(parameters, sizes, 1), self.shapes, strict=True)
         ]
-        nodes = types.shape[1]
-        kinds = torch.arange(TYPES[self.space], device=rows.device)
-        state = (types[..., None] == kinds).float().reshape(runs, count * nodes, -1)
-        for layer in range(self.layers):
-            mixed = torch.bmm(state, weights[2 * layer]).reshape(runs * count, nodes, self.hidden)
-            gathered = torch.bmm(edges, mixed).reshape(runs, count * nodes, self.hidden)
-            state = torch.relu(gathered + weights[2 * layer + 1])
-        last = state.reshape(runs, count, nodes, self.hidden)[:, :, -1]
-        scores: Tensor = (last * weights[-1].transpose(1, 2)).sum(2)
-        return scores
+        nodes, kinds = types.shape[1], torch.arange(TYPES[self.space], device=rows.device)
+        state, edges = (types[..., None] == kinds).double(), edges.double()
+        for weight in weights[:-1]:
+            gathered = torch.nn.functional.pad(exact.product(edges, state), (0, 1), value=1)
+            mixed = exact.product(gathered.reshape(runs, count * nodes, -1), weight)
+            state = torch.relu(mixed).reshape(runs * count, nodes, -1)
+        return exact.product(state[:, -1].reshape(runs, count, -1), weights[-1])[..., 0]
 
 
-def _pair_loss(scores: Tensor, values: Tensor) -> Tensor:
-    """Sum over the runs of the mean cross-entropy of pairs; scores and values [R, M]."""
-    better = (values[:, :, None] > values[:, None, :]).float()
-    # Of all ways to write it the softmax of rows of two has the same bits wherever a pair lies in the tensor: one
-    # function of a whole tensor rounds differently in its vectors and behind the last of them.
-    first = scores[:, :, None].expand(-1, -1, scores.shape[1])
-    pairs = torch.stack([first, first.transpose(1, 2)], 3)
-    losses = -torch.log_softmax(pairs, 3)[..., 0] * better
-    return (losses.sum((1, 2)) / better.sum((1, 2)).clamp(min=1)).sum()
+def _pair_gradient(scores: Tensor, values: Tensor) -> Tensor:
+    """Gradient [R, M] of the mean cross-entropy of a run's pairs by scores [R, M], values [R, M].
+
+    Where i is better than j the loss is -log sigmoid(s_i - s_j), so s_i gets sigmoid(s_j - s_i) less, s_j as much more.
+    """
+    better = values[:, :, None] > values[:, None, :]
+    missed = torch.where(better, exact.sigmoid(scores[:, None, :] - scores[:, :, None]), 0.0)
+    missed = exact.rounded(missed)
+    return (missed.sum(1) - missed.sum(2)) / better.sum((1, 2))[:, None].clamp(min=1)
