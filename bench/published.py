@@ -16,6 +16,20 @@ from torch import Tensor, nn
 Batch = tuple[Tensor, Tensor]
 
 
+def constructed(net: nn.Module) -> nn.Module:
+    """The same net by the constructors of PyTorch's layers, which draw the weights, as the published code builds it."""
+    if isinstance(net, nn.Conv2d):
+        sizes = net.in_channels, net.out_channels, net.kernel_size, net.stride, net.padding
+        return nn.Conv2d(*sizes, bias=net.bias is not None)
+    if isinstance(net, nn.BatchNorm2d):
+        return nn.BatchNorm2d(net.num_features)
+    if isinstance(net, nn.Linear):
+        return nn.Linear(net.in_features, net.out_features)
+    result = copy.copy(net)
+    result._modules = {name: constructed(child) for name, child in net._modules.items()}
+    return result
+
+
 def layers_of(net: nn.Module) -> list[nn.Module]:
     return [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
 
