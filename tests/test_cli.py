@@ -155,7 +155,7 @@ def assert_interrupted(script: str, arguments: Sequence[str], number: int = sign
     process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment())
     assert process.stdout.readline() == "started\n"
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err.split() == ["zcfast:", "interrupted"]
 
