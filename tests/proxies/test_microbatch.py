@@ -82,6 +82,17 @@ def test_nets_that_cannot_be_split(name):
     assert all(s.status == "ok" for s in whole.values())
 
 
+@pytest.mark.parametrize("name", ["batchnorm", "functional batchnorm"])
+@pytest.mark.parametrize("proxies", [["flops"], ["snip", "jacob_cov", "flops"]])
+def test_flops_behind_batchnorm(name, proxies):
+    net = REFUSED[name][0]().double()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    # Parts of one sample: behind a linear layer BatchNorm itself would raise.
+    whole, parts = (score(net, image_batch(), proxies, microbatch=size)["flops"] for size in (None, 1))
+    assert (parts.status, parts.value) == ("ok", whole.value)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
 def test_second_order_cannot_be_split():
     result = score(
         small_cnn(batchnorm=False).double(), image_batch(), ["grasp", grasp(scale_invariant=True), "snip"], microbatch=2
