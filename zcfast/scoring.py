@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zcfast.errors import integer
 from zcfast.images.batch import ImageBatch
 from zcfast.proxies.base import Proxy, resolve
 from zcfast.tracing.batch import Batch, Loss, find_logits
@@ -114,7 +115,8 @@ def score(
         batch = (batch.inputs, batch.targets)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
-    checked = Batch(*batch, loss_fn, logits or find_logits, microbatch)
+    size = None if microbatch is None else integer("microbatch", microbatch)
+    checked = Batch(*batch, loss_fn, logits or find_logits, size)
     checked.check_for(module)
     found = find_layers(module, layers)
     if not found and any(proxy.sums_layers for proxy in chosen):

@@ -56,6 +56,9 @@ WRONG = [
     ("layers", (nn.Conv2d, "Linear"), TypeError, "layers: expected a tuple of types"),
     ("layers", (nn.BatchNorm2d,), TypeError, "layers: expected a tuple of types"),
     ("layers", nn.Conv2d, TypeError, "layers: expected a tuple of types"),
+    ("layers", (), TypeError, "layers: expected a tuple of types"),
+    ("batch", (IMAGES.to_sparse(), TARGETS), ValueError, "inputs: expected a dense tensor, got a torch.sparse_coo one"),
+    ("batch", (torch.nested.nested_tensor([IMAGES[0], IMAGES[1]]), TARGETS[:2]), ValueError, "got a nested one"),
     ("proxies", ["snipe"], ValueError, "unknown proxy 'snipe': did you mean snip"),
     ("proxies", "snip", TypeError, "proxies: expected a list"),
     ("proxies", [fisher], TypeError, "proxies: expected names or configured"),
@@ -139,6 +142,12 @@ def test_a_loss_that_raises():
 
     result = score(small_cnn().double(), (IMAGES, TARGETS), ALL, loss_fn=loss)
     failed(result, MINIBATCH - {"jacob_cov", "flops"}, "loss_fn raised RuntimeError: no such thing")
+
+
+def test_a_function_for_logits_that_raises():
+    result = score(small_cnn().double(), (IMAGES, TARGETS), ALL, logits=lambda output: output.nothing)
+    failed(result, MINIBATCH - {"flops"} | {"synflow", "synflow_bn"}, "no attribute 'nothing'")
+    assert "logits raised AttributeError" in result["snip"].reason
 
 
 def test_an_operation_without_second_derivative():

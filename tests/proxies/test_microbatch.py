@@ -1,5 +1,6 @@
 """A minibatch in parts gives the scores of the whole, or none."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn as nn
@@ -101,7 +102,62 @@ def test_second_order_cannot_be_split():
     assert "microbatch" in result["grasp"].reason
 
 
+def mean(logits, targets):
+    return F.mse_loss(logits.softmax(1), F.one_hot(targets, 5).to(logits.dtype))
+
+
+def ratio(logits, targets):
+    """Of the whole minibatch: no sum over samples."""
+    return F.cross_entropy(logits, targets) / logits.detach().square().mean()
+
+
+NO_MEANS = {
+    "weights": nn.CrossEntropyLoss(weight=torch.tensor([1, 1, 1, 1, 2.0]).double()),
+    "ignored targets": nn.CrossEntropyLoss(ignore_index=1),
+    "sum": nn.CrossEntropyLoss(reduction="sum"),
+    "ratio": ratio,
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_losses_that_are_means(size):
+    net = small_cnn(batchnorm=False).double()
+    for loss in (mean, nn.CrossEntropyLoss(label_smoothing=0.1)):
+        whole, parts = (score(net, image_batch(7), ["snip"], loss_fn=loss, microbatch=n)["snip"] for n in (None, size))
+        assert parts.value == pytest.approx(whole.value, rel=1e-11)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("loss", NO_MEANS)
+def test_losses_that_are_no_means_are_refused(size, loss):
+    batch = image_batch(5)[0], torch.tensor([0, 0, 0, 1, 4])
+    result = score(small_cnn(False).double(), batch, SPLITTABLE, loss_fn=NO_MEANS[loss], microbatch=size)
+    refused = {"grad_norm", "snip", "plain", "fisher", "fisher(weighting='channel', aggregation='elementwise')"}
+    assert {name for name, s in result.items() if s.status == "refused"} == refused
+    assert all("not a mean" in result[name].reason for name in refused)
+
+
+def test_a_loss_that_takes_no_two_parts_as_one():
+    """Logits [time, samples, classes]."""
+
+    class TimeFirst(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).expand(4, -1, -1)
+
+    def loss(logits, targets):
+        return F.cross_entropy(logits.mean(0), targets)
+
+    net = TimeFirst(nn.Flatten(), nn.Linear(192, 5)).double()
+    one = score(net, image_batch(), ["snip"], loss_fn=loss, microbatch=2)["snip"]
+    assert (one.status, "cannot take two parts as one" in one.reason) == ("refused", True)
+
+
+def test_sizes_of_numpy():
+    result = score(small_cnn(False).double(), image_batch(), ["snip"], microbatch=np.int64(2))["snip"]
+    assert (result.status, type(result.protocol.microbatch)) == ("ok", int)
+
+
 @pytest.mark.parametrize("size", [0, -1, 1.5, True, "8"])
 def test_bad_sizes(size):
-    with pytest.raises(ValueError, match="microbatch: expected a positive integer"):
+    with pytest.raises(ValueError, match=r"microbatch: expected an? (positive )?integer, got"):
         score(small_cnn().double(), image_batch(), ["snip"], microbatch=size)

@@ -44,8 +44,10 @@ def find_layers(module: nn.Module, kinds: tuple[type[nn.Module], ...] = COUNTABL
         ValueError: a layer's weight is not a floating-point parameter (or parametrized as one), or some part of the net
             is lazy or TorchScript.
     """
-    if not isinstance(kinds, tuple) or not all(
-        isinstance(kind, type) and issubclass(kind, COUNTABLE) for kind in kinds
+    if not (
+        isinstance(kinds, tuple)
+        and kinds
+        and all(isinstance(kind, type) and issubclass(kind, COUNTABLE) for kind in kinds)
     ):
         expected = ", ".join(f"nn.{kind.__name__}" for kind in COUNTABLE)
         raise TypeError(f"layers: expected a tuple of types among {expected}, got {kinds!r}")

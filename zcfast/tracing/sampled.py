@@ -23,6 +23,7 @@ from zcfast.tracing.curvature import (
 from zcfast.tracing.forward import Forward
 from zcfast.tracing.isolation import Isolated, isolated
 from zcfast.tracing.layers import Layer
+from zcfast.tracing.mean_loss import MeanLoss
 from zcfast.tracing.parameters import Slots
 from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
 from zcfast.tracing.recording import Activations, Recording
@@ -117,6 +118,8 @@ class _Run:
         self.rows: list[Tensor] = []
         self.sums: list[Tensor] = []
         self.classifier_part = 0.0
+        # The default loss is known to be a mean.
+        self.mean_loss = MeanLoss(batch) if batch.is_split and batch.loss_fn is not None else None
         if batch.is_split:
             reason = "microbatch: a second-order pass takes the gradient of the whole minibatch"
             for which in (Pass.HVP, Pass.LOGIT_CURVATURE):
@@ -162,16 +165,19 @@ class _Run:
         if self.wants(Pass.LOSS_GRAD):
             with self.result.guard(Pass.LOSS_GRAD):
                 check_unchanged(zip(self.layers, self.slots.weights, self.slots.of_layers(self.leaves), strict=True))
-        logits = self.batch.logits(output)
-        if not isinstance(logits, Tensor):
-            raise TypeError(f"logits: expected a tensor, got {type(logits).__name__}")
+        logits = self.logits(output)
+        if logits is None:
+            return
         if self.wants(Pass.INPUT_JACOBIAN):
             with self.result.guard(Pass.INPUT_JACOBIAN):
                 self.input_jacobian(point, logits)
         if not self.wants(Pass.LOSS_GRAD):
             return
         loss = self.loss(logits, targets)
-        if loss is not None:
+        if loss is not None and self.mean_loss is not None and loss.requires_grad:
+            with self.result.guard(Pass.LOSS_GRAD):
+                self.mean_loss.check(logits, targets)
+        if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
             wanted = self.loss_passes(loss * share if self.batch.is_split else loss, logits, targets, recording, share)
             del loss, logits, output, recording  # the second-order pass needs the memory
             self.second_order(wanted, inputs, targets)
@@ -198,6 +204,14 @@ class _Run:
             (found,) = torch.autograd.grad(logits.sum(), [point], retain_graph=later, allow_unused=True)
             rows = rows if found is None else found
         self.rows.append(rows.detach().flatten(1))
+
+    def logits(self, output: Any) -> Tensor | None:
+        """The logits of a part; None where the caller's function raised."""
+        try:
+            return self.batch.found_logits(output)
+        except ProxyError as error:
+            self.result.failures.update(dict.fromkeys((Pass.INPUT_JACOBIAN, Pass.LOSS_GRAD), error.failure))
+            return None
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor | None:
         """The loss of a part; None where the caller's loss raised."""
