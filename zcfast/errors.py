@@ -27,7 +27,7 @@ def check_kind(name: str, value: Any, kind: type) -> None:
         raise ValueError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of another library's error, fit to print."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return "".join(character if character.isprintable() else "?" for character in line)
