@@ -157,6 +157,60 @@ def test_sizes_of_numpy():
     assert (result.status, type(result.protocol.microbatch)) == ("ok", int)
 
 
+class TimeFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0), nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head(self.layer(x.flatten(2).transpose(0, 1)[..., :8]).mean(0))
+
+
+class Experts(nn.Module):
+    """Each sample goes to one of two layers; to the second of them none that is negative."""
+
+    def __init__(self):
+        super().__init__()
+        self.experts, self.head = nn.ModuleList(nn.Linear(8, 8) for _ in range(2)), nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = x.mean((1, 2))
+        chosen = (x[:, 0] > 0).long()
+        y = torch.zeros_like(x)
+        for index, expert in enumerate(self.experts):
+            rows = (chosen == index).nonzero()[:, 0]
+            y = y.index_put((rows,), F.silu(expert(x[rows])))
+        return self.head(y)
+
+
+class OneByOne(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, x):
+        return self.head(F.silu(torch.cat([self.conv(image[None]) for image in x])).mean((2, 3)))
+
+
+class Windows(OneByOne):
+    def forward(self, x):
+        return self.head(F.silu(self.conv(x.reshape(-1, 3, 4, 8))).mean((2, 3)).reshape(len(x), 2, 4).mean(1))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("build", "status"), [(TimeFirst, "refused"), (Experts, "refused"), (OneByOne, "refused"), (Windows, "ok")]
+)
+def test_layers_whose_rows_are_no_samples(build, status, size):
+    net = build().double()
+    whole, parts = (score(net, image_batch(), SPLITTABLE[:-4], microbatch=n) for n in (None, size))
+    for name, one in parts.items():
+        if status == "refused" and name.startswith("fisher"):
+            assert (one.status, "samples first" in one.reason) == ("refused", True)
+        else:
+            assert one.value == pytest.approx(whole[name].value, rel=1e-9), name
+
+
 @pytest.mark.parametrize("size", [0, -1, 1.5, True, "8"])
 def test_bad_sizes(size):
     with pytest.raises(ValueError, match=r"microbatch: expected an? (positive )?integer, got"):

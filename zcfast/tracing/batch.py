@@ -90,6 +90,10 @@ class Batch:
         for inputs, targets in zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True):
             yield _outside_inference(inputs), _outside_inference(targets)
 
+    def first(self, size: int) -> Tensor:
+        """The inputs of so many samples, beside the parts."""
+        return _outside_inference(self.inputs[:size])
+
     @property
     def is_split(self) -> bool:
         """Whether the batch runs in more than one part."""

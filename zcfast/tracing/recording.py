@@ -73,11 +73,12 @@ def recorded(layers: Sequence[Layer], *, keep: bool = False, clone: bool = False
     def observe(index: int, layer: Layer, output: Tensor) -> Tensor | None:
         if not torch.is_grad_enabled():
             recording.without_gradient = layer.name
-        channels = output.shape[layer.channel_dim(output)]
+        channel_dim = layer.channel_dim(output)
+        channels = output.shape[channel_dim]
         recording.layer.append(index)
         recording.positions.append(output.numel() // channels if channels else 0)
         recording.nodes.append(output.grad_fn)
-        if not keep:
+        if not keep or not torch.is_grad_enabled():
             return None
         recording.outputs.append(output)
         recording.versions.append(output._version)

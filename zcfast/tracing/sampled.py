@@ -28,6 +28,7 @@ from zcfast.tracing.parameters import Slots
 from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
 from zcfast.tracing.recording import Activations, Recording
 from zcfast.tracing.references import check_references, check_unchanged
+from zcfast.tracing.sample_rows import SampleRows
 from zcfast.tracing.tangent import hessian_products
 from zcfast.tracing.twice_differentiable import TwiceDifferentiable
 
@@ -120,6 +121,7 @@ class _Run:
         self.classifier_part = 0.0
         # The default loss is known to be a mean.
         self.mean_loss = MeanLoss(batch) if batch.is_split and batch.loss_fn is not None else None
+        self.sample_rows = SampleRows()
         if batch.is_split:
             reason = "microbatch: a second-order pass takes the gradient of the whole minibatch"
             for which in (Pass.HVP, Pass.LOGIT_CURVATURE):
@@ -149,7 +151,6 @@ class _Run:
 
     def part(self, inputs: Tensor, targets: Tensor) -> None:
         """Run all passes on one part and add what they give to the result."""
-        share = len(inputs) / len(self.batch.inputs)
         point, recording = None, Recording()
         with self.result.guard(Pass.FORWARD):
             point, output, recording = self.run_forward(inputs)
@@ -178,7 +179,8 @@ class _Run:
             with self.result.guard(Pass.LOSS_GRAD):
                 self.mean_loss.check(logits, targets)
         if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
-            wanted = self.loss_passes(loss * share if self.batch.is_split else loss, logits, targets, recording, share)
+            loss = loss * (len(inputs) / len(self.batch.inputs)) if self.batch.is_split else loss
+            wanted = self.loss_passes(loss, logits, targets, recording, len(inputs))
             del loss, logits, output, recording  # the second-order pass needs the memory
             self.second_order(wanted, inputs, targets)
 
@@ -222,7 +224,7 @@ class _Run:
             return None
 
     def loss_passes(
-        self, loss: Tensor, logits: Tensor, targets: Tensor, recording: Recording, share: float
+        self, loss: Tensor, logits: Tensor, targets: Tensor, recording: Recording, size: int
     ) -> Invariance | None:
         """The backward pass of the loss and what shares its graph; gives what is known of the net's invariance."""
         invariance: Invariance | None = None
@@ -232,7 +234,7 @@ class _Run:
         classifier = None if invariance is None else invariance.classifier
         with self.result.guard(Pass.LOSS_GRAD):
             check_references(loss, self.slots.parameters)
-            self.first_order(loss, recording, share, retain_graph=classifier is not None)
+            self.first_order(loss, recording, size, retain_graph=classifier is not None)
         if classifier is not None and Pass.LOSS_GRAD not in self.result.failures:
             with self.result.guard(Pass.LOGIT_CURVATURE):
                 self.classifier_part = classifier_part(
@@ -244,7 +246,7 @@ class _Run:
                 )
         return invariance
 
-    def first_order(self, loss: Tensor, recording: Recording, share: float, *, retain_graph: bool) -> None:
+    def first_order(self, loss: Tensor, recording: Recording, size: int, *, retain_graph: bool) -> None:
         """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
         gradients = differentiate(loss, [*self.leaves, *kept], retain_graph=retain_graph)
@@ -258,7 +260,13 @@ class _Run:
         self.result.own_gradients = self.slots.of_layers(self.sums)
         if self.wants(Pass.ACTIVATIONS):
             with self.result.guard(Pass.ACTIVATIONS):
-                self.collect(recording, activations, share)
+                if self.batch.is_split:
+                    self.sample_rows.check(recording, size, self.record_first)
+                self.collect(recording, activations, size / len(self.batch.inputs))
+
+    def record_first(self, size: int) -> Recording:
+        """Record the first samples of the minibatch, beside the parts."""
+        return self.forward.recorded(self.batch.first(size), keep=True, jacobian=False)[2]
 
     def second_order(self, invariance: Invariance | None, inputs: Tensor, targets: Tensor) -> None:
         """What takes the Hessian, after the graph of the first pass is gone."""
