@@ -97,7 +97,8 @@ def score(
         logits: finds the logits in the net's output. Default: see find_logits.
         layers: layer types whose weights count.
         microbatch: run the minibatch in parts of this size. The scores are those of the whole minibatch, or refused:
-            grasp and nets that draw random numbers cannot be split, nor derivatives behind BatchNorm in training mode.
+            grasp and nets that draw random numbers cannot be split, nor derivatives of nets that mix the samples, as
+            BatchNorm in training mode does, or of a loss that is no mean over samples.
         per_layer: give the share of each layer too. synflow then takes a backward pass.
         train: put the net in training mode; False leaves each submodule in its mode.
 

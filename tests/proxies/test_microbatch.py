@@ -138,18 +138,37 @@ def test_losses_that_are_no_means_are_refused(size, loss):
 
 
 def test_a_loss_that_takes_no_two_parts_as_one():
-    """Logits [time, samples, classes]."""
-
-    class TimeFirst(nn.Sequential):
-        def forward(self, x):
-            return super().forward(x).expand(4, -1, -1)
+    weights = torch.tensor([1.0, 2.0])  # of the samples of a part
 
     def loss(logits, targets):
-        return F.cross_entropy(logits.mean(0), targets)
+        return (F.cross_entropy(logits, targets, reduction="none") * weights).mean()
 
-    net = TimeFirst(nn.Flatten(), nn.Linear(192, 5)).double()
-    one = score(net, image_batch(), ["snip"], loss_fn=loss, microbatch=2)["snip"]
+    one = score(small_cnn(False).double(), image_batch(), ["snip"], loss_fn=loss, microbatch=2)["snip"]
     assert (one.status, "cannot take two parts as one" in one.reason) == ("refused", True)
+
+
+class StandardisedByHand(nn.Sequential):
+    def forward(self, x):
+        x = super().forward(x)
+        return (x - x.mean(0)) / (x.var(0, correction=0) + 1)
+
+
+class LogitsTimeFirst(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x).expand(4, -1, -1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("kind", [StandardisedByHand, LogitsTimeFirst])
+def test_nets_that_mix_samples_are_refused(kind, size):
+    def loss(logits, targets):
+        return F.cross_entropy(logits if logits.dim() == 2 else logits.mean(0), targets)
+
+    net = kind(nn.Flatten(), nn.Linear(192, 5)).double()
+    proxies = ["snip", "jacob_cov", "flops", "l2_norm"]
+    result = score(net, image_batch(), proxies, loss_fn=loss, microbatch=size)
+    assert [one.status for one in result.values()] == ["refused"] * 2 + ["ok"] * 2
+    assert "depend on the others, or come not sample by sample" in result["snip"].reason
 
 
 def test_sizes_of_numpy():

@@ -24,11 +24,11 @@ from zcfast.tracing.forward import Forward
 from zcfast.tracing.isolation import Isolated, isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.mean_loss import MeanLoss
+from zcfast.tracing.other_size import OtherSize, rows_of
 from zcfast.tracing.parameters import Slots
 from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
 from zcfast.tracing.recording import Activations, Recording
 from zcfast.tracing.references import check_references, check_unchanged
-from zcfast.tracing.sample_rows import SampleRows
 from zcfast.tracing.tangent import hessian_products
 from zcfast.tracing.twice_differentiable import TwiceDifferentiable
 
@@ -121,7 +121,7 @@ class _Run:
         self.classifier_part = 0.0
         # The default loss is known to be a mean.
         self.mean_loss = MeanLoss(batch) if batch.is_split and batch.loss_fn is not None else None
-        self.sample_rows = SampleRows()
+        self.other_size: OtherSize | None = None
         if batch.is_split:
             reason = "microbatch: a second-order pass takes the gradient of the whole minibatch"
             for which in (Pass.HVP, Pass.LOGIT_CURVATURE):
@@ -138,10 +138,13 @@ class _Run:
 
     def whole(self) -> Sampled:
         """Run the passes on all parts and give what they leave behind."""
+        if self.batch.is_split and self.passes != Pass.FORWARD:
+            with self.result.guard(Pass.FORWARD):
+                self.other_size = self.run_other_size()
         for inputs, targets in self.batch.parts():
-            self.part(inputs, targets)
             if Pass.FORWARD in self.result.failures:
                 break
+            self.part(inputs, targets)
         if self.rows:
             self.result.jacobian = torch.cat(self.rows)
         return self.result
@@ -169,6 +172,10 @@ class _Run:
         logits = self.logits(output)
         if logits is None:
             return
+        dependence = self.other_size.dependence(logits, len(inputs)) if self.other_size is not None else None
+        if dependence is not None:
+            for which in (Pass.INPUT_JACOBIAN, Pass.LOSS_GRAD):
+                self.result.failures.setdefault(which, dependence)
         if self.wants(Pass.INPUT_JACOBIAN):
             with self.result.guard(Pass.INPUT_JACOBIAN):
                 self.input_jacobian(point, logits)
@@ -183,6 +190,16 @@ class _Run:
             wanted = self.loss_passes(loss, logits, targets, recording, len(inputs))
             del loss, logits, output, recording  # the second-order pass needs the memory
             self.second_order(wanted, inputs, targets)
+
+    def run_other_size(self) -> OtherSize | None:
+        """Run the first samples in a minibatch of another size than the parts have."""
+        assert self.batch.microbatch is not None
+        size = self.batch.microbatch - 1 or 2
+        _, output, recording = self.forward.recorded(
+            self.batch.first(size), keep=self.wants(Pass.ACTIVATIONS), jacobian=False
+        )
+        logits = self.logits(output)
+        return None if logits is None else OtherSize(size, logits.detach(), rows_of(recording))
 
     def run_forward(self, inputs: Tensor) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; without the input Jacobian where the net does not take inputs that need a gradient."""
@@ -260,13 +277,9 @@ class _Run:
         self.result.own_gradients = self.slots.of_layers(self.sums)
         if self.wants(Pass.ACTIVATIONS):
             with self.result.guard(Pass.ACTIVATIONS):
-                if self.batch.is_split:
-                    self.sample_rows.check(recording, size, self.record_first)
+                if self.other_size is not None:
+                    self.other_size.check_rows(recording, size)
                 self.collect(recording, activations, size / len(self.batch.inputs))
-
-    def record_first(self, size: int) -> Recording:
-        """Record the first samples of the minibatch, beside the parts."""
-        return self.forward.recorded(self.batch.first(size), keep=True, jacobian=False)[2]
 
     def second_order(self, invariance: Invariance | None, inputs: Tensor, targets: Tensor) -> None:
         """What takes the Hessian, after the graph of the first pass is gone."""
