@@ -53,6 +53,8 @@ WRONG = [
     ("loss_fn", unreduced, ValueError, r"loss_fn: expected to return a scalar, got shape \(6,\)"),
     ("loss_fn", lambda y, t: 0.0, TypeError, "loss_fn: expected to return a tensor, got float"),
     ("logits", lambda y: None, TypeError, "logits: expected a tensor, got NoneType"),
+    ("logits", lambda y: y.round().long(), ValueError, "logits: expected floats, got torch.int64"),
+    ("logits", lambda y: y[:, :0], ValueError, "targets: expected classes 0 to -1"),
     ("layers", (nn.Conv2d, "Linear"), TypeError, "layers: expected a tuple of types"),
     ("layers", (nn.BatchNorm2d,), TypeError, "layers: expected a tuple of types"),
     ("layers", nn.Conv2d, TypeError, "layers: expected a tuple of types"),
@@ -71,6 +73,12 @@ def test_wrong_arguments(argument, value, error, message):
     call = {"module": small_cnn().double(), "batch": (IMAGES, TARGETS), "proxies": ALL, argument: value}
     with pytest.raises(error, match=message):
         score(**call)
+
+
+@pytest.mark.parametrize(("argument", "value", "error", "message"), [w for w in WRONG if w[0] in ("logits", "loss_fn")])
+def test_wrong_functions_of_parts(argument, value, error, message):
+    with pytest.raises(error, match=message.replace("(6", "(4")):
+        score(small_cnn(False).double(), (IMAGES, TARGETS), ["snip"], microbatch=4, **{argument: value})
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])

@@ -234,3 +234,17 @@ def test_layers_whose_rows_are_no_samples(build, status, size):
 def test_bad_sizes(size):
     with pytest.raises(ValueError, match=r"microbatch: expected an? (positive )?integer, got"):
         score(small_cnn().double(), image_batch(), ["snip"], microbatch=size)
+
+
+def test_float32_inside_of_float64_is_no_dependence():
+    class Inner(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.float()).double()
+
+    def loss(logits, targets):
+        return F.cross_entropy(logits.float(), targets)
+
+    net = Inner(nn.Flatten(), nn.Linear(192, 64), nn.Tanh(), nn.Linear(64, 5))
+    for size in (1, 2, 5):
+        one = score(net, image_batch(64), ["snip"], loss_fn=loss, microbatch=size)["snip"]
+        assert one.status == "ok", one.reason

@@ -143,6 +143,14 @@ class Batch:
         return loss
 
 
+def rounding(dtype: torch.dtype) -> float:
+    """How much of the largest number rounding may change where the same is computed twice in different ways.
+
+    Nets and losses of float64 may run in float32 inside.
+    """
+    return math.sqrt(max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps))
+
+
 def _is_finite(x: Tensor) -> bool:
     """Whether no number is NaN or infinite: by the extremes, many times faster than one by one."""
     return x.numel() == 0 or all(math.isfinite(extreme.item()) for extreme in torch.aminmax(x))
@@ -156,6 +164,8 @@ def _outside_inference(x: Tensor) -> Tensor:
 def _check_targets(logits: Tensor, targets: Tensor) -> None:
     if logits.dim() < 2:
         raise ValueError(f"logits: expected [N, classes, ...], got shape {tuple(logits.shape)}")
+    if not logits.is_floating_point():
+        raise ValueError(f"logits: expected floats, got {logits.dtype}")
     if targets.is_floating_point():
         if targets.shape != logits.shape:
             raise ValueError(f"targets: expected probabilities [{tuple(logits.shape)}], got {tuple(targets.shape)}")

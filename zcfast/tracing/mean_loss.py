@@ -1,11 +1,9 @@
 """Whether a loss is a mean over samples, as it must be where a minibatch runs in parts."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from zcfast.tracing.batch import Batch
+from zcfast.tracing.batch import Batch, rounding
 from zcfast.tracing.passes import ProxyError, describe
 
 
@@ -35,7 +33,7 @@ class MeanLoss:
         except Exception as raised:  # logits whose first dimension is not that of the samples, for one
             reason = f"microbatch: loss_fn cannot take two parts as one: {describe(raised).reason}"
             raise ProxyError("refused", reason) from raised
-        if error > math.sqrt(torch.finfo(whole.dtype).eps) * whole.abs().max():
+        if error > rounding(whole.dtype) * whole.abs().max():
             raise ProxyError("refused", "microbatch: loss_fn is not a mean over samples, so parts do not add up")
 
     def _slope(self, logits: Tensor, targets: Tensor) -> Tensor:

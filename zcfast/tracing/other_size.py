@@ -1,11 +1,10 @@
 """What a net makes of a few samples in a minibatch of another size: of parts of a minibatch, it must be the same."""
 
-import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from zcfast.tracing.batch import rounding
 from zcfast.tracing.passes import Failure, ProxyError
 from zcfast.tracing.recording import Recording
 
@@ -29,12 +28,12 @@ class OtherSize:
     def dependence(self, logits: Tensor, size: int) -> Failure | None:
         """Whether the samples of the first part, the same ones, have other logits; later parts are not compared."""
         known, self.logits = self.logits, None
-        if known is None or not logits.is_floating_point():
+        if known is None or not logits.is_floating_point() or logits.numel() == 0:
             return None
         if logits.shape[1:] == known.shape[1:] and logits.numel() * self.size == known.numel() * size:
             rows = min(len(logits), len(known))
             difference = (logits.detach()[:rows] - known[:rows]).abs().max()
-            if not difference > math.sqrt(torch.finfo(logits.dtype).eps) * known.abs().max():
+            if not difference > rounding(logits.dtype) * known.abs().max():
                 return None
         return Failure(
             "refused", "microbatch: the logits of a sample depend on the others, or come not sample by sample"

@@ -139,8 +139,7 @@ class _Run:
     def whole(self) -> Sampled:
         """Run the passes on all parts and give what they leave behind."""
         if self.batch.is_split and self.passes != Pass.FORWARD:
-            with self.result.guard(Pass.FORWARD):
-                self.other_size = self.run_other_size()
+            self.other_size = self.run_other_size()
         for inputs, targets in self.batch.parts():
             if Pass.FORWARD in self.result.failures:
                 break
@@ -195,9 +194,11 @@ class _Run:
         """Run the first samples in a minibatch of another size than the parts have."""
         assert self.batch.microbatch is not None
         size = self.batch.microbatch - 1 or 2
-        _, output, recording = self.forward.recorded(
-            self.batch.first(size), keep=self.wants(Pass.ACTIVATIONS), jacobian=False
-        )
+        with self.result.guard(Pass.FORWARD):
+            inputs = self.batch.first(size)
+            _, output, recording = self.forward.recorded(inputs, keep=self.wants(Pass.ACTIVATIONS), jacobian=False)
+        if Pass.FORWARD in self.result.failures:
+            return None
         logits = self.logits(output)
         return None if logits is None else OtherSize(size, logits.detach(), rows_of(recording))
 
