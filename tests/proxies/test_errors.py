@@ -7,6 +7,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 from example_nets import image_batch, small_cnn
+from torch.nn.utils import parametrize
 
 from zcfast.proxies import fisher, registered
 from zcfast.scoring import score
@@ -142,6 +143,19 @@ def test_a_net_that_raises():
     result = score(Broken(4, 3), (torch.randn(5, 4), torch.arange(5) % 3), ALL)
     failed(result, MINIBATCH | {"synflow", "synflow_bn"}, "RuntimeError: no such thing")
     assert result["l2_norm"].status == "ok"
+
+
+def test_a_parametrization_that_raises():
+    class Broken(nn.Module):
+        def forward(self, weight):
+            raise RuntimeError("no such thing\nsecond line")
+
+    net = nn.Sequential(nn.Linear(4, 3)).eval()
+    parametrize.register_parametrization(net[0], "weight", Broken(), unsafe=True)
+    with pytest.raises(ValueError, match=r"^module: a parametrization of Linear raised RuntimeError: no such thing$"):
+        score(net, (torch.randn(5, 4), torch.arange(5) % 3))
+    assert parametrize.is_parametrized(net[0])
+    assert not net.training
 
 
 def test_a_loss_that_raises():

@@ -8,7 +8,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 from example_nets import Tokens, image_batch, small_cnn
-from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from torch.nn.utils.parametrizations import orthogonal, spectral_norm, weight_norm
 from torch.utils.checkpoint import checkpoint
 
 from zcfast.images import random_images
@@ -100,9 +100,10 @@ def fisher_of_two_calls(net, inputs, targets):
     return 4 * sum(sums).item()
 
 
-def test_parametrized_layers_count_their_effective_weight():
+@pytest.mark.parametrize("norm", [weight_norm, orthogonal])
+def test_parametrized_layers_count_their_effective_weight(norm):
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)).double()
-    normed = nn.Sequential(weight_norm(nn.Conv2d(3, 4, 3)), nn.ReLU(), nn.Flatten(), weight_norm(nn.Linear(144, 5)))
+    normed = nn.Sequential(norm(nn.Conv2d(3, 4, 3)), nn.ReLU(), nn.Flatten(), norm(nn.Linear(144, 5)))
     normed.double()
     for index in (0, 3):
         with torch.no_grad():
