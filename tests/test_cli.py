@@ -12,7 +12,7 @@ import torch
 import zcfast
 from tests.shared import shared_data
 from zcfast import cli
-from zcfast.cli import arguments
+from zcfast.cli import arguments, terminal
 from zcfast.scores import Scores
 
 
@@ -215,3 +215,17 @@ def test_version(run):
 def test_options_in_pythons_spelling():
     pairs = ["a=False", "b=True", "c=false", "d=3", "e=pytorch"]
     assert arguments.options(pairs) == {"a": False, "b": True, "c": False, "d": 3, "e": "pytorch"}
+
+
+def test_the_progress_bar_shows_the_time_to_go(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("rich.console.monotonic", lambda: now[0])
+    with terminal.progress_bar("Scoring") as progress:
+        for done in range(4):
+            progress(done, 10)
+            now[0] += 60
+    shown = capsys.readouterr().err
+    assert "Scoring" in shown
+    assert "30%" in shown
+    assert "0:07:00" in shown

@@ -54,6 +54,9 @@ number = 3
 
 def fails():
     raise KeyError("nothing")
+
+def quits():
+    raise SystemExit(0)
 """
 
 
@@ -325,6 +328,7 @@ def test_a_proxy_without_a_score_says_why(run, models):
         (("models_of_a_test:nothing", "--input", "3x8x8"), "has no attribute 'nothing'"),
         (("models_of_a_test:number", "--input", "3x8x8"), "expected an nn.Module or what returns one, got int"),
         (("models_of_a_test:fails", "--input", "3x8x8"), "models_of_a_test:fails: KeyError: 'nothing'"),
+        (("models_of_a_test:quits", "--input", "3x8x8"), "models_of_a_test:quits: SystemExit: 0"),
         (("models_of_a_test:Raises", "--input", "3x8x8"), "the model raised RuntimeError: first line"),
         (("models_of_a_test:Raises", "--input", "3x8x8", "--classes", "3"), "no score: failed: RuntimeError: first"),
         (("models_of_a_test:small", "--input", "3x8"), "the model raised "),

@@ -198,6 +198,8 @@ def test_labels_out_of_range(tmp_path):
         ({"x": PIXELS, "y": LABELS - 1}, "expected labels from 0 up, got -1 to 8"),
         ({"x": PIXELS, "y": LABELS, "classes": np.array(["a", "b"])}, "expected labels from 0 to 1, got 0 to 9"),
         ({"x": PIXELS, "y": LABELS.astype(object)}, "expected plain data, got a broken or pickled array"),
+        ({"x": PIXELS[:, :0], "y": LABELS}, "expected pictures, got some of 0 x 4 pixels"),
+        ({"a\nb\x1b": PIXELS}, "got a?b?"),
         ({"x": PIXELS, "y": LABELS, "x_2": PIXELS[:, :3], "y_2": LABELS}, "array 'x_2': expected uint8 [N, 4, 4, 3]"),
     ],
 )
@@ -217,6 +219,36 @@ def test_wrong_paths(tmp_path):
         error(renamed)
     zipped = batches(tmp_path / "cifar", {"data_batch_1": whole})
     assert "data_batch_1: expected a pickle of plain data" in error(zipped)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(6, 1), (8, 99)], ids=["encrypted", "compressed by an unknown method"])
+def test_an_archive_that_zipfile_cannot_read(tmp_path, offset, value):
+    path = archive(tmp_path / "x.npz", x=PIXELS, y=LABELS)
+    content = bytearray(path.read_bytes())
+    for magic, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):  # a file's own header and that of the directory
+        place = content.find(magic)
+        while place >= 0:
+            content[place + offset + shift] = value
+            place = content.find(magic, place + 1)
+    path.write_bytes(content)
+    assert "array 'x': expected plain data, got a broken" in error(path)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 0.0, "0"])
+def test_wrong_seeds(tmp_path, seed):
+    path = archive(tmp_path / "x.npz", x=PIXELS, y=LABELS)
+    with pytest.raises(ValueError, match=r"seed: expected an? (number from 0|integer)"):
+        load_images(path, 2, seed)
+    with pytest.raises(ValueError, match=r"seed: expected an? (number from 0|integer)"):
+        random_images(2, (3, 4, 4), 5, seed)
+
+
+@pytest.mark.parametrize(
+    "wrong", [(2.0, (3,), 5), (2, (3.0,), 5), (2, (3,), "5"), (0, (3,), 5), (2, (), 5), (2, (3,), 0)]
+)
+def test_wrong_sizes_of_noise(wrong):
+    with pytest.raises(ValueError, match=r"(batch size|shape|classes): expected (an integer|1 or more)"):
+        random_images(*wrong, 0)
 
 
 def test_too_few_pictures(tmp_path):

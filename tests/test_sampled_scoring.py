@@ -197,7 +197,9 @@ def test_a_pair_of_tensors_is_a_minibatch():
     ("change", "message"),
     [
         ({"proxies": ["snap"]}, "unknown proxy 'snap': did you mean snip"),
-        ({"proxies": "snip"}, "expected a list of names, got the string 'snip'"),
+        ({"proxies": "snip"}, "proxies: expected a list of names, got 'snip'"),
+        ({"proxies": None}, "proxies: expected a list of names, got None"),
+        ({"proxies": []}, "proxies: expected at least one, got none"),
         ({"proxies": ["snip", "snip"]}, "expected each once, got snip twice"),
         ({"images": None}, "images: expected a minibatch, which snip need, got none"),
         ({"classes": 9}, "classes: expected 10, that of the images, got 9"),

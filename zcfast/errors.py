@@ -27,7 +27,11 @@ def check_kind(name: str, value: Any, kind: type) -> None:
         raise ValueError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of another library's error, fit to print."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    return "".join(character if character.isprintable() else "?" for character in line)
+    return printable((str(error).splitlines() or [type(error).__name__])[0])
+
+
+def printable(text: str) -> str:
+    """A text of a file that nobody vouches for, without line breaks and codes that would move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -38,7 +38,7 @@ def load_module(path: str, seed: int) -> nn.Module:
         found = getattr(importlib.import_module(where), name)
         torch.manual_seed(seed)
         module = found if isinstance(found, nn.Module) or not callable(found) else found()
-    except Exception as error:  # a user's own code: what it raises is the answer
+    except (Exception, SystemExit) as error:  # a user's own code: what it raises is the answer
         raise ValueError(f"{path}: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise ValueError(f"{path}: expected an nn.Module or what returns one, got {type(module).__name__}")

@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,10 +134,10 @@ def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
     """The labels of the proxies asked for and the sampled proxy of each, None for a closed form.
 
     Raises:
-        ValueError: an unknown name, or a column twice.
+        ValueError: an unknown name, a column twice, or none.
     """
-    if isinstance(proxies, str):
-        raise ValueError(f"proxies: expected a list of names, got the string {proxies!r}")
+    if isinstance(proxies, str) or not isinstance(proxies, Iterable):
+        raise ValueError(f"proxies: expected a list of names, got {proxies!r}")
     names = list(dict.fromkeys([*CLOSED_FORMS, *registered()]))
     chosen: dict[str, Proxy | None] = {}
     taken: set[str] = set()
@@ -151,6 +151,8 @@ def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
                 raise ValueError(f"proxies: expected each once, got {column} twice")
             taken.add(column)
         chosen[name] = proxy
+    if not chosen:
+        raise ValueError("proxies: expected at least one, got none")
     return chosen
 
 

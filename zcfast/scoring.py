@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zcfast.errors import integer
 from zcfast.images.batch import ImageBatch
 from zcfast.proxies.base import Proxy, resolve
 from zcfast.tracing.batch import Batch, Loss, find_logits
@@ -96,7 +97,8 @@ def score(
         logits: finds the logits in the net's output. Default: see find_logits.
         layers: layer types whose weights count.
         microbatch: run the minibatch in parts of this size. The scores are those of the whole minibatch, or refused:
-            grasp, and nets with BatchNorm in training mode or random numbers, cannot be split.
+            grasp and nets that draw random numbers cannot be split, nor derivatives of nets that mix the samples, as
+            BatchNorm in training mode does, or of a loss that is no mean over samples.
         per_layer: give the share of each layer too. synflow then takes a backward pass.
         train: put the net in training mode; False leaves each submodule in its mode.
 
@@ -114,7 +116,8 @@ def score(
         batch = (batch.inputs, batch.targets)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
-    checked = Batch(*batch, loss_fn, logits or find_logits, microbatch)
+    size = None if microbatch is None else integer("microbatch", microbatch)
+    checked = Batch(*batch, loss_fn, logits or find_logits, size)
     checked.check_for(module)
     found = find_layers(module, layers)
     if not found and any(proxy.sums_layers for proxy in chosen):

@@ -7,6 +7,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 from example_nets import image_batch, small_cnn
+from torch.nn.utils import parametrize
 
 from zcfast.proxies import fisher, registered
 from zcfast.scoring import score
@@ -53,9 +54,14 @@ WRONG = [
     ("loss_fn", unreduced, ValueError, r"loss_fn: expected to return a scalar, got shape \(6,\)"),
     ("loss_fn", lambda y, t: 0.0, TypeError, "loss_fn: expected to return a tensor, got float"),
     ("logits", lambda y: None, TypeError, "logits: expected a tensor, got NoneType"),
+    ("logits", lambda y: y.round().long(), ValueError, "logits: expected floats, got torch.int64"),
+    ("logits", lambda y: y[:, :0], ValueError, "targets: expected classes 0 to -1"),
     ("layers", (nn.Conv2d, "Linear"), TypeError, "layers: expected a tuple of types"),
     ("layers", (nn.BatchNorm2d,), TypeError, "layers: expected a tuple of types"),
     ("layers", nn.Conv2d, TypeError, "layers: expected a tuple of types"),
+    ("layers", (), TypeError, "layers: expected a tuple of types"),
+    ("batch", (IMAGES.to_sparse(), TARGETS), ValueError, "inputs: expected a dense tensor, got a torch.sparse_coo one"),
+    ("batch", (torch.nested.nested_tensor([IMAGES[0], IMAGES[1]]), TARGETS[:2]), ValueError, "got a nested one"),
     ("proxies", ["snipe"], ValueError, "unknown proxy 'snipe': did you mean snip"),
     ("proxies", "snip", TypeError, "proxies: expected a list"),
     ("proxies", [fisher], TypeError, "proxies: expected names or configured"),
@@ -68,6 +74,12 @@ def test_wrong_arguments(argument, value, error, message):
     call = {"module": small_cnn().double(), "batch": (IMAGES, TARGETS), "proxies": ALL, argument: value}
     with pytest.raises(error, match=message):
         score(**call)
+
+
+@pytest.mark.parametrize(("argument", "value", "error", "message"), [w for w in WRONG if w[0] in ("logits", "loss_fn")])
+def test_wrong_functions_of_parts(argument, value, error, message):
+    with pytest.raises(error, match=message.replace("(6", "(4")):
+        score(small_cnn(False).double(), (IMAGES, TARGETS), ["snip"], microbatch=4, **{argument: value})
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
@@ -133,12 +145,31 @@ def test_a_net_that_raises():
     assert result["l2_norm"].status == "ok"
 
 
+def test_a_parametrization_that_raises():
+    class Broken(nn.Module):
+        def forward(self, weight):
+            raise RuntimeError("no such thing\nsecond line")
+
+    net = nn.Sequential(nn.Linear(4, 3)).eval()
+    parametrize.register_parametrization(net[0], "weight", Broken(), unsafe=True)
+    with pytest.raises(ValueError, match=r"^module: a parametrization of Linear raised RuntimeError: no such thing$"):
+        score(net, (torch.randn(5, 4), torch.arange(5) % 3))
+    assert parametrize.is_parametrized(net[0])
+    assert not net.training
+
+
 def test_a_loss_that_raises():
     def loss(logits, targets):
         raise RuntimeError("no such thing")
 
     result = score(small_cnn().double(), (IMAGES, TARGETS), ALL, loss_fn=loss)
     failed(result, MINIBATCH - {"jacob_cov", "flops"}, "loss_fn raised RuntimeError: no such thing")
+
+
+def test_a_function_for_logits_that_raises():
+    result = score(small_cnn().double(), (IMAGES, TARGETS), ALL, logits=lambda output: output.nothing)
+    failed(result, MINIBATCH - {"flops"} | {"synflow", "synflow_bn"}, "no attribute 'nothing'")
+    assert "logits raised AttributeError" in result["snip"].reason
 
 
 def test_an_operation_without_second_derivative():

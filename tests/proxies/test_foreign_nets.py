@@ -128,6 +128,19 @@ class Observer(nn.Module):
         return self.head(x) * self.scale[0]
 
 
+def test_layers_in_inference_mode_count_their_flops():
+    class Inference(nn.Sequential):
+        @torch.inference_mode()
+        def forward(self, x):
+            return super().forward(x)
+
+    result = score(
+        Inference(nn.Linear(4, 3)), (torch.randn(5, 4), torch.arange(5) % 3), ["snip", "fisher", "jacob_cov", "flops"]
+    )
+    assert [one.status for one in result.values()] == ["refused"] * 3 + ["ok"]
+    assert "under no_grad" in result["snip"].reason
+
+
 def test_buffers_of_any_shape_come_back():
     net = Observer()
     low, scale = net.low, net.scale

@@ -76,6 +76,11 @@ def scored(request, golden, nets):
     return name, golden[name]["results"], totals, layers
 
 
+def test_no_case_is_left_out(golden):
+    assert set(golden) == set(CASES)
+    assert all(set(case["results"]) <= {*PROXIES, "synflow_allbn_removed"} for case in golden.values())
+
+
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_value(scored, proxy):
     name, results, totals, layers = scored

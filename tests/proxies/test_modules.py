@@ -1,13 +1,14 @@
 """Nets of all kinds: what a layer's weight, output and gradient are in each."""
 
 import math
+import re
 
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 from example_nets import Tokens, image_batch, small_cnn
-from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from torch.nn.utils.parametrizations import orthogonal, spectral_norm, weight_norm
 from torch.utils.checkpoint import checkpoint
 
 from zcfast.images import random_images
@@ -99,9 +100,10 @@ def fisher_of_two_calls(net, inputs, targets):
     return 4 * sum(sums).item()
 
 
-def test_parametrized_layers_count_their_effective_weight():
+@pytest.mark.parametrize("norm", [weight_norm, orthogonal])
+def test_parametrized_layers_count_their_effective_weight(norm):
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)).double()
-    normed = nn.Sequential(weight_norm(nn.Conv2d(3, 4, 3)), nn.ReLU(), nn.Flatten(), weight_norm(nn.Linear(144, 5)))
+    normed = nn.Sequential(norm(nn.Conv2d(3, 4, 3)), nn.ReLU(), nn.Flatten(), norm(nn.Linear(144, 5)))
     normed.double()
     for index in (0, 3):
         with torch.no_grad():
@@ -297,6 +299,60 @@ def test_fisher_options():
         fisher(weighting="pixel")
     with pytest.raises(ValueError, match="aggregation"):
         fisher(aggregation="mean")
+
+
+class Unbatched(nn.Module):
+    """Layers called on single samples, as torch allows."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(144, 5)
+
+    def forward(self, x):
+        return torch.stack([self.head(F.silu(self.conv(image)).flatten()) for image in x])
+
+
+class Batched(Unbatched):
+    def forward(self, x):
+        return self.head(F.silu(self.conv(x)).flatten(1))
+
+
+def test_layers_called_on_single_samples():
+    net, batched = Unbatched().double(), Batched().double()
+    batched.load_state_dict(net.state_dict())
+    result = score(net, image_batch(), ALL)
+    failed = result.pop("fisher")
+    assert (failed.status, "'conv' is called on single samples" in failed.reason) == ("undefined", True)
+    proxies = [name for name in ALL if name != "fisher"]
+    same({name: one.value for name, one in result.items()}, values(batched, image_batch(), proxies), rel=1e-9)
+
+
+def test_layers_on_no_samples_and_without_outputs_have_no_part():
+    class Choice(nn.Sequential):
+        def forward(self, x):
+            return self[1](self[0](x[:0]).sum() + x)
+
+    net = Choice(nn.Linear(4, 3), nn.Linear(4, 3)).double()
+    batch = torch.randn(5, 4, dtype=torch.float64), torch.arange(5) % 3
+    assert score(net, batch, ["fisher"], per_layer=True)["fisher"].per_layer[0] == 0
+    empty = nn.Sequential(nn.Linear(4, 0), nn.Linear(0, 3)).double()
+    assert score(empty, batch, ["fisher"], per_layer=True)["fisher"].per_layer[0] == 0
+
+
+def test_layers_that_put_out_something_else():
+    class Pairs(nn.Linear):
+        def forward(self, x):
+            return super().forward(x), x
+
+    class Flat(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x).flatten(1)
+
+    for layer, came in ((Pairs(192, 5), "tuple"), (Flat(3, 5, 8), r"\(6, 5\)")):
+        net = nn.Sequential(nn.Flatten() if came == "tuple" else nn.Identity(), layer).double()
+        one = score(net, image_batch(), ["snip"])["snip"]
+        assert one.status == "failed"
+        assert re.search(f"layer '1' puts out no tensor .*: {came}", one.reason)
 
 
 def test_train_false_uses_running_statistics():

@@ -24,7 +24,8 @@ BatchSizeOption = Annotated[
     int | None, typer.Option("--batch-size", metavar="B", min=1, help="Images in the minibatch (64; 8 for a module).")
 ]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", metavar="N", min=0, help="Of the weights, the minibatch and the sample (0).")
+    int | None,
+    typer.Option("--seed", metavar="N", min=0, max=2**64 - 1, help="Of the weights, the minibatch and the sample (0)."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where the networks run.")]
 WorkersOption = Annotated[

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from zcfast.errors import printable
 from zcfast.images.batch import Pictures
 from zcfast.tables.archive import Archive
 
@@ -24,7 +25,8 @@ def read(path: Path) -> Pictures:
         pairs = {name: _labels_of(name) for name in archive.names}
         pairs = {pixels: labels for pixels, labels in pairs.items() if labels in archive.names}
         if not pairs:
-            raise ValueError(f"expected arrays 'images' and 'labels' or 'x' and 'y', got {', '.join(archive.names)}")
+            came = printable(", ".join(archive.names))
+            raise ValueError(f"expected arrays 'images' and 'labels' or 'x' and 'y', got {came}")
         pixels = [archive.read(name, "u", (None, None, None, 3)) for name in pairs]
         labels = [archive.read(name, "iu", (None,)).astype(np.int64) for name in pairs.values()]
         listed = [name for name in NAMES_OF_CLASSES if name in archive.names]

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from zcfast.errors import integer
+
 # Mean and standard deviation of red, green and blue on the scale 0 to 255, as the data sets are usually normalised:
 # CIFAR and ImageNet16 by NAS-Bench-201 (Dong and Yang, ICLR 2020), ImageNet by torchvision.
 NORMALISATIONS = {
@@ -18,6 +20,8 @@ NORMALISATIONS = {
     "imagenet16-120": ((122.68, 116.66, 104.01), (63.22, 61.26, 65.09)),
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
 }
+
+_LARGEST_SEED = 2**64 - 1  # of torch's generators
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +73,9 @@ class Pictures:
     normalisation: str
 
     def __post_init__(self) -> None:
-        """Check that the labels belong to the pictures."""
+        """Check that the labels belong to the pictures, and that there is something to see."""
+        if 0 in self.pixels.shape[1:]:
+            raise ValueError(f"expected pictures, got some of {self.pixels.shape[1]} x {self.pixels.shape[2]} pixels")
         if len(self.labels) != len(self.pixels):
             raise ValueError(
                 f"expected one label a picture, got {len(self.pixels)} pictures, {len(self.labels)} labels"
@@ -81,13 +87,13 @@ class Pictures:
 
     def draw(self, batch_size: int, seed: int) -> ImageBatch:
         """A minibatch without repetition; its order is that of the draw."""
-        if batch_size < 1:
+        if integer("batch size", batch_size) < 1:
             raise ValueError(f"batch size: expected 1 or more, got {batch_size}")
         if batch_size > len(self.pixels):
             raise ValueError(
                 f"expected at least {batch_size} pictures, one for each of the batch, got {len(self.pixels)}"
             )
-        rows = torch.randperm(len(self.pixels), generator=torch.Generator().manual_seed(seed))[:batch_size].numpy()
+        rows = torch.randperm(len(self.pixels), generator=_generator(seed))[:batch_size].numpy()
         mean, deviation = (torch.tensor(part) for part in NORMALISATIONS[self.normalisation])
         pixels = torch.from_numpy(self.pixels[rows]).float()
         inputs = ((pixels - mean) / deviation).permute(0, 3, 1, 2).contiguous()
@@ -105,11 +111,17 @@ class Pictures:
 
 def random_images(batch_size: int, shape: tuple[int, ...], classes: int, seed: int) -> ImageBatch:
     """Noise in place of pictures: standard-normal inputs [B, *shape] and uniform targets of ``classes``."""
-    for name, value in (("batch size", batch_size), ("classes", classes), ("shape", min(shape, default=0))):
-        if value < 1:
-            raise ValueError(f"{name}: expected 1 or more, got {value}")
-    generator = torch.Generator().manual_seed(seed)
+    for name, values in (("batch size", [batch_size]), ("classes", [classes]), ("shape", shape or [0])):
+        if min(integer(name, value) for value in values) < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {min(values)}")
+    generator = _generator(seed)
     inputs = torch.randn(batch_size, *shape, generator=generator)
     targets = torch.randint(classes, (batch_size,), generator=generator)
     source = {"images": "random", "normalisation": "standard normal", "seed": seed}
     return ImageBatch(inputs, targets, classes, source)
+
+
+def _generator(seed: int) -> torch.Generator:
+    if not 0 <= integer("seed", seed) <= _LARGEST_SEED:
+        raise ValueError(f"seed: expected a number from 0 to 2^64 - 1, got {seed}")
+    return torch.Generator().manual_seed(seed)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from zcfast.ops import fisher_reduce
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import Pass
+from zcfast.tracing.passes import Pass, ProxyError
 from zcfast.tracing.recording import Activations
 from zcfast.tracing.trace import Trace
 
@@ -44,9 +44,15 @@ class Fisher(Proxy):
         for layer, calls in zip(activations.layers, activations.calls, strict=True):
             total = torch.zeros((), dtype=torch.float64, device=layer.weight.device)
             for activation, gradient in calls:
+                if len(activation) == 0:  # a call on no samples, whose mean would be that of nothing
+                    continue
                 channel_dim = layer.channel_dim(activation)
+                if channel_dim == 0:
+                    raise ProxyError(
+                        "undefined", f"layer {layer.name!r} is called on single samples, not on minibatches"
+                    )
                 channels = fisher_reduce(activation, gradient, channel_dim, self.aggregation == "elementwise")
-                total = total + channels.sum() * (layer.weight[0].numel() if self.weighting == "weights" else 1)
+                total = total + channels.sum() * (layer.weight.shape[1:].numel() if self.weighting == "weights" else 1)
             sums.append(total)
         return torch.stack(sums)
 

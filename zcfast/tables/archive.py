@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from zcfast.errors import first_line
+from zcfast.errors import first_line, printable
 
 KIND_NAMES = {"i": "integers", "u": "integers", "f": "numbers", "S": "strings", "U": "strings", "b": "booleans"}
 
@@ -22,7 +22,7 @@ class Archive:
         """Open the file; nothing in it is ever unpickled."""
         try:
             self._file = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
             raise ValueError(f"expected an .npz archive, got a broken one: {first_line(error)}") from error
 
     def __enter__(self) -> Archive:
@@ -41,10 +41,11 @@ class Archive:
     def read(self, name: str, kinds: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.generic]:
         """Read one array; `kinds` are the dtype kinds allowed ("iu", "f", "SU"), None in `shape` is any size."""
         if name not in self.names:
-            raise ValueError(f"expected an array {name!r}, got only {', '.join(self.names) or 'nothing'}")
+            raise ValueError(f"expected an array {name!r}, got only {printable(', '.join(self.names)) or 'nothing'}")
         try:
             array: npt.NDArray[np.generic] = self._file[name]
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        # RuntimeError: zipfile's of what it does not know or cannot decrypt; MemoryError: of a size that no array has
+        except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(
                 f"array {name!r}: expected plain data, got a broken or pickled array: {first_line(error)}"
             ) from error

@@ -53,6 +53,9 @@ class Batch:
         for name, value in (("inputs", self.inputs), ("targets", self.targets)):
             if not isinstance(value, Tensor):
                 raise TypeError(f"{name}: expected a tensor, got {type(value).__name__}")
+            if value.layout != torch.strided or value.is_nested:
+                kind = "nested" if value.is_nested else str(value.layout)
+                raise ValueError(f"{name}: expected a dense tensor, got a {kind} one")
         if self.inputs.dim() == 0 or len(self.inputs) == 0:
             raise ValueError(f"inputs: expected at least one sample, got shape {tuple(self.inputs.shape)}")
         if self.targets.dim() == 0 or len(self.targets) != len(self.inputs):
@@ -62,9 +65,8 @@ class Batch:
         for name, function in (("loss_fn", self.loss_fn), ("logits", self.logits)):
             if function is not None and not callable(function):
                 raise TypeError(f"{name}: expected a callable, got {function!r}")
-        size = self.microbatch
-        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-            raise ValueError(f"microbatch: expected a positive integer, got {size!r}")
+        if self.microbatch is not None and self.microbatch < 1:
+            raise ValueError(f"microbatch: expected a positive integer, got {self.microbatch}")
 
     def check_for(self, module: nn.Module) -> None:
         """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite.
@@ -88,10 +90,31 @@ class Batch:
         for inputs, targets in zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True):
             yield _outside_inference(inputs), _outside_inference(targets)
 
+    def first(self, size: int) -> Tensor:
+        """The inputs of so many samples, beside the parts."""
+        return _outside_inference(self.inputs[:size])
+
     @property
     def is_split(self) -> bool:
         """Whether the batch runs in more than one part."""
         return self.microbatch is not None and self.microbatch < len(self.inputs)
+
+    def found_logits(self, output: Any) -> Tensor:
+        """The logits in what the net returns.
+
+        Raises:
+            TypeError: there are none, or the caller's function gives another thing.
+            ProxyError: the caller's function raised.
+        """
+        if self.logits is find_logits:
+            return find_logits(output)
+        try:
+            logits = self.logits(output)
+        except Exception as error:  # a foreign function: what it raises is the result
+            raise ProxyError("failed", f"logits raised {describe(error).reason}") from error
+        if not isinstance(logits, Tensor):
+            raise TypeError(f"logits: expected a tensor, got {type(logits).__name__}")
+        return logits
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Loss of one part: a scalar.
@@ -120,6 +143,14 @@ class Batch:
         return loss
 
 
+def rounding(dtype: torch.dtype) -> float:
+    """How much of the largest number rounding may change where the same is computed twice in different ways.
+
+    Nets and losses of float64 may run in float32 inside.
+    """
+    return math.sqrt(max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps))
+
+
 def _is_finite(x: Tensor) -> bool:
     """Whether no number is NaN or infinite: by the extremes, many times faster than one by one."""
     return x.numel() == 0 or all(math.isfinite(extreme.item()) for extreme in torch.aminmax(x))
@@ -133,6 +164,8 @@ def _outside_inference(x: Tensor) -> Tensor:
 def _check_targets(logits: Tensor, targets: Tensor) -> None:
     if logits.dim() < 2:
         raise ValueError(f"logits: expected [N, classes, ...], got shape {tuple(logits.shape)}")
+    if not logits.is_floating_point():
+        raise ValueError(f"logits: expected floats, got {logits.dtype}")
     if targets.is_floating_point():
         if targets.shape != logits.shape:
             raise ValueError(f"targets: expected probabilities [{tuple(logits.shape)}], got {tuple(targets.shape)}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zcfast.tracing.batch import Batch
-from zcfast.tracing.batchnorm import RefusedBatchStatistics
+from zcfast.tracing.batchnorm import NotedBatchStatistics
 from zcfast.tracing.channels_last import ChannelsLast
 from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
 from zcfast.tracing.generators import generator_states, random_devices
@@ -84,8 +84,9 @@ class Forward:
         self._has_run = True
         with self._surroundings() as stack:
             stack.enter_context(torch.set_grad_enabled(gradients))
+            statistics = NotedBatchStatistics()
             if self.batch.is_split:
-                stack.enter_context(RefusedBatchStatistics())
+                stack.enter_context(statistics)
             recording = stack.enter_context(recorded(self.layers, keep=keep, clone=clone))
             flowing = inputs
             if jacobian:
@@ -97,6 +98,7 @@ class Forward:
             output = self.net.module(self._flowing(flowing))
             if self.batch.is_split and generator_states(self.devices) != before:
                 raise ProxyError("refused", "microbatch: the net draws random numbers, which parts draw differently")
+            recording.batch_statistics = statistics.taken
         return (tap.output if tap else point), output, recording
 
     @contextmanager

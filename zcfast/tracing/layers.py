@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
+from zcfast.tracing.passes import ProxyError
+
 COUNTABLE: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
@@ -25,8 +27,18 @@ class Layer:
         return weight
 
     def channel_dim(self, output: Tensor) -> int:
-        """Dimension of the channels in the layer's output: second of a convolution, last of a linear layer."""
-        return output.dim() - 1 if isinstance(self.module, nn.Linear) else 1
+        """Dimension of the channels in the layer's output: before its places, of which a linear layer has none.
+
+        It is 0 where the layer was called on one sample without a dimension for samples, as torch allows.
+
+        Raises:
+            ProxyError: the output is not that of such a layer.
+        """
+        places = 0 if isinstance(self.module, nn.Linear) else len(self.module.kernel_size)  # type: ignore[arg-type]
+        if not isinstance(output, Tensor) or output.dim() <= places or (places and output.dim() > places + 2):
+            came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ProxyError("failed", f"layer {self.name!r} puts out no tensor [N, channels, ...]: {came}")
+        return output.dim() - 1 - places
 
 
 def find_layers(module: nn.Module, kinds: tuple[type[nn.Module], ...] = COUNTABLE) -> list[Layer]:
@@ -44,8 +56,10 @@ def find_layers(module: nn.Module, kinds: tuple[type[nn.Module], ...] = COUNTABL
         ValueError: a layer's weight is not a floating-point parameter (or parametrized as one), or some part of the net
             is lazy or TorchScript.
     """
-    if not isinstance(kinds, tuple) or not all(
-        isinstance(kind, type) and issubclass(kind, COUNTABLE) for kind in kinds
+    if not (
+        isinstance(kinds, tuple)
+        and kinds
+        and all(isinstance(kind, type) and issubclass(kind, COUNTABLE) for kind in kinds)
     ):
         expected = ", ".join(f"nn.{kind.__name__}" for kind in COUNTABLE)
         raise TypeError(f"layers: expected a tuple of types among {expected}, got {kinds!r}")

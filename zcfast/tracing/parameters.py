@@ -8,17 +8,26 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from zcfast.tracing.layers import Layer
+from zcfast.tracing.passes import describe
 
 
 def expose_parametrized(modules: Sequence[nn.Module]) -> None:
-    """Replace each parametrized tensor by its present value, a plain parameter (inside `isolated` only)."""
+    """Replace each parametrized tensor by its present value, a plain parameter (inside `isolated` only).
+
+    Raises:
+        ValueError: a parametrization raised, so that the net has no weights.
+    """
     for child in modules:
         # The first test spares most modules the second, which looks the name up in vain by way of an exception.
         if "parametrizations" not in child._modules or not parametrize.is_parametrized(child):
             continue
         assert isinstance(child.parametrizations, nn.ModuleDict)
-        with torch.no_grad():
-            values = {name: getattr(child, name).clone() for name in child.parametrizations}
+        try:
+            with torch.no_grad():
+                values = {name: getattr(child, name).clone() for name in child.parametrizations}
+        except Exception as error:  # a foreign function: what it raises is the answer
+            kind = parametrize.type_before_parametrizations(child).__name__
+            raise ValueError(f"module: a parametrization of {kind} raised {describe(error).reason}") from error
         child.__class__ = parametrize.type_before_parametrizations(child)
         child._parameters.update({name: nn.Parameter(value) for name, value in values.items()})
 

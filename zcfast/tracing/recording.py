@@ -34,6 +34,7 @@ class Recording:
         outputs: the outputs, if they were to be kept.
         without_gradient: name of a layer that ran with gradients off, if any did: inside reentrant checkpointing, whose
             gradients only .backward() reaches, it would seem to score 0.
+        batch_statistics: whether a BatchNorm was to take those of a minibatch of which this is a part.
     """
 
     layer: list[int] = field(default_factory=list)
@@ -42,13 +43,16 @@ class Recording:
     outputs: list[Tensor] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
     without_gradient: str | None = None
+    batch_statistics: bool = False
 
     def was_overwritten(self) -> bool:
         """Whether an in-place operation has changed an output that was kept."""
         return any(output._version != version for output, version in zip(self.outputs, self.versions, strict=True))
 
     def check_gradients(self) -> None:
-        """Raise ProxyError where a layer has no gradient to give."""
+        """Raise ProxyError where a layer has no gradient to give, or not that of the whole minibatch."""
+        if self.batch_statistics:
+            raise ProxyError("refused", "microbatch: BatchNorm uses the statistics of the whole minibatch")
         if self.without_gradient is not None:
             name = self.without_gradient
             reason = f"layer {name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
@@ -69,11 +73,12 @@ def recorded(layers: Sequence[Layer], *, keep: bool = False, clone: bool = False
     def observe(index: int, layer: Layer, output: Tensor) -> Tensor | None:
         if not torch.is_grad_enabled():
             recording.without_gradient = layer.name
-        channels = output.shape[layer.channel_dim(output)]
+        channel_dim = layer.channel_dim(output)
+        channels = output.shape[channel_dim]
         recording.layer.append(index)
         recording.positions.append(output.numel() // channels if channels else 0)
         recording.nodes.append(output.grad_fn)
-        if not keep:
+        if not keep or not torch.is_grad_enabled():
             return None
         recording.outputs.append(output)
         recording.versions.append(output._version)

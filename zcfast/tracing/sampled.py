@@ -23,6 +23,8 @@ from zcfast.tracing.curvature import (
 from zcfast.tracing.forward import Forward
 from zcfast.tracing.isolation import Isolated, isolated
 from zcfast.tracing.layers import Layer
+from zcfast.tracing.mean_loss import MeanLoss
+from zcfast.tracing.other_size import OtherSize, rows_of
 from zcfast.tracing.parameters import Slots
 from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
 from zcfast.tracing.recording import Activations, Recording
@@ -117,6 +119,9 @@ class _Run:
         self.rows: list[Tensor] = []
         self.sums: list[Tensor] = []
         self.classifier_part = 0.0
+        # The default loss is known to be a mean.
+        self.mean_loss = MeanLoss(batch) if batch.is_split and batch.loss_fn is not None else None
+        self.other_size: OtherSize | None = None
         if batch.is_split:
             reason = "microbatch: a second-order pass takes the gradient of the whole minibatch"
             for which in (Pass.HVP, Pass.LOGIT_CURVATURE):
@@ -133,10 +138,12 @@ class _Run:
 
     def whole(self) -> Sampled:
         """Run the passes on all parts and give what they leave behind."""
+        if self.batch.is_split and self.passes != Pass.FORWARD:
+            self.other_size = self.run_other_size()
         for inputs, targets in self.batch.parts():
-            self.part(inputs, targets)
             if Pass.FORWARD in self.result.failures:
                 break
+            self.part(inputs, targets)
         if self.rows:
             self.result.jacobian = torch.cat(self.rows)
         return self.result
@@ -146,7 +153,6 @@ class _Run:
 
     def part(self, inputs: Tensor, targets: Tensor) -> None:
         """Run all passes on one part and add what they give to the result."""
-        share = len(inputs) / len(self.batch.inputs)
         point, recording = None, Recording()
         with self.result.guard(Pass.FORWARD):
             point, output, recording = self.run_forward(inputs)
@@ -162,19 +168,39 @@ class _Run:
         if self.wants(Pass.LOSS_GRAD):
             with self.result.guard(Pass.LOSS_GRAD):
                 check_unchanged(zip(self.layers, self.slots.weights, self.slots.of_layers(self.leaves), strict=True))
-        logits = self.batch.logits(output)
-        if not isinstance(logits, Tensor):
-            raise TypeError(f"logits: expected a tensor, got {type(logits).__name__}")
+        logits = self.logits(output)
+        if logits is None:
+            return
+        dependence = self.other_size.dependence(logits, len(inputs)) if self.other_size is not None else None
+        if dependence is not None:
+            for which in (Pass.INPUT_JACOBIAN, Pass.LOSS_GRAD):
+                self.result.failures.setdefault(which, dependence)
         if self.wants(Pass.INPUT_JACOBIAN):
             with self.result.guard(Pass.INPUT_JACOBIAN):
                 self.input_jacobian(point, logits)
         if not self.wants(Pass.LOSS_GRAD):
             return
         loss = self.loss(logits, targets)
-        if loss is not None:
-            wanted = self.loss_passes(loss * share if self.batch.is_split else loss, logits, targets, recording, share)
+        if loss is not None and self.mean_loss is not None and loss.requires_grad:
+            with self.result.guard(Pass.LOSS_GRAD):
+                self.mean_loss.check(logits, targets)
+        if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
+            loss = loss * (len(inputs) / len(self.batch.inputs)) if self.batch.is_split else loss
+            wanted = self.loss_passes(loss, logits, targets, recording, len(inputs))
             del loss, logits, output, recording  # the second-order pass needs the memory
             self.second_order(wanted, inputs, targets)
+
+    def run_other_size(self) -> OtherSize | None:
+        """Run the first samples in a minibatch of another size than the parts have."""
+        assert self.batch.microbatch is not None
+        size = self.batch.microbatch - 1 or 2
+        with self.result.guard(Pass.FORWARD):
+            inputs = self.batch.first(size)
+            _, output, recording = self.forward.recorded(inputs, keep=self.wants(Pass.ACTIVATIONS), jacobian=False)
+        if Pass.FORWARD in self.result.failures:
+            return None
+        logits = self.logits(output)
+        return None if logits is None else OtherSize(size, logits.detach(), rows_of(recording))
 
     def run_forward(self, inputs: Tensor) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; without the input Jacobian where the net does not take inputs that need a gradient."""
@@ -199,6 +225,14 @@ class _Run:
             rows = rows if found is None else found
         self.rows.append(rows.detach().flatten(1))
 
+    def logits(self, output: Any) -> Tensor | None:
+        """The logits of a part; None where the caller's function raised."""
+        try:
+            return self.batch.found_logits(output)
+        except ProxyError as error:
+            self.result.failures.update(dict.fromkeys((Pass.INPUT_JACOBIAN, Pass.LOSS_GRAD), error.failure))
+            return None
+
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor | None:
         """The loss of a part; None where the caller's loss raised."""
         try:
@@ -208,7 +242,7 @@ class _Run:
             return None
 
     def loss_passes(
-        self, loss: Tensor, logits: Tensor, targets: Tensor, recording: Recording, share: float
+        self, loss: Tensor, logits: Tensor, targets: Tensor, recording: Recording, size: int
     ) -> Invariance | None:
         """The backward pass of the loss and what shares its graph; gives what is known of the net's invariance."""
         invariance: Invariance | None = None
@@ -218,7 +252,7 @@ class _Run:
         classifier = None if invariance is None else invariance.classifier
         with self.result.guard(Pass.LOSS_GRAD):
             check_references(loss, self.slots.parameters)
-            self.first_order(loss, recording, share, retain_graph=classifier is not None)
+            self.first_order(loss, recording, size, retain_graph=classifier is not None)
         if classifier is not None and Pass.LOSS_GRAD not in self.result.failures:
             with self.result.guard(Pass.LOGIT_CURVATURE):
                 self.classifier_part = classifier_part(
@@ -230,7 +264,7 @@ class _Run:
                 )
         return invariance
 
-    def first_order(self, loss: Tensor, recording: Recording, share: float, *, retain_graph: bool) -> None:
+    def first_order(self, loss: Tensor, recording: Recording, size: int, *, retain_graph: bool) -> None:
         """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
         gradients = differentiate(loss, [*self.leaves, *kept], retain_graph=retain_graph)
@@ -244,7 +278,9 @@ class _Run:
         self.result.own_gradients = self.slots.of_layers(self.sums)
         if self.wants(Pass.ACTIVATIONS):
             with self.result.guard(Pass.ACTIVATIONS):
-                self.collect(recording, activations, share)
+                if self.other_size is not None:
+                    self.other_size.check_rows(recording, size)
+                self.collect(recording, activations, size / len(self.batch.inputs))
 
     def second_order(self, invariance: Invariance | None, inputs: Tensor, targets: Tensor) -> None:
         """What takes the Hessian, after the graph of the first pass is gone."""
