@@ -170,6 +170,46 @@ def test_a_net_that_reads_strides_sees_its_own():
     assert ours.value == pytest.approx(exact.value, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("options", "outermost"),
+    [
+        ({"padding": 1}, True),
+        ({"padding": "same", "dilation": 2}, True),
+        ({"padding": (1, 0), "stride": (2, 1), "bias": None}, True),
+        ({"padding": 1, "groups": 4}, False),
+    ],
+)
+def test_filters_of_many_weights_run_with_the_channels_outermost(monkeypatch, options, outermost):
+    x, weight, bias = images(2, 32, 3, 3), images(32, 32, 3, 3, seed=1), images(1, 1, 1, 32, seed=2).flatten()
+    options = {"bias": bias, **options}
+    weight = weight[:, : 32 // options.get("groups", 1)].contiguous().requires_grad_()
+    formats = []
+    conv2d = F.conv2d
+    monkeypatch.setattr(F, "conv2d", lambda x, *a: formats.append(x.is_contiguous()) or conv2d(x, *a))
+    ours = channels_last._conv2d(x.requires_grad_(), weight, **options)
+    monkeypatch.undo()
+    assert formats == [True] * outermost
+    if not outermost:
+        assert ours is None
+        return
+    theirs = conv2d(x, weight, **options)
+    assert ours.is_contiguous()
+    torch.testing.assert_close(ours, theirs)
+    gradient = torch.randn_like(theirs)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, (x, weight), gradient), torch.autograd.grad(theirs, (x, weight), gradient)
+    )
+
+
+def test_nets_of_many_weights_equal_float64():
+    net = nn.Sequential(nn.Conv2d(3, 32, 3, 4), nn.BatchNorm2d(32), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1))
+    net.extend([nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 4, 3)])
+    batch = images(4, 3, 9, 9), torch.arange(4) % 3
+    got = score(net, batch, SIX)
+    expected = score(net.double(), (batch[0].double(), batch[1]), SIX)
+    assert {k: s.value for k, s in got.items()} == {k: pytest.approx(s.value, rel=1e-4) for k, s in expected.items()}
+
+
 @pytest.mark.parametrize("stride", [2, (1, 3)])
 @pytest.mark.parametrize("channels", [1, 3, 7, 8])
 def test_strided_convolutions_of_one_position(channels, stride):
