@@ -71,9 +71,10 @@ def score(
     names, options = arguments.proxy_names(proxies), arguments.options(option or [])
 
     import zcfast
-    from zcfast import sharded_scoring, tables
+    from zcfast import tables
     from zcfast.files import check_writable
-    from zcfast.sampled_scoring import ScoringInterrupted
+    from zcfast.scoring import sharded
+    from zcfast.scoring.architectures import ScoringInterrupted
 
     check_writable(out, table, architectures, images)
     search_space = zcfast.space(space)
@@ -97,7 +98,7 @@ def score(
         raise
     seconds = time.perf_counter() - started
     scores.save(out)
-    sharded_scoring.remove(parts)
+    sharded.remove(parts)
     made = len(scores) - sampling.found
     rate = made / seconds
     typer.echo(f"{made:,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
@@ -170,7 +171,7 @@ def _computation(
 
     import zcfast
     from zcfast.errors import unknown
-    from zcfast.sampled_scoring import reads_images, resolve_columns, score_architectures
+    from zcfast.scoring.architectures import reads_images, resolve_columns, score_architectures
 
     known = (*asdict(space.network), "initialisation", "batch_norm")
     for key in options:

@@ -27,6 +27,7 @@ from zcfast.tracing.channels_last import (
     backward,
     has_tangent,
     is_channels_last,
+    move_running_statistics,
     scale_and_shift,
 )
 from zcfast.tracing.pairs import UnsupportedError
@@ -139,6 +140,7 @@ def _batch_norm(*args: Any, **kwargs: Any) -> Tensor:
     weight, bias = scale_and_shift(primal, weight, bias)
     if is_channels_last(primal):
         value, mean, inverse_deviation = BatchNorm.apply(primal, weight, bias, eps)  # type: ignore[no-untyped-call]
+        move_running_statistics(call, mean, inverse_deviation)
     else:
         value, mean, inverse_deviation = torch.native_batch_norm(
             primal, weight, bias, call.running_mean, call.running_var, True, call.momentum, eps

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zcfast import sharded_scoring
 from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
 from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
@@ -20,9 +19,10 @@ from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
 from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
-from zcfast.scoring import Score, score
-from zcfast.sharded_scoring import Task
-from zcfast.space_scoring import score_space
+from zcfast.scoring import sharded
+from zcfast.scoring.net import Score, score
+from zcfast.scoring.sharded import Task
+from zcfast.scoring.space import score_space
 from zcfast.spaces import Cells, CellSpace
 from zcfast.spaces import space as named_space
 from zcfast.tracing.passes import Pass, describe
@@ -184,9 +184,9 @@ def _in_shards(
             return _in_shards(task, temporary, workers, progress)
     shards, directory = task.shards(), Path(parts)
     try:
-        sharded_scoring.run(shards, directory, workers, progress)
+        sharded.run(shards, directory, workers, progress)
     except KeyboardInterrupt:
-        shards = sharded_scoring.finished(shards, directory)
+        shards = sharded.finished(shards, directory)
         if not shards:
             raise
     loaded = [Scores.load(directory / shard.file_name) for shard in shards]
