@@ -1,4 +1,4 @@
-"""Where the real accuracies, images and golden values lie, and skipping without them."""
+"""Where the real accuracies and images lie, and skipping without them."""
 
 import os
 from pathlib import Path

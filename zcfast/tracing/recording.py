@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.passes import ProxyError
@@ -30,7 +29,6 @@ class Recording:
     Attributes:
         layer: index of the layer of each call.
         positions: places of each output at which the weight was applied, over all samples.
-        nodes: graph node of each output; None where gradients are off.
         outputs: the outputs, if they were to be kept.
         without_gradient: name of a layer that ran with gradients off, if any did: inside reentrant checkpointing, whose
             gradients only .backward() reaches, it would seem to score 0.
@@ -39,7 +37,6 @@ class Recording:
 
     layer: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
-    nodes: list[Node | None] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
     without_gradient: str | None = None
@@ -77,7 +74,6 @@ def recorded(layers: Sequence[Layer], *, keep: bool = False, clone: bool = False
         channels = output.shape[channel_dim]
         recording.layer.append(index)
         recording.positions.append(output.numel() // channels if channels else 0)
-        recording.nodes.append(output.grad_fn)
         if not keep or not torch.is_grad_enabled():
             return None
         recording.outputs.append(output)

@@ -12,14 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.channels_last import suits
-from zcfast.tracing.curvature import (
-    Invariance,
-    classifier_part,
-    directions,
-    double_backward,
-    find_invariance,
-    invariant_grasp,
-)
+from zcfast.tracing.curvature import directions, double_backward
 from zcfast.tracing.forward import Forward
 from zcfast.tracing.isolation import Isolated, isolated
 from zcfast.tracing.layers import Layer
@@ -44,7 +37,6 @@ class Sampled:
         gradients: L gradients of the loss by the layers' weights.
         own_gradients: the same by each layer's own use of its weight: it differs where weights are tied.
         curvature: L tensors, Hessian over the counted weights times the gradients.
-        invariant_grasp: [L] grasp of each layer by the scale invariance of BatchNorm.
         collected: sums over the parts of what each collector made of the activations, weighted by n/N.
         jacobian: [N, D] derivative of the sum of all logits by each sample.
         failures, seconds: of each pass.
@@ -54,7 +46,6 @@ class Sampled:
     gradients: list[Tensor] = field(default_factory=list)
     own_gradients: list[Tensor] = field(default_factory=list)
     curvature: list[Tensor] = field(default_factory=list)
-    invariant_grasp: Tensor | None = None
     collected: dict[str, Tensor] = field(default_factory=dict)
     jacobian: Tensor | None = None
     failures: dict[Pass, Failure] = field(default_factory=dict)
@@ -118,14 +109,12 @@ class _Run:
         self.leaves = self.install()
         self.rows: list[Tensor] = []
         self.sums: list[Tensor] = []
-        self.classifier_part = 0.0
         # The default loss is known to be a mean.
         self.mean_loss = MeanLoss(batch) if batch.is_split and batch.loss_fn is not None else None
         self.other_size: OtherSize | None = None
         if batch.is_split:
             reason = "microbatch: a second-order pass takes the gradient of the whole minibatch"
-            for which in (Pass.HVP, Pass.LOGIT_CURVATURE):
-                self.result.failures[which] = Failure("refused", reason)
+            self.result.failures[Pass.HVP] = Failure("refused", reason)
 
     def install(self) -> list[Tensor]:
         """Put stand-ins in the net and give those of the counted slots."""
@@ -186,9 +175,11 @@ class _Run:
                 self.mean_loss.check(logits, targets)
         if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
             loss = loss * (len(inputs) / len(self.batch.inputs)) if self.batch.is_split else loss
-            wanted = self.loss_passes(loss, logits, targets, recording, len(inputs))
+            with self.result.guard(Pass.LOSS_GRAD):
+                check_references(loss, self.slots.parameters)
+                self.first_order(loss, recording, len(inputs))
             del loss, logits, output, recording  # the second-order pass needs the memory
-            self.second_order(wanted, inputs, targets)
+            self.second_order(inputs, targets)
 
     def run_other_size(self) -> OtherSize | None:
         """Run the first samples in a minibatch of another size than the parts have."""
@@ -241,33 +232,10 @@ class _Run:
             self.result.failures[Pass.LOSS_GRAD] = error.failure
             return None
 
-    def loss_passes(
-        self, loss: Tensor, logits: Tensor, targets: Tensor, recording: Recording, size: int
-    ) -> Invariance | None:
-        """The backward pass of the loss and what shares its graph; gives what is known of the net's invariance."""
-        invariance: Invariance | None = None
-        if self.wants(Pass.LOGIT_CURVATURE):
-            with self.result.guard(Pass.LOGIT_CURVATURE):
-                invariance = find_invariance(self.layers, self.slots, self.leaves, loss, logits, recording)
-        classifier = None if invariance is None else invariance.classifier
-        with self.result.guard(Pass.LOSS_GRAD):
-            check_references(loss, self.slots.parameters)
-            self.first_order(loss, recording, size, retain_graph=classifier is not None)
-        if classifier is not None and Pass.LOSS_GRAD not in self.result.failures:
-            with self.result.guard(Pass.LOGIT_CURVATURE):
-                self.classifier_part = classifier_part(
-                    self.layers[classifier],
-                    self.slots.of_layers(self.leaves),
-                    self.result.gradients,
-                    logits,
-                    lambda point: self.batch.loss(point, targets),
-                )
-        return invariance
-
-    def first_order(self, loss: Tensor, recording: Recording, size: int, *, retain_graph: bool) -> None:
+    def first_order(self, loss: Tensor, recording: Recording, size: int) -> None:
         """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
-        gradients = differentiate(loss, [*self.leaves, *kept], retain_graph=retain_graph)
+        gradients = differentiate(loss, [*self.leaves, *kept])
         # As the weights lie in memory: what is summed with them, and what alone, is summed in the same order.
         weights = [gradient.contiguous() for gradient in gradients[: len(self.leaves)]]
         activations = gradients[len(self.leaves) :]
@@ -282,27 +250,14 @@ class _Run:
                     self.other_size.check_rows(recording, size)
                 self.collect(recording, activations, size / len(self.batch.inputs))
 
-    def second_order(self, invariance: Invariance | None, inputs: Tensor, targets: Tensor) -> None:
+    def second_order(self, inputs: Tensor, targets: Tensor) -> None:
         """What takes the Hessian, after the graph of the first pass is gone."""
-        if Pass.LOSS_GRAD in self.result.failures:
-            return
-        if invariance is not None and self.wants(Pass.LOGIT_CURVATURE):
-            with self.result.guard(Pass.LOGIT_CURVATURE):
-                others = invariance.others
-                products = self.products([self.slots.own[index] for index in others], inputs, targets)
-                weights = self.slots.weights
-                self.result.invariant_grasp = invariant_grasp(
-                    self.result.gradients, weights, invariance, products, self.classifier_part
-                )
-        if self.wants(Pass.HVP):
+        if Pass.LOSS_GRAD not in self.result.failures and self.wants(Pass.HVP):
             with self.result.guard(Pass.HVP):
-                products = self.products(range(len(self.leaves)), inputs, targets)
-                self.result.curvature = self.slots.shared(products)
+                self.result.curvature = self.slots.shared(self.products(inputs, targets))
 
-    def products(self, wanted: Sequence[int], inputs: Tensor, targets: Tensor) -> list[Tensor]:
-        """Rows of the Hessian times the gradient, by the fastest way that is exact for this net."""
-        if not wanted:
-            return []
+    def products(self, inputs: Tensor, targets: Tensor) -> list[Tensor]:
+        """Hessian times the gradient, by the fastest way that is exact for this net."""
         along = directions(self.slots, self.sums)
 
         def loss(logits: Tensor) -> Tensor:
@@ -311,7 +266,7 @@ class _Run:
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
             self.forward.restart()
             try:
-                return hessian_products(self.slots, along, wanted, lambda: self.forward.logits(inputs), loss)
+                return hessian_products(self.slots, along, lambda: self.forward.logits(inputs), loss)
             except Exception:  # where the faster way raises, the slower one decides whether net or rule is at fault
                 self.forward.restart()
                 leaves = self.install()
@@ -319,8 +274,7 @@ class _Run:
                 with TwiceDifferentiable():
                     logits = self.forward.logits(inputs)
                 gradients = differentiate(loss(logits), leaves, create_graph=True)
-                products = double_backward(gradients, leaves, along)
-                return [products[rank] for rank in wanted]
+                return double_backward(gradients, leaves, along)
 
     def collect(self, recording: Recording, gradients: Sequence[Tensor], share: float) -> None:
         calls: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.layers]
@@ -332,15 +286,11 @@ class _Run:
             self.result.collected[name] = part if before is None else before + part
 
 
-def differentiate(
-    value: Tensor, points: Sequence[Tensor], *, create_graph: bool = False, retain_graph: bool = False
-) -> list[Tensor]:
+def differentiate(value: Tensor, points: Sequence[Tensor], *, create_graph: bool = False) -> list[Tensor]:
     """Gradient of a scalar by each point; zero where the value does not depend on it."""
     reached = [point for point in points if point.requires_grad] if value.requires_grad else []
     found: Sequence[Tensor | None] = []
     if reached:
-        found = torch.autograd.grad(
-            value, reached, create_graph=create_graph, retain_graph=retain_graph or create_graph, allow_unused=True
-        )
+        found = torch.autograd.grad(value, reached, create_graph=create_graph, allow_unused=True)
     by_point = {id(point): gradient for point, gradient in zip(reached, found, strict=True) if gradient is not None}
     return [by_point[id(point)] if id(point) in by_point else torch.zeros_like(point) for point in points]
