@@ -56,7 +56,9 @@ def test_newer_functions_are_found():
 
 @pytest.mark.parametrize("version", ["2.9.1", "2.9.1+cu128", "1.13.0"])
 def test_an_older_torch_is_one_line(version):
-    with pytest.raises(ImportError, match=rf"^zcfast: expected torch {re.escape(TEXT)} or newer, got {re.escape(version)}$"):
+    with pytest.raises(
+        ImportError, match=rf"^zcfast: expected torch {re.escape(TEXT)} or newer, got {re.escape(version)}$"
+    ):
         _native.check_torch(version)
 
 

@@ -9,7 +9,7 @@ OLDEST_TORCH = (2, 10)  # as in pyproject.toml, and the target of CMakeLists.txt
 
 
 def check_torch(version: str) -> None:
-    """An ImportError for a torch that lacks what the extension asks of it, which the loader would report by a symbol."""
+    """An ImportError for a torch that is too old; the loader's own error would name a symbol."""
     if tuple(map(int, version.split(".")[:2])) < OLDEST_TORCH:
         raise ImportError(f"zcfast: expected torch {'.'.join(map(str, OLDEST_TORCH))} or newer, got {version}")
 
