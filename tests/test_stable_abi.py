@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.device import machine
 from zcfast import _native
 
 ROOT = Path(__file__).parents[1]
@@ -16,7 +17,8 @@ TEXT = ".".join(map(str, _native.OLDEST_TORCH))
 
 def test_every_place_names_the_same_oldest_torch():
     assert f'"torch>={TEXT}"' in (ROOT / "pyproject.toml").read_text()
-    major, minor = _native.OLDEST_TORCH
+    major, minor = machine.OLDEST_TORCH
+    assert (major, minor) == _native.OLDEST_TORCH
     assert f"TORCH_TARGET_VERSION=0x{major:02x}{minor:02x}000000000000" in (ROOT / "CMakeLists.txt").read_text()
 
 
