@@ -179,7 +179,7 @@ def test_numbers_out_of_range(operator, change, message):
         getattr(torch.ops.zcfast, operator)(**{**hostile.calls()[operator], **change})
 
 
-@pytest.mark.parametrize("shape", [(2**40, 3, 0), (2**20, 3, 2**40, 0), (0, 3, 2**40)])
+@pytest.mark.parametrize("shape", [(2**38, 3, 0), (2**20, 3, 2**40, 0), (0, 3, 2**40)])
 def test_sizes_of_nothing_take_no_time(shape):
     nothing = torch.empty(shape)
     got = torch.ops.zcfast.fisher_reduce(nothing, nothing, 1)
