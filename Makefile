@@ -19,7 +19,7 @@ bench: .venv/installed-bench
 	.venv/bin/pytest bench
 
 # The operators with hostile arguments under AddressSanitizer: builds them anew, for g++ with libasan.
-asan: .venv/installed-device
+asan: .venv/installed-asan
 	.venv/bin/python tools/asan.py
 
 # Everything that needs a GPU, into one file under bench/results: with what this Python has, in place, without a network.

@@ -3,7 +3,7 @@
     python tools/asan.py [pytest arguments]
 
 Builds the operators once into build/asan and runs the tests on a view of this checkout whose package has that build.
-Needs g++ with libasan, and what a build needs (pip install '.[device]').
+Needs g++ with libasan, and what a build needs (pip install '.[asan]').
 """
 
 import os
