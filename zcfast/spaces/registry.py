@@ -17,6 +17,14 @@ _BUILT_IN = {
     "nasbench101": "zcfast.spaces.nasbench101:NasBench101",
     "nasbench201": "zcfast.spaces.nasbench201:NasBench201",
 }
+# Benchmarks without a space here: where the reader of their accuracies is, a function of name and path.
+TABLES = {
+    "nasbench_macro": "zcfast.spaces.nasbench_macro.readers:read",
+    "nasbench_nlp": "zcfast.spaces.nasbench_nlp.readers:read",
+    "pytorchcv": "zcfast.spaces.pytorchcv.readers:read",
+    "transnas_macro": "zcfast.spaces.transnas.readers:read",
+    "transnas_micro": "zcfast.spaces.transnas.readers:read",
+}
 _registered: dict[str, SearchSpace[Any]] = {}
 
 
