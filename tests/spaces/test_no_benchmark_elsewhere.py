@@ -4,7 +4,7 @@ import zcfast
 
 ROOT = Path(zcfast.__file__).parent
 BENCHMARKS = ("nasbench", "NasBench")
-# Text for readers alone: examples of commands, and where a rule was chosen. reproduction/ is about the paper's benchmarks.
+# Text for readers alone: examples of commands, and where a rule was chosen. reproduction/ is about the benchmarks.
 READ_BY_PEOPLE = ("cli/", "expected/", "reproduction/", "search/algorithm.py", "spaces/registry.py", "_tables.pyi")
 
 

@@ -20,7 +20,7 @@ from zcfast.report import cell_svg, provenance
 from zcfast.report.numbers import TRAINED, names, numbers
 from zcfast.report.text import number
 from zcfast.scores import Scores
-from zcfast.spaces import Graph, released_names, space
+from zcfast.spaces import Graph, released_names
 from zcfast.tables import Table
 
 MISSING = "the report needs {}, which is not installed: pip install 'zcfast[report]'"
@@ -56,14 +56,14 @@ def html(scores: Scores, table: Table, *, metrics: Sequence[str] | None = None, 
     page, library = _template(), _plot_library()
     check_kind("scores", scores, Scores)
     check_kind("table", table, Table)
-    if scores.space != table.space:
-        raise ValueError(f"table: expected accuracies of {scores.space}, got {table.space}")
+    if scores.space.name != table.space:
+        raise ValueError(f"table: expected accuracies of {scores.space.name}, got {table.space}")
     if top < 0:
         raise ValueError(f"top: expected a number of rows >= 0, got {top}")
     chosen = chosen_metrics(table, metrics)
     if not chosen:
         raise ValueError("metrics: expected one or more, got none")
-    index = space(scores.space).require_valid(scores.cells).cpu()
+    index = scores.keys()
     accuracies = {metric: table.query(index, metric) for metric in chosen}
     best, cells = _best(scores, accuracies, top)
     data = {**names(scores, accuracies, table), "results": numbers(scores, accuracies), "best": best}
@@ -72,7 +72,7 @@ def html(scores: Scores, table: Table, *, metrics: Sequence[str] | None = None, 
     rendered: str = page.render(
         scores=scores,
         table=table,
-        title=space(scores.space).title,
+        title=scores.space.title,
         rows=f"{len(scores):,}",
         trained=TRAINED,
         cells=cells,
@@ -100,7 +100,7 @@ def _best(scores: Scores, accuracies: dict[str, Tensor], top: int) -> tuple[list
         rows = present[best_scored(column[present], top)].tolist() if top and len(present) else []
         lists.append([_best_row(row, places, column, accuracies) for row in rows])
     chosen = scores.cells[list(places)]
-    searched = space(scores.space)
+    searched = scores.space
     graph = searched.offers(Graph)
     drawn = ["" if graph is None else cell_svg.draw(graph.drawing(chosen[at])) for at in range(len(chosen))]
     labels = released_names(searched, chosen)
@@ -109,7 +109,7 @@ def _best(scores: Scores, accuracies: dict[str, Tensor], top: int) -> tuple[list
 
 def _legend(scores: Scores) -> list[tuple[str, str]]:
     """The operations that drawings of the space's architectures have: kind and words."""
-    graph = space(scores.space).offers(Graph)
+    graph = scores.space.offers(Graph)
     kinds = () if graph is None else [mark.kind for mark in graph.marks]
     return [(kind, words) for kind, words in LEGEND.items() if kind in kinds]
 
@@ -136,7 +136,7 @@ def _point_labels(scores: Scores, results: list[dict[str, Any]]) -> dict[int, An
     rows = sorted(drawn)
     columns = [column[rows].tolist() for column in scores.columns.values()]
     values = [[number(value) for value in row] for row in zip(*columns, strict=True)]
-    labels = released_names(space(scores.space), scores.cells[rows])
+    labels = released_names(scores.space, scores.cells[rows])
     return {row: [name, each] for row, name, each in zip(rows, labels, values, strict=True)}
 
 

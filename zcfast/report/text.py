@@ -11,7 +11,7 @@ from rich.table import Table as TextTable
 from zcfast.analysis import spearman, spearman_top, top_fraction_in_top_k
 from zcfast.scores import Scores
 from zcfast.scoring import Score
-from zcfast.spaces import Drawing, Graph, released_names, space
+from zcfast.spaces import Drawing, Graph, released_names
 from zcfast.tables import Table
 
 WIDTH, INDENT, GAP = 80, "     ", "   "
@@ -25,7 +25,7 @@ def best(scores: Scores, by: str, k: int) -> str:
     rows = scores.top(k, by)
     rows = rows[~scores[by][rows].isnan()]
     cells = scores.cells[rows]
-    graph, names = space(scores.space).offers(Graph), released_names(space(scores.space), cells)
+    graph, names = scores.space.offers(Graph), released_names(scores.space, cells)
     blocks = []
     for place, row in enumerate(rows.tolist()):
         values = [f"{name} {number(column[row].item())}" for name, column in scores.columns.items()]
@@ -115,7 +115,7 @@ def ranking(scores: Scores, table: Table) -> TextTable:
         text.add_column(heading, overflow="fold")
     for heading in ("Spearman", "in top 10 %", "top 5 % in 64"):
         text.add_column(heading, justify="right", no_wrap=True)
-    index = space(scores.space).index(scores.cells).cpu()
+    index = scores.keys()
     for metric in table.headline:
         accuracies = table.query(index, metric)
         for name, column in scores.columns.items():

@@ -22,7 +22,7 @@ from zcfast.scoring import sharded
 from zcfast.scoring.net import Score, score
 from zcfast.scoring.sharded import Task
 from zcfast.scoring.space import score_space
-from zcfast.spaces import Cells, CellSpace, ClosedForm
+from zcfast.spaces import Cells, CellSpace, ClosedForm, as_space
 from zcfast.spaces import space as named_space
 from zcfast.spaces.forms import closed_forms
 from zcfast.tracing.passes import Pass, describe
@@ -124,7 +124,7 @@ def score_architectures(
     }
     found = {**{name: in_closed_form[name][scored.rows] for name in in_closed_form.columns}, **scored.columns}
     columns = {name: found[name] for name in order}
-    scores = Scores(space.name, cells[scored.rows], columns, protocol, scored.reasons)
+    scores = Scores(as_space(space), cells[scored.rows], columns, protocol, scored.reasons)
     if len(scores) < len(cells):
         raise ScoringInterrupted(scores)
     return scores

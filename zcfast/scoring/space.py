@@ -55,7 +55,7 @@ def score_space(
     protocol = _protocol(searched, forms, network, own)
     cells = searched.capability(Enumerated).enumerate() if cells is None else cells
     _check_cells(searched, cells)
-    return Scores(searched.name, cells, _columns(forms, cells, network, own, progress), protocol)
+    return Scores(searched, cells, _columns(forms, cells, network, own, progress), protocol)
 
 
 def _forms(space: SearchSpace[Any], proxies: Sequence[str]) -> dict[str, ClosedForm]:

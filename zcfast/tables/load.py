@@ -11,8 +11,7 @@ from pyarrow import parquet
 
 from zcfast import scores
 from zcfast.errors import first_line, unknown
-from zcfast.spaces import CellSpace, Readers, names
-from zcfast.spaces import space as named_space
+from zcfast.spaces import Readers, SearchSpace, as_space, names
 from zcfast.spaces.registry import TABLES
 from zcfast.tables import columns, named, stored
 from zcfast.tables.archive import Archive
@@ -22,7 +21,7 @@ ZIP_MAGIC = b"PK\x03\x04"
 PARQUET_MAGIC = b"PAR1"
 
 
-def table(space: str | CellSpace[Any], path: str | os.PathLike[str]) -> Table:
+def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     """Read the accuracies of a search space, or of a benchmark that has no space here, from any file known.
 
     Formats, told apart by their content, never by the file's name:
@@ -36,22 +35,28 @@ def table(space: str | CellSpace[Any], path: str | os.PathLike[str]) -> Table:
     Errors: one ValueError that names the file, what was expected and what came: for a missing, unreadable or damaged
     file, one of another kind, missing arrays or columns, an architecture outside the space or there twice.
     """
-    name = space.name if isinstance(space, CellSpace) else space
-    if name not in (*names(), *TABLES):
-        raise unknown("search space", name, (*names(), *TABLES))
+    found = _space_or_benchmark(space)
     path = Path(path)
     try:
         magic = _first_bytes(path)
         if magic == PARQUET_MAGIC:
-            return _from_parquet(name, path)
-        if name in TABLES:
-            return named.load(name, path)
-        return _of_space(named_space(name), path, magic)
+            return _from_parquet(found, path)
+        return named.load(found, path) if isinstance(found, str) else _of_space(found, path, magic)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _of_space(space: CellSpace[Any], path: Path, magic: bytes) -> Table:
+def _space_or_benchmark(space: str | SearchSpace[Any]) -> SearchSpace[Any] | str:
+    """The space, or the name of a benchmark without one."""
+    if isinstance(space, str) and space in TABLES:
+        return space
+    if isinstance(space, str) and ":" not in space and space not in names():
+        raise unknown("search space", space, (*names(), *TABLES))
+    found: SearchSpace[Any] = as_space(space)
+    return found
+
+
+def _of_space(space: SearchSpace[Any], path: Path, magic: bytes) -> Table:
     readers = space.offers(Readers)
     if readers is not None and (read := readers.reader(path)) is not None:
         return read(path)  # type: ignore[no-any-return]
@@ -65,20 +70,20 @@ def _of_space(space: CellSpace[Any], path: Path, magic: bytes) -> Table:
         return readers.archive(archive)  # type: ignore[no-any-return]
 
 
-def _from_parquet(name: str, path: Path) -> Table:
+def _from_parquet(space: SearchSpace[Any] | str, path: Path) -> Table:
     try:
         file = parquet.ParquetFile(path, memory_map=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
     with file:
         if stored.is_stored(file):
-            return stored.read(name, file)
+            return stored.read(space if isinstance(space, str) else space.name, file)
         _check_kind(file)
-        if name in TABLES:
+        if isinstance(space, str):
             raise ValueError(
-                f"expected the published files of {name} or a table saved by zcfast, got another Parquet file"
+                f"expected the published files of {space} or a table saved by zcfast, got another Parquet file"
             )
-        return columns.read_parquet(named_space(name), file)
+        return columns.read_parquet(space, file)
 
 
 def _check_kind(file: parquet.ParquetFile) -> None:
