@@ -143,7 +143,7 @@ class _FlowRun:
         with self.prepared(enter, PairFunctions(_copied)) as (slots, call):
             slots.install(stand_in)
             logits = call()
-            if not isinstance(logits, Pair) or super(Pair, logits).requires_grad:  # type: ignore[misc]
+            if not isinstance(logits, Pair) or super(Pair, logits).requires_grad or logits.stacked.requires_grad:  # type: ignore[misc]
                 raise UnsupportedError("the output is not a pair, or not of the stand-ins alone")
             return logits.tangent().sum().item()
 
@@ -158,7 +158,7 @@ class _FlowRun:
             slots.install(stand_in)
             with _RefusedReverseMode():
                 total = call().sum()
-            check_references(total, slots.parameters)
+            check_references(self.module, slots.parameters, slots.installed, total)
             primal, tangent = forward_ad.unpack_dual(total)  # type: ignore[no-untyped-call]
             value = 0.0 if tangent is None else tangent.item()
             _check_condition(value, primal.item())
@@ -175,7 +175,7 @@ class _FlowRun:
             recording.check_gradients()
             positive = (weight.double().abs() for weight in slots.weights)
             check_unchanged(zip(self.layers, positive, slots.of_layers(leaves), strict=True))
-            check_references(total, slots.parameters)
+            check_references(self.module, slots.parameters, slots.installed, total)
             gradients = differentiate(total, leaves)
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
             values = saliency_reduce(weights, slots.shared(gradients), [kind])[0]
@@ -254,7 +254,7 @@ def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:
         for name, buffer in child._buffers.items():
             if buffer is not None and buffer.is_floating_point():
                 saved = name not in child._non_persistent_buffers_set
-                child._buffers[name] = buffer.double().abs() if saved else buffer.double()
+                child._buffers[name] = (buffer.abs() if saved else buffer).detach().double()
 
 
 def _dual(value: Tensor, tangent: Tensor) -> Tensor:

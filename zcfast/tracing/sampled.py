@@ -102,7 +102,7 @@ class _Run:
         *,
         channels_last: bool,
     ) -> None:
-        self.layers, self.batch, self.passes, self.collectors = layers, batch, passes, collectors
+        self.net, self.layers, self.batch, self.passes, self.collectors = net, layers, batch, passes, collectors
         self.result = Sampled(positions=[0] * len(layers))
         self.slots = Slots(net.modules, layers)
         self.forward = Forward(net, self.slots, layers, batch, passes, channels_last=channels_last)
@@ -176,7 +176,8 @@ class _Run:
         if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
             loss = loss * (len(inputs) / len(self.batch.inputs)) if self.batch.is_split else loss
             with self.result.guard(Pass.LOSS_GRAD):
-                check_references(loss, self.slots.parameters)
+                known = [*self.slots.installed, *([] if point is None else [point])]
+                check_references(self.net.module, self.slots.parameters, known, logits, loss)
                 self.first_order(loss, recording, len(inputs))
             del loss, logits, output, recording  # the second-order pass needs the memory
             self.second_order(inputs, targets)
