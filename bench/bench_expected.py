@@ -70,7 +70,7 @@ def test_process(benchmark, tmp_path):
 
 
 @pytest.mark.benchmark(group="import")
-@pytest.mark.parametrize("module", ["torch", "zcfast, zcfast.spaces, zcfast.space_scoring"])
+@pytest.mark.parametrize("module", ["torch", "zcfast, zcfast.spaces, zcfast.scoring.space"])
 def test_import(benchmark, module):
     def run():
         subprocess.check_call([sys.executable, "-c", f"import torch; import {module}"])

@@ -144,7 +144,7 @@ def test_no_cells(space):
 def test_path_rank_is_over_all_cells_together(monkeypatch):
     cells = SPACE101.enumerate()[::97]
     whole = zcfast.score_space(SPACE101, ["path_rank"], cells=cells)["path_rank"]
-    monkeypatch.setattr("zcfast.space_scoring.CHUNK", 1000)
+    monkeypatch.setattr("zcfast.scoring.space.CHUNK", 1000)
     assert torch.equal(zcfast.score_space(SPACE101, ["path_rank"], cells=cells)["path_rank"], whole)
     part = zcfast.score_space(SPACE101, ["path_rank"], cells=cells[:500])["path_rank"]
     assert not torch.equal(part, whole[:500])

@@ -24,7 +24,7 @@ from zcfast.tracing.batchnorm import (
     replace_modules,
     run_synchronised_as_plain,
 )
-from zcfast.tracing.embedding import tapped_embedding
+from zcfast.tracing.embedding import tapped_embedding, without_embedding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.pair_functions import PairFunctions
@@ -197,7 +197,10 @@ class _FlowRun:
             if not self.keep_batchnorm:
                 replace_modules(modules, _copied)
             slots = Slots(modules, self.layers)
+            slots.check_hooks()
             sample = self.batch.inputs[:1]
+            if sample.is_complex() or any(slot.parameter.is_complex() for slot in slots.all):
+                raise ProxyError("undefined", "complex numbers have no positive ones in their place")
             if sample.is_floating_point():
                 flowing = enter(torch.ones_like(sample, dtype=torch.float64))
                 yield slots, lambda: self.logits(flowing, mode)
@@ -207,7 +210,7 @@ class _FlowRun:
             def call() -> Tensor:
                 logits = self.logits(sample.clone(), mode)
                 if ones.output is None:
-                    raise ProxyError("failed", "integer inputs: no nn.Embedding was called on them")
+                    raise without_embedding(sample)
                 return logits
 
             yield slots, call

@@ -14,7 +14,7 @@ from torch import nn
 import zcfast
 from zcfast.errors import first_line
 from zcfast.images import ImageBatch
-from zcfast.scoring import Score
+from zcfast.scoring.net import Score
 from zcfast.tracing.batch import find_logits
 from zcfast.tracing.isolation import isolated
 
