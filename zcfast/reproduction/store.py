@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zcfast.scores import Scores
+from zcfast.spaces import CellSpace
 from zcfast.spaces import space as named_space
 
 
@@ -107,7 +108,7 @@ class ScoreStore:
 @lru_cache(maxsize=2)
 def _representatives(space: str) -> Tensor:
     """Row of the representative of each architecture's class."""
-    each = named_space(space)
+    each: CellSpace[Any] = named_space(space)
     return each.index(each.canonical(each.enumerate()))
 
 

@@ -14,16 +14,16 @@ from torch import Tensor
 
 from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
-from zcfast.expected.initialisation import initialisation as named_initialisation
 from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
 from zcfast.images import ImageBatch
+from zcfast.nets.initialisation import initialisation as named_initialisation
 from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
 from zcfast.scoring import sharded
 from zcfast.scoring.net import Score, score
 from zcfast.scoring.sharded import Task
 from zcfast.scoring.space import score_space
-from zcfast.spaces import Cells, SearchSpace
+from zcfast.spaces import Cells, CellSpace
 from zcfast.spaces import space as named_space
 from zcfast.tracing.passes import FLOWS, Pass, describe
 
@@ -41,7 +41,7 @@ Images = ImageBatch | tuple[Tensor, Tensor]
 
 
 def score_architectures(
-    space: str | SearchSpace[Any],
+    space: str | CellSpace[Any],
     proxies: Sequence[str | Proxy],
     cells: Cells,
     images: Images | None,
@@ -83,7 +83,7 @@ def score_architectures(
         ValueError: a wrong argument; a network that cannot be scored has a reason instead and the others go on.
         ScoringInterrupted: Ctrl-C after the first architecture; it has the scores so far.
     """
-    space = space if isinstance(space, SearchSpace) else named_space(space)
+    space = space if isinstance(space, CellSpace) else named_space(space)
     if integer("seed", seed) < 0:
         raise ValueError(f"seed: expected a number >= 0, got {seed}")
     if workers is not None and integer("workers", workers) < 1:
@@ -207,7 +207,7 @@ def _missing(reasons: dict[str, list[str]]) -> dict[str, list[str]]:
 class _Run:
     """What every architecture is scored with: proxies by whether the network has BatchNorm, a minibatch, options."""
 
-    space: SearchSpace[Any]
+    space: CellSpace[Any]
     groups: dict[bool, list[Proxy]]
     batch: tuple[Tensor, Tensor]
     seed: int
@@ -290,7 +290,7 @@ def _pair(images: Any) -> tuple[Tensor, Tensor]:
     return parts[0], parts[1]
 
 
-def _network_for(space: SearchSpace[Any], batch: ImageBatch | None, options: dict[str, Any]) -> dict[str, Any]:
+def _network_for(space: CellSpace[Any], batch: ImageBatch | None, options: dict[str, Any]) -> dict[str, Any]:
     """Options of the network that fits the images."""
     space.network_with(options)
     if batch is None:
@@ -310,7 +310,7 @@ def _network_for(space: SearchSpace[Any], batch: ImageBatch | None, options: dic
 
 
 def _tensors(
-    space: SearchSpace[Any], batch: ImageBatch | None, network: dict[str, Any], device: torch.device
+    space: CellSpace[Any], batch: ImageBatch | None, network: dict[str, Any], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Inputs and targets on the device; one sample of ones for proxies that take no more than its shape."""
     if batch is None:

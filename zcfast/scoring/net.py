@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zcfast.errors import integer
 from zcfast.images.batch import ImageBatch
 from zcfast.proxies.base import Proxy, resolve
 from zcfast.tracing.batch import Batch, Loss, find_logits
@@ -29,7 +28,6 @@ class Protocol:
         device: of the minibatch.
         loss: "cross_entropy" or the name of loss_fn.
         layers: names of the layer types that count.
-        microbatch: size of the parts that the minibatch ran in, if any.
         train: whether the net was in training mode.
     """
 
@@ -39,7 +37,6 @@ class Protocol:
     device: str
     loss: str
     layers: tuple[str, ...]
-    microbatch: int | None
     train: bool
 
 
@@ -80,7 +77,6 @@ def score(
     loss_fn: Loss | None = None,
     logits: Callable[[Any], Tensor] | None = None,
     layers: tuple[type[nn.Module], ...] = COUNTABLE,
-    microbatch: int | None = None,
     per_layer: bool = False,
     train: bool = True,
 ) -> dict[str, Score]:
@@ -96,9 +92,6 @@ def score(
         loss_fn: (logits, targets) -> scalar, a mean over samples. Default: cross-entropy of [N, classes, ...].
         logits: finds the logits in the net's output. Default: see find_logits.
         layers: layer types whose weights count.
-        microbatch: run the minibatch in parts of this size. The scores are those of the whole minibatch, or refused:
-            grasp and nets that draw random numbers cannot be split, nor derivatives of nets that mix the samples, as
-            BatchNorm in training mode does, or of a loss that is no mean over samples.
         per_layer: give the share of each layer too. synflow then takes a backward pass.
         train: put the net in training mode; False leaves each submodule in its mode.
 
@@ -116,8 +109,7 @@ def score(
         batch = (batch.inputs, batch.targets)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
-    size = None if microbatch is None else integer("microbatch", microbatch)
-    checked = Batch(*batch, loss_fn, logits or find_logits, size)
+    checked = Batch(*batch, loss_fn, logits or find_logits)
     checked.check_for(module)
     found = find_layers(module, layers)
     if not found and any(proxy.sums_layers for proxy in chosen):
@@ -189,6 +181,5 @@ def _protocol(module: nn.Module, batch: Batch, layers: tuple[type[nn.Module], ..
         device=str(batch.inputs.device),
         loss="cross_entropy" if batch.loss_fn is None else getattr(batch.loss_fn, "__name__", str(batch.loss_fn)),
         layers=tuple(kind.__name__ for kind in layers),
-        microbatch=batch.microbatch,
         train=train,
     )

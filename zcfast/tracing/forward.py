@@ -8,14 +8,13 @@ import torch
 from torch import Tensor
 
 from zcfast.tracing.batch import Batch
-from zcfast.tracing.batchnorm import NotedBatchStatistics
 from zcfast.tracing.channels_last import ChannelsLast
 from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
-from zcfast.tracing.generators import generator_states, random_devices
+from zcfast.tracing.generators import random_devices
 from zcfast.tracing.isolation import Isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.parameters import Slots
-from zcfast.tracing.passes import Pass, ProxyError
+from zcfast.tracing.passes import Pass
 from zcfast.tracing.recording import Recording, has_inplace_modules, recorded
 
 
@@ -84,9 +83,6 @@ class Forward:
         self._has_run = True
         with self._surroundings() as stack:
             stack.enter_context(torch.set_grad_enabled(gradients))
-            statistics = NotedBatchStatistics()
-            if self.batch.is_split:
-                stack.enter_context(statistics)
             recording = stack.enter_context(recorded(self.layers, keep=keep, clone=clone))
             flowing = inputs
             if jacobian:
@@ -94,11 +90,7 @@ class Forward:
                     flowing = point = inputs.detach().clone().requires_grad_()
                 else:
                     tap = stack.enter_context(tapped_embedding(self.net.modules, inputs, Tensor.clone))
-            before = generator_states(self.devices) if self.batch.is_split else []
             output = self.net.module(self._flowing(flowing))
-            if self.batch.is_split and generator_states(self.devices) != before:
-                raise ProxyError("refused", "microbatch: the net draws random numbers, which parts draw differently")
-            recording.batch_statistics = statistics.taken
         return (tap.output if tap else point), output, recording
 
     @contextmanager

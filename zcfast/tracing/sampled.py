@@ -16,8 +16,6 @@ from zcfast.tracing.curvature import directions, double_backward
 from zcfast.tracing.forward import Forward
 from zcfast.tracing.isolation import Isolated, isolated
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.mean_loss import MeanLoss
-from zcfast.tracing.other_size import OtherSize, rows_of
 from zcfast.tracing.parameters import Slots
 from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
 from zcfast.tracing.recording import Activations, Recording
@@ -37,7 +35,7 @@ class Sampled:
         gradients: L gradients of the loss by the layers' weights.
         own_gradients: the same by each layer's own use of its weight: it differs where weights are tied.
         curvature: L tensors, Hessian over the counted weights times the gradients.
-        collected: sums over the parts of what each collector made of the activations, weighted by n/N.
+        collected: what each collector made of the activations.
         jacobian: [N, D] derivative of the sum of all logits by each sample.
         failures, seconds: of each pass.
     """
@@ -72,7 +70,7 @@ def run_sampled(
     *,
     train: bool,
 ) -> Sampled:
-    """Run the passes over the minibatch, each once for each part of it.
+    """Run the passes over the minibatch, each once.
 
     Raises:
         TypeError, ValueError: an argument that shows itself as wrong during the run: logits, targets, loss_fn.
@@ -107,14 +105,7 @@ class _Run:
         self.slots = Slots(net.modules, layers)
         self.forward = Forward(net, self.slots, layers, batch, passes, channels_last=channels_last)
         self.leaves = self.install()
-        self.rows: list[Tensor] = []
-        self.sums: list[Tensor] = []
-        # The default loss is known to be a mean.
-        self.mean_loss = MeanLoss(batch) if batch.is_split and batch.loss_fn is not None else None
-        self.other_size: OtherSize | None = None
-        if batch.is_split:
-            reason = "microbatch: a second-order pass takes the gradient of the whole minibatch"
-            self.result.failures[Pass.HVP] = Failure("refused", reason)
+        self.gradients: list[Tensor] = []  # by the leaves
 
     def install(self) -> list[Tensor]:
         """Put stand-ins in the net and give those of the counted slots."""
@@ -126,22 +117,16 @@ class _Run:
         return [stand_ins[index] for index in self.slots.counted]
 
     def whole(self) -> Sampled:
-        """Run the passes on all parts and give what they leave behind."""
-        if self.batch.is_split and self.passes != Pass.FORWARD:
-            self.other_size = self.run_other_size()
-        for inputs, targets in self.batch.parts():
-            if Pass.FORWARD in self.result.failures:
-                break
-            self.part(inputs, targets)
-        if self.rows:
-            self.result.jacobian = torch.cat(self.rows)
+        """Run the passes and give what they leave behind."""
+        self.run()
         return self.result
 
     def wants(self, which: Pass) -> bool:
         return which in self.passes and which not in self.result.failures
 
-    def part(self, inputs: Tensor, targets: Tensor) -> None:
-        """Run all passes on one part and add what they give to the result."""
+    def run(self) -> None:
+        """Run all passes; each adds what it gives to the result."""
+        inputs, targets = self.batch.tensors()
         point, recording = None, Recording()
         with self.result.guard(Pass.FORWARD):
             point, output, recording = self.run_forward(inputs)
@@ -160,38 +145,18 @@ class _Run:
         logits = self.logits(output)
         if logits is None:
             return
-        dependence = self.other_size.dependence(logits, len(inputs)) if self.other_size is not None else None
-        if dependence is not None:
-            for which in (Pass.INPUT_JACOBIAN, Pass.LOSS_GRAD):
-                self.result.failures.setdefault(which, dependence)
         if self.wants(Pass.INPUT_JACOBIAN):
             with self.result.guard(Pass.INPUT_JACOBIAN):
                 self.input_jacobian(point, logits)
         if not self.wants(Pass.LOSS_GRAD):
             return
         loss = self.loss(logits, targets)
-        if loss is not None and self.mean_loss is not None and loss.requires_grad:
-            with self.result.guard(Pass.LOSS_GRAD):
-                self.mean_loss.check(logits, targets)
         if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
-            loss = loss * (len(inputs) / len(self.batch.inputs)) if self.batch.is_split else loss
             with self.result.guard(Pass.LOSS_GRAD):
                 check_references(loss, self.slots.parameters)
-                self.first_order(loss, recording, len(inputs))
+                self.first_order(loss, recording)
             del loss, logits, output, recording  # the second-order pass needs the memory
             self.second_order(inputs, targets)
-
-    def run_other_size(self) -> OtherSize | None:
-        """Run the first samples in a minibatch of another size than the parts have."""
-        assert self.batch.microbatch is not None
-        size = self.batch.microbatch - 1 or 2
-        with self.result.guard(Pass.FORWARD):
-            inputs = self.batch.first(size)
-            _, output, recording = self.forward.recorded(inputs, keep=self.wants(Pass.ACTIVATIONS), jacobian=False)
-        if Pass.FORWARD in self.result.failures:
-            return None
-        logits = self.logits(output)
-        return None if logits is None else OtherSize(size, logits.detach(), rows_of(recording))
 
     def run_forward(self, inputs: Tensor) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; without the input Jacobian where the net does not take inputs that need a gradient."""
@@ -214,10 +179,10 @@ class _Run:
             later = self.wants(Pass.LOSS_GRAD)
             (found,) = torch.autograd.grad(logits.sum(), [point], retain_graph=later, allow_unused=True)
             rows = rows if found is None else found
-        self.rows.append(rows.detach().flatten(1))
+        self.result.jacobian = rows.detach().flatten(1)
 
     def logits(self, output: Any) -> Tensor | None:
-        """The logits of a part; None where the caller's function raised."""
+        """The logits; None where the caller's function raised."""
         try:
             return self.batch.found_logits(output)
         except ProxyError as error:
@@ -225,30 +190,24 @@ class _Run:
             return None
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor | None:
-        """The loss of a part; None where the caller's loss raised."""
+        """The loss; None where the caller's loss raised."""
         try:
             return self.batch.loss(logits, targets)
         except ProxyError as error:
             self.result.failures[Pass.LOSS_GRAD] = error.failure
             return None
 
-    def first_order(self, loss: Tensor, recording: Recording, size: int) -> None:
+    def first_order(self, loss: Tensor, recording: Recording) -> None:
         """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
         gradients = differentiate(loss, [*self.leaves, *kept])
         # As the weights lie in memory: what is summed with them, and what alone, is summed in the same order.
-        weights = [gradient.contiguous() for gradient in gradients[: len(self.leaves)]]
-        activations = gradients[len(self.leaves) :]
-        if self.batch.is_split:  # the sum over parts should not round to a half-precision type
-            weights = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in weights]
-        self.sums = [a + b for a, b in zip(self.sums, weights, strict=True)] if self.sums else weights
-        self.result.gradients = self.slots.shared(self.sums)
-        self.result.own_gradients = self.slots.of_layers(self.sums)
+        self.gradients = [gradient.contiguous() for gradient in gradients[: len(self.leaves)]]
+        self.result.gradients = self.slots.shared(self.gradients)
+        self.result.own_gradients = self.slots.of_layers(self.gradients)
         if self.wants(Pass.ACTIVATIONS):
             with self.result.guard(Pass.ACTIVATIONS):
-                if self.other_size is not None:
-                    self.other_size.check_rows(recording, size)
-                self.collect(recording, activations, size / len(self.batch.inputs))
+                self.collect(recording, gradients[len(self.leaves) :])
 
     def second_order(self, inputs: Tensor, targets: Tensor) -> None:
         """What takes the Hessian, after the graph of the first pass is gone."""
@@ -258,7 +217,7 @@ class _Run:
 
     def products(self, inputs: Tensor, targets: Tensor) -> list[Tensor]:
         """Hessian times the gradient, by the fastest way that is exact for this net."""
-        along = directions(self.slots, self.sums)
+        along = directions(self.slots, self.gradients)
 
         def loss(logits: Tensor) -> Tensor:
             return self.batch.loss(logits, targets)
@@ -276,14 +235,12 @@ class _Run:
                 gradients = differentiate(loss(logits), leaves, create_graph=True)
                 return double_backward(gradients, leaves, along)
 
-    def collect(self, recording: Recording, gradients: Sequence[Tensor], share: float) -> None:
+    def collect(self, recording: Recording, gradients: Sequence[Tensor]) -> None:
         calls: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.layers]
         for layer, output, gradient in zip(recording.layer, recording.outputs, gradients, strict=True):
             calls[layer].append((output.detach(), gradient))
         for name, collector in self.collectors.items():
-            part = collector(Activations(self.layers, calls)) * share
-            before = self.result.collected.get(name)
-            self.result.collected[name] = part if before is None else before + part
+            self.result.collected[name] = collector(Activations(self.layers, calls))
 
 
 def differentiate(value: Tensor, points: Sequence[Tensor], *, create_graph: bool = False) -> list[Tensor]:
