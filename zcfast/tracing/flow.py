@@ -134,7 +134,7 @@ class _FlowRun:
         def enter(value: Tensor) -> Pair:
             return value if isinstance(value, Pair) else Pair(scale * value, None, 0, scale)
 
-        with self.prepared(enter, PairRules(_copied)) as (slots, call):
+        with self.prepared(enter, PairRules(Tensor.clone)) as (slots, call):
             slots.install(stand_in)
             logits = call()
             if not isinstance(logits, Pair) or super(Pair, logits).requires_grad:  # type: ignore[misc]
@@ -143,7 +143,7 @@ class _FlowRun:
 
     def backward(self, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The value of every layer, [L]; `change` is applied to the input, all weights and the outputs of layers."""
-        mode = RefusedSingleValues() if self.keep_batchnorm else ReplacedBatchNorm(_copied)
+        mode = RefusedSingleValues() if self.keep_batchnorm else ReplacedBatchNorm(Tensor.clone)
         changed = change or _as_it_is
         with self.prepared(changed, mode) as (slots, call), ExitStack() as stack:
             stand_ins = slots.install(lambda slot, _: nn.Parameter(changed(slot.parameter.detach().double().abs())))
@@ -197,7 +197,7 @@ class _FlowRun:
             _make_buffers_positive(modules)
             run_synchronised_as_plain(modules)
             if not self.keep_batchnorm:
-                replace_modules(modules, _copied)
+                replace_modules(modules, Tensor.clone)  # in-place operations may write to it
             slots = Slots(modules, self.layers)
             sample = self.batch.inputs[:1]
             if sample.is_floating_point():
@@ -232,11 +232,6 @@ def _moved(x: Tensor) -> Tensor:
     """Each number off by up to two units in its last digit, in a pattern that looks like chance."""
     pattern = torch.arange(1, x.numel() + 1, dtype=x.dtype, device=x.device).sin_().view(x.shape)
     return x * (1 + _LAST_DIGIT * pattern)
-
-
-def _copied(x: Tensor) -> Tensor:
-    """What stands for a removed BatchNorm: a tensor of its own, that in-place operations may write to."""
-    return x.copy() if isinstance(x, Pair) else x.clone()
 
 
 def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:

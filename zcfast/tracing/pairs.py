@@ -143,7 +143,7 @@ class PairRules(ReplacedBatchNorm):
     ) -> Any:
         """Apply the rule where there is a pair, pass everything else on."""
         kwargs = kwargs or {}
-        if func in _FORM or is_batch_norm(func) or not holds_opaque((*args, *kwargs.values())):
+        if func in _FORM or is_batch_norm(func) or (not holds_opaque(args) and not holds_opaque(kwargs.values())):
             return super().__torch_function__(func, types, args, kwargs)
         if not torch.is_grad_enabled():
             raise UnsupportedError(f"{func} under no_grad, where a backward pass has no derivative")
@@ -154,6 +154,7 @@ class PairRules(ReplacedBatchNorm):
 
 def holds_opaque(values: Iterable[Any]) -> bool:
     """Whether there is a pair or a counted weight among the arguments of a function, or in a list among them."""
-    return any(
-        isinstance(value, Opaque) or (isinstance(value, (tuple, list)) and holds_opaque(value)) for value in values
-    )
+    for value in values:
+        if isinstance(value, Opaque) or (isinstance(value, (tuple, list)) and holds_opaque(value)):
+            return True
+    return False
