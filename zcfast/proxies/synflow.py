@@ -26,6 +26,10 @@ class FlowProxy(Proxy):
         """Natural logarithm of the score; -inf of a dead net."""
         return trace.flows[self.needs].log_value
 
+    def method(self, trace: Trace) -> str:
+        """By pairs in a forward pass, or by a backward pass."""
+        return trace.flows[self.needs].method
+
 
 @register
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def run_flow(
     except ProxyError:
         raise
     except Exception as error:
-        raise ProxyError("failed", f"in float64 on one sample of ones: {describe(error).reason}") from error
+        raise ProxyError("failed", f"in float64, as synflow runs: {describe(error).reason}") from error
     return replace(total, per_layer=layerwise) if per_layer else total
 
 

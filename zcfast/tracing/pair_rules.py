@@ -10,6 +10,7 @@ from torch import Tensor
 
 import zcfast._native  # noqa: F401  registers torch.ops.zcfast
 from zcfast.tracing.pairs import RULES, CountedWeight, Opaque, Pair, UnsupportedError, holds_opaque
+from zcfast.tracing.torch_internals import is_view
 
 _SMALL = 65536  # numbers of a sample: half a mebibyte
 
@@ -198,7 +199,7 @@ def _on_each(function: Callable[..., Any], x: Any, *settings: Any, **options: An
 
 def _result(x: Pair, value: Tensor, moved: Tensor | None) -> Pair:
     result = x.like(value, moved)
-    if value._is_view() or value is x.value:
+    if is_view(value) or value is x.value:
         x.has_views = result.has_views = True
     return result
 

@@ -16,3 +16,8 @@ def wrapper_of(cls: type[_T], like: Tensor) -> _T:
     return torch.Tensor._make_wrapper_subclass(
         cls, like.shape, strides=like.stride(), dtype=torch.float64, device=like.device
     )
+
+
+def is_view(x: Tensor) -> bool:
+    """Whether a tensor was made as a view of another one."""
+    return x._is_view()
