@@ -14,6 +14,7 @@ from zcfast.tracing.batch import Batch, Loss, find_logits
 from zcfast.tracing.layers import COUNTABLE, find_layers
 from zcfast.tracing.passes import Failure, Pass, Status, describe
 from zcfast.tracing.trace import Trace, trace
+from zcfast.tracing.turn import one_at_a_time
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
 
@@ -101,8 +102,11 @@ def score(
         One Score a proxy, by its label: the name, followed by options that are not the default. A proxy that fails
         has the value NaN, a status and a reason, and does not keep others from theirs.
 
+    Calls from several threads wait for each other.
+
     Raises:
         TypeError, ValueError: an argument is wrong; the message names it, what was expected and what came.
+        RuntimeError: the call comes from inside of another one, as from a hook of its net.
     """
     chosen = _resolve(proxies)
     if not isinstance(module, nn.Module):
@@ -112,26 +116,27 @@ def score(
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
     checked = Batch(*batch, loss_fn, logits or find_logits)
-    checked.check_for(module)
-    found = find_layers(module, layers)
-    if not found and any(proxy.sums_layers for proxy in chosen):
-        kinds = ", ".join(kind.__name__ for kind in layers)
-        raise ValueError(f"module: expected at least one layer that counts ({kinds}), got none")
-    passes = Pass.NONE
-    for proxy in chosen:
-        passes |= proxy.needs
-    result = trace(
-        module,
-        found,
-        checked,
-        passes,
-        collectors={proxy.label: proxy.collect for proxy in chosen if Pass.ACTIVATIONS in proxy.needs},
-        saliency_kinds=[proxy.saliency for proxy in chosen if proxy.saliency],
-        flow_per_layer=per_layer,
-        train=train,
-    )
-    protocol = _protocol(module, checked, layers, train)
-    return {proxy.label: _score(proxy, result, protocol, per_layer) for proxy in chosen}
+    with one_at_a_time():
+        checked.check_for(module)
+        found = find_layers(module, layers)
+        if not found and any(proxy.sums_layers for proxy in chosen):
+            kinds = ", ".join(kind.__name__ for kind in layers)
+            raise ValueError(f"module: expected at least one layer that counts ({kinds}), got none")
+        passes = Pass.NONE
+        for proxy in chosen:
+            passes |= proxy.needs
+        result = trace(
+            module,
+            found,
+            checked,
+            passes,
+            collectors={proxy.label: proxy.collect for proxy in chosen if Pass.ACTIVATIONS in proxy.needs},
+            saliency_kinds=[proxy.saliency for proxy in chosen if proxy.saliency],
+            flow_per_layer=per_layer,
+            train=train,
+        )
+        protocol = _protocol(module, checked, layers, train)
+        return {proxy.label: _score(proxy, result, protocol, per_layer) for proxy in chosen}
 
 
 def _resolve(proxies: Sequence[str | Proxy]) -> list[Proxy]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
 from torch import Tensor, nn
 
-from zcfast.tracing.passes import ProxyError, describe
+from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -21,7 +21,7 @@ def find_logits(output: Any) -> Tensor:
     or the first tensor of a tuple, list or mapping.
 
     Raises:
-        TypeError: nothing of the kind is there.
+        WrongArgumentError: nothing of the kind is there.
     """
     if isinstance(output, Tensor):
         return output
@@ -35,7 +35,9 @@ def find_logits(output: Any) -> Tensor:
         for value in values:
             if isinstance(value, Tensor):
                 return value
-    raise TypeError(f"logits: expected a callable that finds them in the net's output, got {type(output).__name__}")
+    raise WrongArgumentError(
+        f"logits: expected a callable that finds them in the net's output, got {type(output).__name__}"
+    )
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Batch:
         """The logits in what the net returns.
 
         Raises:
-            TypeError: there are none, or the caller's function gives another thing.
+            WrongArgumentError: there are none, or the caller's function gives another thing.
             ProxyError: the caller's function raised.
         """
         if self.logits is find_logits:
@@ -99,7 +101,7 @@ class Batch:
         except Exception as error:  # a foreign function: what it raises is the result
             raise ProxyError("failed", f"logits raised {describe(error).reason}") from error
         if not isinstance(logits, Tensor):
-            raise TypeError(f"logits: expected a tensor, got {type(logits).__name__}")
+            raise WrongArgumentError(f"logits: expected a tensor, got {type(logits).__name__}")
         return logits
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:

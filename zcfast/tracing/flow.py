@@ -216,7 +216,7 @@ class _FlowRun:
 
     def logits(self, inputs: Tensor, mode: TorchFunctionMode) -> Tensor:
         with mode:
-            return self.batch.logits(self.module(inputs))
+            return self.batch.found_logits(self.module(inputs))
 
 
 def _as_it_is(value: Tensor) -> Tensor:

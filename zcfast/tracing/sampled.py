@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,10 @@ from zcfast.tracing.batch import Batch
 from zcfast.tracing.channels_last import suits
 from zcfast.tracing.curvature import directions, double_backward
 from zcfast.tracing.forward import Forward
-from zcfast.tracing.isolation import Isolated, isolated
+from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.parameters import Slots
-from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
+from zcfast.tracing.passes import Failure, Pass, ProxyError, WrongArgumentError, describe
 from zcfast.tracing.recording import Activations, Recording
 from zcfast.tracing.references import check_references, check_unchanged
 from zcfast.tracing.tangent import hessian_products
@@ -38,6 +38,7 @@ class Sampled:
         collected: what each collector made of the activations.
         jacobian: [N, D] derivative of the sum of all logits by each sample.
         failures, seconds: of each pass.
+        unrepeatable: why no other pass may follow: in a second forward pass the net computed other logits.
     """
 
     positions: list[int] = field(default_factory=list)
@@ -48,6 +49,7 @@ class Sampled:
     jacobian: Tensor | None = None
     failures: dict[Pass, Failure] = field(default_factory=dict)
     seconds: dict[Pass, float] = field(default_factory=dict)
+    unrepeatable: Failure | None = None
 
     @contextmanager
     def guard(self, which: Pass) -> Iterator[None]:
@@ -55,6 +57,8 @@ class Sampled:
         start = time.perf_counter()
         try:
             yield
+        except WrongArgumentError:
+            raise
         except Exception as error:  # whatever a foreign net raises is that net's result
             self.failures[which] = describe(error)
         finally:
@@ -69,21 +73,32 @@ def run_sampled(
     collectors: Mapping[str, Collector],
     *,
     train: bool,
+    followed: bool,
 ) -> Sampled:
     """Run the passes over the minibatch, each once.
+
+    Args:
+        followed: whether other passes run behind these.
 
     Raises:
         TypeError, ValueError: an argument that shows itself as wrong during the run: logits, targets, loss_fn.
     """
 
-    def run(*, channels_last: bool) -> Sampled:
+    def run(*, channels_last: bool, again: bool = False) -> Sampled:
         with isolated(module, train=train) as net:
-            return _Run(net, layers, batch, passes, collectors, channels_last=channels_last).whole()
+            forward = Forward(net, Slots(net.modules, layers), layers, batch, passes, channels_last=channels_last)
+            return _Run(forward, collectors).whole(is_first=not again, followed=followed)
 
     result = run(channels_last=suits(batch.inputs))
-    if suits(batch.inputs) and any("CheckpointError" in failure.reason for failure in result.failures.values()):
+    if not suits(batch.inputs):
+        return result
+    if any("CheckpointError" in failure.reason for failure in result.failures.values()):
         # Backward passes run checkpointed parts again, without the rules of ChannelsLast, and find other tensors.
-        result = run(channels_last=False)
+        return run(channels_last=False, again=True)
+    if result.unrepeatable is not None:
+        # A net may draw random numbers in the order of memory, which second passes can have another of.
+        other = run(channels_last=False, again=True)
+        return result if other.unrepeatable is not None else other
     return result
 
 
@@ -92,18 +107,12 @@ class _Run:
 
     def __init__(
         self,
-        net: Isolated,
-        layers: Sequence[Layer],
-        batch: Batch,
-        passes: Pass,
+        forward: Forward,
         collectors: Mapping[str, Collector],
-        *,
-        channels_last: bool,
     ) -> None:
-        self.layers, self.batch, self.passes, self.collectors = layers, batch, passes, collectors
-        self.result = Sampled(positions=[0] * len(layers))
-        self.slots = Slots(net.modules, layers)
-        self.forward = Forward(net, self.slots, layers, batch, passes, channels_last=channels_last)
+        self.forward, self.collectors = forward, collectors
+        self.layers, self.batch, self.passes, self.slots = forward.layers, forward.batch, forward.passes, forward.slots
+        self.result = Sampled(positions=[0] * len(self.layers))
         self.leaves = self.install()
         self.gradients: list[Tensor] = []  # by the leaves
 
@@ -116,9 +125,20 @@ class _Run:
         )
         return [stand_ins[index] for index in self.slots.counted]
 
-    def whole(self) -> Sampled:
-        """Run the passes and give what they leave behind."""
+    def whole(self, *, is_first: bool, followed: bool) -> Sampled:
+        """Run the passes and give what they leave behind.
+
+        Where the net's first forward pass is not the one that counts, or passes follow behind these, the net must
+        compute the same logits in one pass more.
+        """
         self.run()
+        is_first = is_first and not self.forward.retried
+        if Pass.FORWARD not in self.result.failures and (followed or not is_first):
+            with suppress(ProxyError):
+                self.forward.require_repetition(self.batch.tensors()[0])
+        self.result.unrepeatable = self.forward.mismatch
+        if self.forward.mismatch is not None and not is_first:
+            self.result.failures[Pass.FORWARD] = self.forward.mismatch
         return self.result
 
     def wants(self, which: Pass) -> bool:
@@ -145,6 +165,7 @@ class _Run:
         logits = self.logits(output)
         if logits is None:
             return
+        self.forward.note_first(logits)
         if self.wants(Pass.INPUT_JACOBIAN):
             with self.result.guard(Pass.INPUT_JACOBIAN):
                 self.input_jacobian(point, logits)

@@ -93,9 +93,20 @@ def trace(
     for which in FLOWS:
         minibatch_passes &= ~which
     if minibatch_passes:
-        sampled = run_sampled(module, layers, batch, minibatch_passes, collectors or {}, train=train)
+        sampled = run_sampled(
+            module,
+            layers,
+            batch,
+            minibatch_passes,
+            collectors or {},
+            train=train,
+            followed=bool(passes & ~minibatch_passes),
+        )
     flows: dict[Pass, Flow] = {}
     for which in (each for each in FLOWS if each in passes):
+        if sampled.unrepeatable is not None:
+            sampled.failures[which] = sampled.unrepeatable
+            continue
         with sampled.guard(which):
             flows[which] = run_flow(
                 module,
