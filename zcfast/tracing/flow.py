@@ -22,7 +22,7 @@ from zcfast.tracing.batchnorm import (
     replace_modules,
     run_synchronised_as_plain,
 )
-from zcfast.tracing.embedding import tapped_embedding
+from zcfast.tracing.embedding import tapped_embedding, without_embedding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.pairs import CountedWeight, Pair, PairRules, UnsupportedError
@@ -137,7 +137,7 @@ class _FlowRun:
         with self.prepared(enter, PairRules(Tensor.clone)) as (slots, call):
             slots.install(stand_in)
             logits = call()
-            if not isinstance(logits, Pair) or super(Pair, logits).requires_grad:  # type: ignore[misc]
+            if not isinstance(logits, Pair) or super(Pair, logits).requires_grad or logits.tangent.requires_grad:  # type: ignore[misc]
                 raise UnsupportedError("the output is not a pair, or not of the stand-ins alone")
             return logits.tangent.sum().item()
 
@@ -156,7 +156,7 @@ class _FlowRun:
             if not change:
                 positive = (weight.double().abs() for weight in slots.weights)
                 check_unchanged(zip(self.layers, positive, slots.of_layers(leaves), strict=True))
-            check_references(total, slots.parameters)
+            check_references(self.module, slots.parameters, slots.installed, total)
             gradients = differentiate(total, leaves)
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
             return saliency_reduce(weights, slots.shared(gradients), [self.kind])[0]
@@ -199,7 +199,10 @@ class _FlowRun:
             if not self.keep_batchnorm:
                 replace_modules(modules, Tensor.clone)  # in-place operations may write to it
             slots = Slots(modules, self.layers)
+            slots.check_hooks()
             sample = self.batch.inputs[:1]
+            if sample.is_complex() or any(slot.parameter.is_complex() for slot in slots.all):
+                raise ProxyError("undefined", "complex numbers have no positive ones in their place")
             if sample.is_floating_point():
                 flowing = enter(torch.ones_like(sample, dtype=torch.float64))
                 yield slots, lambda: self.logits(flowing, mode)
@@ -209,7 +212,7 @@ class _FlowRun:
             def call() -> Tensor:
                 logits = self.logits(sample.clone(), mode)
                 if ones.output is None:
-                    raise ProxyError("failed", "integer inputs: no nn.Embedding was called on them")
+                    raise without_embedding(sample)
                 return logits
 
             yield slots, call
@@ -240,7 +243,7 @@ def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:
         for name, buffer in child._buffers.items():
             if buffer is not None and buffer.is_floating_point():
                 saved = name not in child._non_persistent_buffers_set
-                child._buffers[name] = buffer.double().abs() if saved else buffer.double()
+                child._buffers[name] = (buffer.abs() if saved else buffer).detach().double()
 
 
 def _flow_of(value: float) -> Flow:
