@@ -21,9 +21,10 @@ FILES = Path(__file__).parent / "fixtures" / "0.1.0"
 )
 def test_scores(name, space, columns):
     loaded, own = Scores.load(FILES / name), zcfast.space(space)
-    assert (loaded.space, list(loaded.columns)) == (space, columns)
+    assert (loaded.space.name, list(loaded.columns)) == (space, columns)
     assert own.index(loaded.cells).tolist() == [0, 1, 2]
-    assert torch.equal(loaded["params"], own.parameters(loaded.cells))
+    again = zcfast.score_space(own, columns, cells=loaded.cells)
+    assert all(torch.equal(loaded[column], again[column]) for column in columns)
 
 
 def test_trajectories():
