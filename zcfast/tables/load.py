@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow
 from pyarrow import parquet
 
 from zcfast import scores
 from zcfast.errors import first_line, unknown
+from zcfast.files import reading
 from zcfast.spaces import CellSpace, NasBench101, NasBench201, names
 from zcfast.spaces import space as named_space
 from zcfast.tables import (
@@ -55,15 +55,13 @@ def table(space: str | CellSpace[Any], path: str | os.PathLike[str]) -> Table:
     if name not in (*names(), *named.BENCHMARKS):
         raise unknown("search space", name, (*names(), *named.BENCHMARKS))
     path = Path(path)
-    try:
+    with reading(path, "a file of accuracies"):
         magic = _first_bytes(path)
         if magic == PARQUET_MAGIC:
             return _from_parquet(name, path)
         if name in named.BENCHMARKS:
             return named.read(name, path)
         return _of_space(named_space(name), path, magic)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _of_space(space: CellSpace[Any], path: Path, magic: bytes) -> Table:
@@ -84,7 +82,7 @@ def _of_space(space: CellSpace[Any], path: Path, magic: bytes) -> Table:
 def _from_parquet(name: str, path: Path) -> Table:
     try:
         file = parquet.ParquetFile(path, memory_map=True)
-    except (pyarrow.ArrowException, OSError) as error:
+    except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
     with file:
         if stored.is_stored(file):
