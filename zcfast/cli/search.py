@@ -85,11 +85,11 @@ def search(
             )
     except engine.SearchInterrupted as interrupted:
         interrupted.trajectory.save(out)
-        typer.echo(f"{int((interrupted.trajectory.rows >= 0).sum()):,} trainings before the interruption: {out}")
+        terminal.say(f"{int((interrupted.trajectory.rows >= 0).sum()):,} trainings before the interruption: {out}")
         raise
     trajectory.save(out)
     summaries.trajectory(trajectory, target)
-    typer.echo(f"written to {out}")
+    terminal.say(f"written to {out}")
 
 
 def _algorithm(
@@ -128,8 +128,8 @@ def _column(space: CellSpace[Any], proxy: str, path: Path | None) -> Tensor:
         known: Tensor = zcfast.score_space(space, [proxy])[proxy]
         return known
     loaded = Scores.load(path)
-    if loaded.space != space.name:
-        raise ValueError(f"{path}: expected scores of {space.name}, got those of {loaded.space}")
+    if loaded.space.name != space.name:
+        raise ValueError(f"{path}: expected scores of {space.name}, got those of {loaded.space.name}")
     column = torch.full((len(space),), torch.nan, dtype=torch.float64)
     column[space.index(loaded.cells)] = loaded[proxy].double()
     return column
