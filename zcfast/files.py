@@ -1,10 +1,52 @@
-"""Output files that are there whole or not at all."""
+"""Files that are read without harm, and written whole or not at all."""
 
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from zcfast.errors import first_line, printable
+
+MEMORY = "ZCFAST_MEMORY"  # of the environment: bytes that reading a file may take
+_DEFAULT_MEMORY = 1 << 30
+
+
+def memory_budget() -> int:
+    """Bytes that the objects of a file may take: 1 GiB, or what ZCFAST_MEMORY says."""
+    given = os.environ.get(MEMORY, "")
+    if given and not given.isdecimal():
+        raise ValueError(f"{MEMORY}: expected a number of bytes, got {given!r}")
+    return int(given) if given else _DEFAULT_MEMORY
+
+
+def require_memory(what: str, size: int) -> None:
+    """Raise a ValueError where a part of a file says that it has more bytes than may be taken."""
+    if size > memory_budget():
+        raise ValueError(f"{what}: expected at most {memory_budget():,} bytes ({MEMORY} allows more), got {size:,}")
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str], expected: str) -> Iterator[None]:
+    """Read a file: whatever a reader raises for its content becomes one ValueError with the name of the file.
+
+    Libraries raise anything for damaged bytes, so no list of exceptions would be complete. Devices, pipes and sockets,
+    which may never end, are not opened.
+    """
+    name = os.fspath(path)
+    try:
+        kind = Path(path)
+        if kind.exists() and not (kind.is_file() or kind.is_dir()):
+            raise ValueError(f"expected {expected}, got a device, a pipe or a socket")
+        yield
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(f"{name}: ") else f"{name}: {printable(text)}") from error
+    except OSError as error:
+        raise ValueError(f"{name}: expected {expected}, got none: {error.strerror or first_line(error)}") from error
+    except Exception as error:
+        came = f"{type(error).__name__}: {first_line(error)[:80]}"
+        raise ValueError(f"{name}: expected {expected}, got a damaged or another file: {came}") from error
 
 
 def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ import torch
 from torch import Tensor
 
 from zcfast.errors import first_line, integer, printable, unknown
-from zcfast.files import replace_file
+from zcfast.files import replace_file, require_memory
+from zcfast.headers import opened, sealed
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
 from zcfast.spaces.registry import loaded_space
 
@@ -102,7 +102,7 @@ class Scores:
         for name, texts in self.reasons.items():
             arrays[REASON + name] = pyarrow.array([text or None for text in texts], pyarrow.string())
         header = {"format": FORMAT, "space": self.space.name, "columns": list(self.columns), "protocol": self.protocol}
-        return pyarrow.table(arrays).replace_schema_metadata({METADATA_KEY: json.dumps(header)})
+        return pyarrow.table(arrays).replace_schema_metadata(sealed(METADATA_KEY, header))
 
     def keys(self) -> Tensor | list[str]:
         """What a table finds the architectures by: rows of the space's `enumerate()`, int64 [N], or their texts.
@@ -162,7 +162,7 @@ class Scores:
             given = [name for name in columns if REASON + name in table.column_names]
             reasons = {name: _texts(table.column(REASON + name)) for name in given}
             return cls(found, _cells(found, table), columns, header["protocol"], reasons)
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # columns of another form raise anything
             message = (
                 f"{path}: expected the columns of {found.name} scores, got a file without them: {first_line(error)}"
             )
@@ -240,15 +240,16 @@ def _texts(column: pyarrow.ChunkedArray) -> list[str]:
 
 
 def _read(path: str | os.PathLike[str]) -> pyarrow.Table:
-    import pyarrow
     from pyarrow import parquet
 
     if not Path(path).is_file():
         came = "a directory" if Path(path).is_dir() else "no file"
         raise ValueError(f"{path}: expected a Parquet file of scores, got {came}")
     try:
-        return parquet.ParquetFile(path, page_checksum_verification=True, memory_map=True).read()
-    except (pyarrow.ArrowException, OSError) as error:
+        file = parquet.ParquetFile(path, page_checksum_verification=True, memory_map=True)
+        require_memory("its columns", 8 * file.metadata.num_rows * file.metadata.num_columns)
+        return file.read()
+    except Exception as error:  # libraries raise anything for damaged bytes
         message = (
             f"{path}: expected a Parquet file of scores, got a file that does not read as Parquet: {first_line(error)}"
         )
@@ -258,17 +259,12 @@ def _read(path: str | os.PathLike[str]) -> pyarrow.Table:
 def _header(path: str | os.PathLike[str], metadata: dict[bytes, bytes]) -> dict[str, Any]:
     """The JSON that `save` put into the schema."""
     expected = f"{path}: expected a Parquet file of scores saved by zcfast"
-    if METADATA_KEY not in metadata:
-        raise ValueError(f"{expected}, got one without its metadata")
     try:
-        header = json.loads(metadata[METADATA_KEY])
-        version = header["format"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{expected}, got one with broken metadata") from error
-    if version != FORMAT:
-        raise ValueError(f"{expected} in format {FORMAT}, got format {version}")
+        header = opened(METADATA_KEY, metadata, version=FORMAT)
+    except ValueError as error:
+        raise ValueError(f"{expected}{' ' if str(error).startswith('in') else ', '}{error}") from error
     kinds = {"space": str, "columns": list, "protocol": dict}
     for name, kind in kinds.items():
         if not isinstance(header.get(name), kind) or (kind is list and not header[name]):
             raise ValueError(f"{expected}, got one with broken metadata: no {name}")
-    return header  # type: ignore[no-any-return]
+    return header

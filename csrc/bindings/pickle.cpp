@@ -1,8 +1,10 @@
 // Walks a pickle without building anything, so that a hostile one is refused before Python's machine sees it.
 //
 // Python builds a tuple of a tuple of ... in no time and then needs exponential time (or its whole stack) to hash it as
-// a key; an index of the memo or a length near 2^31 makes it allocate gigabytes. The walk keeps of each object only the
-// number of objects that hashing it would visit.
+// a key; integers of many digits are slow to read and can be chosen to collide in a dictionary; an index of the memo or
+// a length near 2^31 makes it allocate gigabytes, and so do a few million empty sets, one byte each. The walk keeps of
+// each object the number of objects that hashing it would visit, and of all together the memory that Python takes for
+// them.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -17,11 +19,16 @@ namespace py = pybind11;
 
 namespace {
 
-constexpr uint32_t kLargestKey = 64;  // objects in a tuple, itself included
+constexpr uint32_t kLargestKey = 64;     // objects in a tuple, itself included
+constexpr uint64_t kLargestInteger = 8;  // bytes: of these at most eight have the same hash
+
+// Bytes that CPython takes.
+constexpr uint64_t kObject = 32, kText = 56, kList = 64, kDictionary = 64, kSet = 216, kTuple = 48, kItem = 16,
+                   kPair = 104;
 
 class Walk {
  public:
-  explicit Walk(std::string_view pickle) : pickle_(pickle) {}
+  Walk(std::string_view pickle, uint64_t budget) : pickle_(pickle), budget_(budget) {}
 
   // The number of bytes up to and with the end of the pickle.
   size_t run() {
@@ -64,6 +71,16 @@ class Walk {
 
   void push(uint32_t size = 1) { stack_.push_back(size); }
 
+  void spend(uint64_t bytes) {
+    if (bytes > budget_) fail("its objects take more memory than is allowed");
+    budget_ -= bytes;
+  }
+
+  void make(uint64_t bytes) {
+    spend(bytes);
+    push();
+  }
+
   uint32_t pop() {
     if (stack_.size() <= floor()) fail("it takes more objects than there are");
     const uint32_t size = stack_.back();
@@ -82,13 +99,19 @@ class Walk {
   void tuple(size_t items) {
     uint64_t size = 1;
     for (; items; --items) size += pop();
+    spend(kTuple + 8 * size);
     if (size > kLargestKey) fail("a tuple of more than " + std::to_string(kLargestKey) + " objects");
     push(uint32_t(size));
   }
 
   void skip_and_push(uint64_t size) {
     take(size);
-    push();
+    make(kObject);
+  }
+
+  void text(uint64_t size) {
+    take(size);
+    make(kText + size);
   }
 
   bool constant(uint8_t opcode) {
@@ -112,19 +135,23 @@ class Walk {
         return skip_and_push(4), true;
       case 'G':
         return skip_and_push(8), true;
-      case 0x8a:  // LONG1
+      case 0x8a: {  // LONG1
+        const uint64_t size = number(1);
+        if (size > kLargestInteger) fail("an integer of more than 64 bits");
+        return skip_and_push(size), true;
+      }
       case 'C':
       case 'U':   // SHORT_BINSTRING and BINSTRING, text of Python 2
       case 0x8c:  // SHORT_BINUNICODE
-        return skip_and_push(number(1)), true;
+        return text(number(1)), true;
       case 'B':
       case 'T':
       case 'X':
-        return skip_and_push(number(4)), true;
+        return text(number(4)), true;
       case 0x8e:  // BINBYTES8
       case 0x8d:  // BINUNICODE8
       case 0x96:  // BYTEARRAY8
-        return skip_and_push(number(8)), true;
+        return text(number(8)), true;
     }
     return false;
   }
@@ -135,11 +162,14 @@ class Walk {
         marks_.push_back(stack_.size());
         return true;
       case ']':
+        return make(kList), true;
       case '}':
+        return make(kDictionary), true;
       case ')':
-      case 0x8f:  // EMPTY_SET
         push();
         return true;
+      case 0x8f:  // EMPTY_SET
+        return make(kSet), true;
       case 't':
         if (marks_.empty()) fail("it ends a collection that it never began");
         {
@@ -156,10 +186,12 @@ class Walk {
         tuple(opcode - 0x84u);
         return true;
       case 'a':
+        spend(kItem);
         pop();
         require_object();
         return true;
       case 's':
+        spend(kPair);
         pop();
         pop();
         require_object();
@@ -167,6 +199,7 @@ class Walk {
       case 'e':
       case 'u':
       case 0x90:  // ADDITEMS
+        spend((opcode == 'e' ? kItem : kPair) * (stack_.size() - floor()));
         unmark();
         require_object();
         return true;
@@ -243,23 +276,25 @@ class Walk {
   }
 
   std::string_view pickle_;
+  uint64_t budget_;
   size_t at_ = 0;
   uint64_t steps_ = 0;
   std::vector<uint32_t> stack_, memo_;  // objects that hashing visits; 0 in the memo: nothing there
   std::vector<size_t> marks_;
 };
 
-size_t pickle_size(const py::buffer& buffer, size_t start) {
+size_t pickle_size(const py::buffer& buffer, size_t start, uint64_t budget) {
   const py::buffer_info info = buffer.request();
   const std::string_view bytes = zcfast::bytes_of(info);
   py::gil_scoped_release release;
-  return Walk(bytes.substr(std::min(start, bytes.size()))).run();
+  return Walk(bytes.substr(std::min(start, bytes.size())), budget).run();
 }
 
 }  // namespace
 
 void zcfast::register_pickle(py::module_& module) {
-  module.def("pickle_size", &pickle_size, py::arg("buffer"), py::arg("start") = 0,
-             "Bytes of the pickle that begins at `start`; a ValueError for one that is broken or costs more memory or "
-             "time to load than its size.");
+  module.def(
+      "pickle_size", &pickle_size, py::arg("buffer"), py::arg("start"), py::arg("budget"),
+      "Bytes of the pickle that begins at `start`; a ValueError for one that is broken, whose objects would take "
+      "more than `budget` bytes, or that costs more time to load than its size.");
 }

@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import zcfast
-from zcfast.cli import modules, reports, reproduce, search, show, spaces, tables
+from zcfast.cli import modules, reports, reproduce, search, show, spaces, tables, terminal
+from zcfast.errors import printable
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
 
@@ -46,7 +48,7 @@ app.command("show", epilog=show.EXAMPLES)(show.show)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(zcfast.__version__)
+        terminal.say(zcfast.__version__)
         raise typer.Exit
 
 
@@ -65,8 +67,8 @@ def list_spaces() -> None:
     from zcfast.spaces import names, space
 
     for each in map(space, names()):
-        typer.echo(f"{each.name}   {each.title}: {len(each):,} architectures, {each.classes:,} up to isomorphism")
-        typer.echo(f"              {each.source}")
+        terminal.say(f"{each.name}   {each.title}: {len(each):,} architectures, {each.classes:,} up to isomorphism")
+        terminal.say(f"              {each.source}")
 
 
 @app.command("info")
@@ -75,14 +77,15 @@ def print_info() -> None:
     from zcfast.info import info
 
     for name, value in info().items():
-        typer.echo(f"{name + ':':13}{value}")
+        terminal.say(f"{name + ':':13}{value}")
 
 
 def main() -> None:
     """Run the command line; every error is one line on stderr and an exit status other than zero."""
     # A terminal that cannot show a character gets a question mark, not an exception.
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        if stream is not None:  # of a closed descriptor there is none
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     # Batch systems and `timeout` stop a process so: what Ctrl-C keeps is kept then too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -104,5 +107,6 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> None:
-    print("zcfast:", " ".join(message.split()), file=sys.stderr)
+    with suppress(OSError, ValueError):  # nobody reads it: the stream is closed
+        print("zcfast:", printable(" ".join(message.split())), file=sys.stderr)
     sys.exit(status)

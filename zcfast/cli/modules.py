@@ -76,11 +76,11 @@ def score(
     if len(failures) == len(scores):
         raise ValueError(f"{model}: no score: {failures[0]}")
     sizes = "x".join(map(str, batch.inputs.shape[1:]))
-    typer.echo(f"{model}: {len(batch.inputs)} inputs of {sizes}, {batch.source['images']}")
+    terminal.say(f"{model}: {len(batch.inputs)} inputs of {sizes}, {batch.source['images']}")
     terminal.show(text.proxies(scores))
     if out is not None:
         _write(out, as_json(scores, batch, model=model, seed=seed))
-        typer.echo(f"written to {out}")
+        terminal.say(f"written to {out}")
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

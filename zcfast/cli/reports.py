@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from zcfast.cli import terminal
+
 EXAMPLES = """Examples:
 
     zcfast report scores.parquet --table accuracies.npz --out report.html
@@ -37,5 +39,5 @@ def report(
     page = html(loaded, tables.load(loaded.space, table), metrics=chosen, top=top)
     with replace_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    typer.echo(f"{len(loaded):,} cells of {loaded.space.name}: {', '.join(loaded.columns)}")
-    typer.echo(f"written to {out}: {len(page.encode()) / 1e6:.1f} MB")
+    terminal.say(f"{len(loaded):,} cells of {loaded.space.name}: {', '.join(loaded.columns)}")
+    terminal.say(f"written to {out}: {len(page.encode()) / 1e6:.1f} MB")

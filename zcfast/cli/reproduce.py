@@ -79,7 +79,7 @@ def reproduce(
             result = TARGETS[name](context)
             paths = write(result, out)
             _print_searches(result) if isinstance(result, SearchResult) else _print(result)
-            typer.echo("written to " + ", ".join(map(str, paths)) + "\n")
+            terminal.say("written to " + ", ".join(map(str, paths)) + "\n")
 
 
 def _make_directory(out: Path) -> None:
@@ -97,7 +97,7 @@ def _print(result: Result) -> None:
 
     from zcfast.reproduction.output import cells, heading
 
-    typer.echo(heading(result))
+    terminal.say(heading(result))
     blocks = dict.fromkeys((row.benchmark, row.accuracy, row.measure) for row in result.rows)
     for block in blocks:
         text = TextTable(title=", ".join(filter(None, block)), title_justify="left", box=None, pad_edge=False)
@@ -110,7 +110,7 @@ def _print(result: Result) -> None:
         terminal.show(text)
     notes = dict.fromkeys(f"{row.benchmark}: {row.note}" for row in result.rows if row.note)
     for note in (*notes, *result.notes):
-        typer.echo(f"- {note}")
+        terminal.say(f"- {note}")
 
 
 def _print_searches(result: SearchResult) -> None:
@@ -120,7 +120,7 @@ def _print_searches(result: SearchResult) -> None:
     from zcfast.reproduction.output import heading
     from zcfast.reproduction.search_output import blocks, notes
 
-    typer.echo(heading(result))
+    terminal.say(heading(result))
     for block in blocks(result, brief=True):
         text = TextTable(title=block.title, title_justify="left", box=None, pad_edge=False)
         for place, name in enumerate(block.headings):
@@ -129,4 +129,4 @@ def _print_searches(result: SearchResult) -> None:
             text.add_row(*line)
         terminal.show(text)
     for note in notes(result):
-        typer.echo(f"- {note}")
+        terminal.say(f"- {note}")

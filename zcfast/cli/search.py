@@ -85,11 +85,11 @@ def search(
             )
     except engine.SearchInterrupted as interrupted:
         interrupted.trajectory.save(out)
-        typer.echo(f"{int((interrupted.trajectory.rows >= 0).sum()):,} trainings before the interruption: {out}")
+        terminal.say(f"{int((interrupted.trajectory.rows >= 0).sum()):,} trainings before the interruption: {out}")
         raise
     trajectory.save(out)
     summaries.trajectory(trajectory, target)
-    typer.echo(f"written to {out}")
+    terminal.say(f"written to {out}")
 
 
 def _algorithm(

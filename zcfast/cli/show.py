@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zcfast.cli import summaries
+from zcfast.cli import summaries, terminal
 from zcfast.cli.arguments import TableOption, TargetOption, TopOption
 
 EXAMPLES = """Examples:
@@ -47,7 +47,7 @@ def _show_scores(file: Path, table: Path | None, top: int | None) -> None:
 
     loaded = Scores.load(file)
     accuracies = None if table is None else tables.load(loaded.space, table)
-    typer.echo(f"{len(loaded):,} cells of {loaded.space.name}: {', '.join(loaded.columns)}")
+    terminal.say(f"{len(loaded):,} cells of {loaded.space.name}: {', '.join(loaded.columns)}")
     summaries.scores(loaded, accuracies, top)
 
 
@@ -56,5 +56,5 @@ def _show_trajectory(file: Path, target: float | None) -> None:
 
     loaded = Trajectory.load(file)
     trained, algorithm = int((loaded.rows >= 0).sum()), loaded.protocol["algorithm"]["name"]
-    typer.echo(f"{trained:,} trainings of {loaded.space}: {algorithm}, {len(loaded.rows)} runs")
+    terminal.say(f"{trained:,} trainings of {loaded.space}: {algorithm}, {len(loaded.rows)} runs")
     summaries.trajectory(loaded, target)

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from zcfast.cli import arguments, summaries, terminal
 from zcfast.cli.arguments import (
     ArchitecturesOption,
@@ -92,7 +90,7 @@ def score(
         with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
             scores = compute(progress)
     except ScoringInterrupted as interrupted:
-        typer.echo(
+        terminal.say(
             f"{len(interrupted.scores):,} architectures are kept in {parts}: the same command goes on from there"
         )
         raise
@@ -101,8 +99,8 @@ def score(
     sharded.remove(parts)
     made = len(scores) - sampling.found
     rate = made / seconds
-    typer.echo(f"{made:,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
-    typer.echo(f"written to {out}")
+    terminal.say(f"{made:,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
+    terminal.say(f"written to {out}")
     summaries.scores(scores, accuracies, top)
 
 
@@ -132,7 +130,7 @@ class _Sampling:
         def report(done: int, total: int) -> None:
             if next(calls) == 0 and done:
                 self.found = done
-                typer.echo(f"{done:,} of {total:,} architectures are in {self.parts} from an earlier run")
+                terminal.say(f"{done:,} of {total:,} architectures are in {self.parts} from an earlier run")
             progress(done, total)
 
         return report

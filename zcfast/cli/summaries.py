@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from zcfast.cli import terminal
 
 if TYPE_CHECKING:
@@ -22,12 +20,12 @@ def scores(scores: Scores, table: Table | None, top: int | None) -> None:
 
     by, top = next(iter(scores.columns)), TOP if top is None else top
     for line in text.missing(scores):
-        typer.echo(line)
+        terminal.say(line)
     if top:
         scored = int((~scores[by].isnan()).sum())
-        typer.echo(f"\nThe best {min(top, scored)} by {by}:\n\n{text.best(scores, by, top)}")
+        terminal.say(f"\nThe best {min(top, scored)} by {by}:\n\n{text.best(scores, by, top)}")
     if table is not None:
-        typer.echo()
+        terminal.say()
         terminal.show(text.ranking(scores, table))
 
 
@@ -37,4 +35,4 @@ def trajectory(trajectory: Trajectory, target: float | None) -> None:
 
     terminal.show(trajectories.quartiles(trajectory))
     if target is not None:
-        typer.echo(trajectories.trainings_to(trajectory, target))
+        terminal.say(trajectories.trainings_to(trajectory, target))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zcfast.cli import terminal
+
 if TYPE_CHECKING:
     from zcfast.tables import Table
 
@@ -33,14 +35,13 @@ def import_table(
     check_writable(out, file)
     table = tables.load(space, file)
     table.save(out)
-    typer.echo(f"{table.description}\n")
+    terminal.say(f"{table.description}\n")
     _print_metrics(table)
-    typer.echo(f"written to {out}")
+    terminal.say(f"written to {out}")
 
 
 def _print_metrics(table: Table) -> None:
     """A line for each metric: what it is and how many values there are."""
-    from rich.console import Console
     from rich.table import Table as TextTable
 
     text = TextTable(box=None, pad_edge=False)
@@ -50,4 +51,4 @@ def _print_metrics(table: Table) -> None:
         epochs, seeds = "" if metric.epochs is None else str(metric.epochs), ", ".join(map(str, metric.seeds))
         count = int((~metric.values.isnan()).sum())
         text.add_row(name, metric.dataset, metric.split, epochs, metric.unit, seeds, f"{count:,}")
-    Console(highlight=False).print(text)
+    terminal.show(text)

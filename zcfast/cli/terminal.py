@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import typer
+
+from zcfast.errors import printable
+
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
@@ -19,8 +23,20 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def show(renderable: object) -> None:
-    """Print a table on stdout, as wide as the terminal."""
-    from rich.console import Console
+def say(text: str = "") -> None:
+    """Print lines on stdout, without the codes in what files and users have named that would move a cursor."""
+    typer.echo("\n".join(map(printable, text.split("\n"))))
 
-    Console(highlight=False).print(renderable)
+
+def show(renderable: object) -> None:
+    """Print a table on stdout, as wide as the terminal, its texts as they are but for what `say` leaves out."""
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.segment import Segment
+
+    class Printable:
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for segment in console.render(renderable, options):  # type: ignore[arg-type]
+                lines = segment.text.split("\n")
+                yield segment if segment.control else Segment("\n".join(map(printable, lines)), segment.style)
+
+    Console(highlight=False, markup=False, emoji=False).print(Printable())

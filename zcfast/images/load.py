@@ -4,6 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from zcfast.files import reading
 from zcfast.images import archive, batches
 from zcfast.images.batch import ImageBatch
 
@@ -27,12 +28,8 @@ def load_images(path: str | os.PathLike[str], batch_size: int, seed: int) -> Ima
         ValueError: one line that names the path: nothing there, another format, a broken or hostile file, wrong shapes
             or labels, fewer pictures than the batch takes.
     """
-    try:
+    with reading(path, FORMATS):
         batch = _pictures_reader(path)(Path(path)).draw(batch_size, seed)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    except OSError as error:
-        raise ValueError(f"{path}: expected {FORMATS}, got none: {error.strerror or error}") from error
     return dataclasses.replace(batch, source={"images": Path(path).resolve().name, **batch.source})
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from zcfast import _tables
 from zcfast.errors import first_line
+from zcfast.files import memory_budget
 
 
 def unpickle(path: Path) -> dict[Any, Any]:
@@ -27,7 +28,7 @@ def unpickle(path: Path) -> dict[Any, Any]:
     content = path.read_bytes()
     try:
         # Before Python's machine sees it: nesting and lengths that would crash it or fill the memory.
-        _tables.pickle_size(content, 0)
+        _tables.pickle_size(content, 0, memory_budget())
     except ValueError as error:
         raise ValueError(f"expected a pickle of plain data, got a broken file: {first_line(error)}") from error
     with io.BytesIO(content) as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pickle
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from zcfast.devices import present_device
 from zcfast.errors import first_line
-from zcfast.files import replace_file
+from zcfast.files import reading, replace_file
 from zcfast.search.streams import Streams
 from zcfast.spaces import space as named_space
 
@@ -66,19 +65,20 @@ def load_state(kind: type[StateT], path: str | os.PathLike[str], device: torch.d
     if not (isinstance(kind, type) and issubclass(kind, SearchState)):
         raise ValueError(f"kind: expected a kind of state, which algorithm.state names, got {kind!r}")
     expected = f"{path}: expected a saved state of a search"
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except OSError as error:
-        raise ValueError(f"{expected}, got none: {error.strerror}") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise ValueError(f"{expected}, got another file: {first_line(error)[:80]}") from error
+    with reading(path, "a saved state of a search"):
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)
+        except OSError:
+            raise
+        except Exception as error:  # libraries raise anything for damaged bytes
+            raise ValueError(f"{expected}, got another file: {first_line(error)[:80]}") from error
     if not isinstance(content, dict) or content.get("zcfast") != FORMAT:
         raise ValueError(f"{expected}, got another file")
     if content.get("kind") != kind.__name__:
         raise ValueError(f"{expected} of kind {kind.__name__}, got {content.get('kind')}")
     try:
         state = kind(streams=Streams(content["streams"]), **content["fields"])
-    except (KeyError, TypeError) as error:
+    except Exception as error:  # fields of another form raise anything
         raise ValueError(f"{expected}, got one with other fields: {first_line(error)}") from error
     try:
         _check(state)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from zcfast.errors import first_line
-from zcfast.files import replace_file
+from zcfast.errors import first_line, integer
+from zcfast.files import reading, replace_file, require_memory
+from zcfast.headers import opened, sealed
+
+if TYPE_CHECKING:
+    from pyarrow import parquet
 
 FORMAT = 1
 METADATA_KEY = b"zcfast-trajectory"
@@ -104,44 +108,63 @@ class Trajectory:
         }
         arrays = {name: pyarrow.array(values.cpu().flatten()[there].numpy()) for name, values in columns.items()}
         header = {"format": FORMAT, "space": self.space, "shape": [runs, budget], "protocol": self.protocol}
-        table = pyarrow.table(arrays).replace_schema_metadata({METADATA_KEY: json.dumps(header)})
+        table = pyarrow.table(arrays).replace_schema_metadata(sealed(METADATA_KEY, header))
         with replace_file(path) as temporary:
             parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:
         """Read a file that `save` wrote. Errors: ValueError for a missing or damaged file and for any other."""
-        import pyarrow
         from pyarrow import parquet
 
-        expected = f"{path}: expected a Parquet file of trajectories saved by zcfast"
-        try:
-            table = parquet.ParquetFile(path, page_checksum_verification=True).read()
-            header = json.loads((table.schema.metadata or {})[METADATA_KEY])
-            columns = {name: torch.from_numpy(table.column(name).to_numpy().copy()) for name in COLUMNS}
-            runs, budget = header["shape"]
-            places = columns["run"] * budget + columns["training"] - 1
-            rows = torch.full((runs * budget,), -1).index_copy(0, places, columns["row"])
-            values = [
-                torch.full((runs * budget,), math.nan, dtype=torch.float64).index_copy(0, places, columns[name])
-                for name in ("objective", "report")
-            ]
-            rows, objective, report = (each.reshape(runs, budget) for each in (rows, *values))
-            return cls(header["space"], rows, objective, report, header["protocol"])
-        except (pyarrow.ArrowException, OSError) as error:
-            raise ValueError(f"{expected}, got none: {first_line(error)}") from error
-        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-            raise ValueError(f"{expected}, got another file: {first_line(error)[:80]}") from error
+        expected = "expected a Parquet file of trajectories saved by zcfast"
+        with reading(path, expected.removeprefix("expected ")):
+            if not Path(path).is_file():
+                raise ValueError(f"{expected}, got {'a directory' if Path(path).is_dir() else 'none'}")
+            try:
+                file = parquet.ParquetFile(path, page_checksum_verification=True)
+                header = opened(METADATA_KEY, file.schema_arrow.metadata, version=FORMAT)
+                return _of_file(file, header)
+            except Exception as error:  # a damaged file raises anything
+                came = str(error) if isinstance(error, ValueError) else f"another file: {first_line(error)[:80]}"
+                raise ValueError(f"{expected}, {came if came.startswith(('got', 'in')) else 'got ' + came}") from error
+
+
+def _of_file(file: parquet.ParquetFile, header: dict[str, Any]) -> Trajectory:
+    runs, budget = (integer("shape", size) for size in header["shape"])
+    places, trainings = runs * budget, file.metadata.num_rows
+    if min(runs, budget) < 0 or trainings > places:
+        raise ValueError(f"got one of {runs} runs of {budget} trainings with {trainings} rows")
+    require_memory("its trainings", 48 * places)
+    table = file.read()
+    columns = {name: torch.from_numpy(table.column(name).to_numpy().copy()) for name in COLUMNS}
+    if not isinstance(header["protocol"], dict) or not isinstance(header["protocol"].get("algorithm"), dict):
+        raise ValueError("got one that does not name its algorithm")
+    index = columns["run"] * budget + columns["training"] - 1
+    in_place = (columns["run"] < runs) & (columns["training"] >= 1) & (columns["training"] <= budget)
+    if (
+        not in_place.all()
+        or (columns["run"] < 0).any()
+        or len(index.unique()) < len(index)
+        or (columns["row"] < 0).any()
+    ):
+        raise ValueError("got one with trainings in the same place, or in none")
+    rows = torch.full((places,), -1).index_copy(0, index, columns["row"])
+    values = [
+        torch.full((places,), math.nan, dtype=torch.float64).index_copy(0, index, columns[name])
+        for name in ("objective", "report")
+    ]
+    rows, objective, report = (each.reshape(runs, budget) for each in (rows, *values))
+    return Trajectory(header["space"], rows, objective, report, header["protocol"])
 
 
 def is_trajectory(path: str | os.PathLike[str]) -> bool:
     """Whether a Parquet file says that it has trajectories; False for any other file and for none."""
-    import pyarrow
     from pyarrow import parquet
 
     try:
-        return METADATA_KEY in (parquet.read_schema(path).metadata or {})
-    except (pyarrow.ArrowException, OSError):
+        return Path(path).is_file() and METADATA_KEY in (parquet.read_schema(path).metadata or {})
+    except Exception:  # a damaged file raises anything
         return False
 
 

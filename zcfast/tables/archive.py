@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
-import zipfile
-import zlib
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
 from zcfast.errors import first_line, printable
+from zcfast.files import require_memory
 
 KIND_NAMES = {"i": "integers", "u": "integers", "f": "numbers", "S": "strings", "U": "strings", "b": "booleans"}
 
@@ -20,9 +20,10 @@ class Archive:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open the file; nothing in it is ever unpickled."""
+        self._taken = 0
         try:
             self._file = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
+        except Exception as error:  # libraries raise anything for damaged bytes
             raise ValueError(f"expected an .npz archive, got a broken one: {first_line(error)}") from error
 
     def __enter__(self) -> Archive:
@@ -43,9 +44,9 @@ class Archive:
         if name not in self.names:
             raise ValueError(f"expected an array {name!r}, got only {printable(', '.join(self.names)) or 'nothing'}")
         try:
+            self._spend(name)
             array: npt.NDArray[np.generic] = self._file[name]
-        # RuntimeError: zipfile's of what it does not know or cannot decrypt; MemoryError: of a size that no array has
-        except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # libraries raise anything for damaged bytes
             raise ValueError(
                 f"array {name!r}: expected plain data, got a broken or pickled array: {first_line(error)}"
             ) from error
@@ -59,6 +60,15 @@ class Archive:
             expected = ", ".join("*" if want is None else str(want) for want in shape)
             raise ValueError(f"array {name!r}: expected shape [{expected}], got {list(array.shape)}")
         return array
+
+    def _spend(self, name: str) -> None:
+        """Count the bytes that an array says it has, before they are unpacked, against the memory that may be taken."""
+        with self._file.zip.open(f"{name}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+        self._taken += math.prod(shape) * dtype.itemsize
+        require_memory("its arrays", self._taken)
 
     def operations(self, expected: tuple[str, ...], width: int) -> npt.NDArray[np.int8]:
         """Read `ops` [N, width], indices into `op_names`, as indices into `expected`; -1 stays -1."""

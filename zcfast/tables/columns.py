@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pyarrow
@@ -11,6 +12,7 @@ from pyarrow import csv, parquet
 from torch import Tensor
 
 from zcfast.errors import first_line
+from zcfast.files import require_memory
 from zcfast.scores import KEY_COLUMNS
 from zcfast.spaces import Enumerated, SearchSpace
 from zcfast.spaces.registry import has_name
@@ -22,21 +24,20 @@ UNNAMED = ("", "__index_level_0__")  # pandas' row labels, in its CSV and Parque
 
 def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
     """A Parquet file; see `from_arrow`."""
-    try:
-        table = file.read()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
-    return from_arrow(space, table)
+    require_memory("its columns", 8 * file.metadata.num_rows * file.metadata.num_columns)
+    return from_arrow(space, file.read())
 
 
 def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     """A CSV file with a header, an empty field where an accuracy is missing; see `from_arrow`."""
     # Without this a column of digits-only hashes would be read as numbers and lose its leading zeros.
     text = {name: pyarrow.string() for name in ("hash", "architecture")}
+    require_memory("a table of its size", 4 * Path(path).stat().st_size)
     try:
-        table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=text))
+        with Path(path).open("rb") as file:  # by its name, pyarrow would unpack it
+            table = csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=text))
         readable = all(name.isprintable() for name in table.column_names)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+    except Exception as error:  # libraries raise anything for damaged bytes
         message = f"expected a release's file, .npz, Parquet or CSV, got none of them: {first_line(error)}"
         raise ValueError(message) from error
     if not readable:
@@ -69,6 +70,7 @@ def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
         texts = _texts_of(space, keys[0], table.column(keys[0]))
         measured = {name: _metric(_numbers(name, table.column(name))) for name in names}
         return Table(space.name, measured, tuple(names), about, texts)
+    require_memory("its metrics", 8 * len(listed) * len(names))
     index = _index(listed, keys[0], table.column(keys[0]))
     check_rows(index, space.name)
     metrics = {name: _metric(scatter(index, _numbers(name, table.column(name)), len(listed))) for name in names}

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pyarrow
 from pyarrow import parquet
 
 from zcfast import scores
 from zcfast.errors import first_line, unknown
+from zcfast.files import reading
 from zcfast.spaces import Readers, SearchSpace, as_space, names
 from zcfast.spaces.registry import TABLES
 from zcfast.tables import columns, named, stored
@@ -37,13 +37,11 @@ def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     """
     found = _space_or_benchmark(space)
     path = Path(path)
-    try:
+    with reading(path, "a file of accuracies"):
         magic = _first_bytes(path)
         if magic == PARQUET_MAGIC:
             return _from_parquet(found, path)
         return named.load(found, path) if isinstance(found, str) else _of_space(found, path, magic)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _space_or_benchmark(space: str | SearchSpace[Any]) -> SearchSpace[Any] | str:
@@ -73,7 +71,7 @@ def _of_space(space: SearchSpace[Any], path: Path, magic: bytes) -> Table:
 def _from_parquet(space: SearchSpace[Any] | str, path: Path) -> Table:
     try:
         file = parquet.ParquetFile(path, memory_map=True)
-    except (pyarrow.ArrowException, OSError) as error:
+    except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
     with file:
         if stored.is_stored(file):

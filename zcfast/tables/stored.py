@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from typing import Any
 
@@ -14,12 +13,12 @@ from pyarrow import parquet
 
 from zcfast import _tables
 from zcfast.errors import first_line
-from zcfast.files import replace_file
+from zcfast.files import replace_file, require_memory
+from zcfast.headers import opened, sealed
 from zcfast.tables.table import Metric, Table
 
 FORMAT = 1
 METADATA_KEY = b"zcfast_table"  # JSON; says what each column is
-CHECKSUM_KEY = b"zcfast_table_crc32c"  # of that JSON, eight hexadecimal digits
 EXPECTED = "expected a table saved by zcfast"
 
 
@@ -36,8 +35,7 @@ def save(table: Table, path: str | os.PathLike[str]) -> None:
         about["values"] = [[label, _tables.crc32c(array)] for label, array in zip(labels, arrays, strict=True)]
         metrics.append({"name": name, **about})
     header = {"format": FORMAT, "space": table.space, "headline": table.headline, "description": table.description}
-    text = json.dumps({**header, "metrics": metrics, "keys": _checksum_of_names(table.names)}).encode()
-    metadata = {METADATA_KEY: text, CHECKSUM_KEY: b"%08x" % _tables.crc32c(text)}
+    metadata = sealed(METADATA_KEY, {**header, "metrics": metrics, "keys": _checksum_of_names(table.names)})
     with replace_file(path) as temporary:
         # Plain and uncompressed: a mapped file is read at the speed of memory.
         arrow = pyarrow.table({**keys, **columns}).replace_schema_metadata(metadata)
@@ -54,27 +52,27 @@ def read(space: str, file: parquet.ParquetFile) -> Table:
 
     Errors: ValueError for a table of another space, another version of the format and a damaged file.
     """
-    metadata = file.schema_arrow.metadata
-    text = metadata[METADATA_KEY]
-    if metadata.get(CHECKSUM_KEY) != b"%08x" % _tables.crc32c(text):
-        raise ValueError(f"{EXPECTED}, got a damaged one: the checksum of its header does not match")
     try:
-        header = json.loads(text)
-        if header["format"] != FORMAT:
-            raise ValueError(f"{EXPECTED} in format {FORMAT}, got format {header['format']}")
+        header = opened(METADATA_KEY, file.schema_arrow.metadata, version=FORMAT)
+    except ValueError as error:
+        raise ValueError(f"{EXPECTED}, {error}") from error
+    try:
         if header["space"] != space:
             raise ValueError(f"expected a table of {space}, got one of {header['space']}")
         return _build(header, file)
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # a header of another form raises anything
         raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
 
 
 def _build(header: dict[str, Any], file: parquet.ParquetFile) -> Table:
     labels = [label for metric in header["metrics"] for label, _ in metric["values"]]
     named = header["keys"] is not None
+    require_memory("its columns", 8 * file.metadata.num_rows * len(labels))
     try:
         arrow = file.read(columns=[*labels, *(["key"] if named else [])])
-    except (pyarrow.ArrowException, OSError) as error:
+    except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
     names = tuple(arrow.column("key").to_pylist()) if named else ()
     if _checksum_of_names(names) != header["keys"]:

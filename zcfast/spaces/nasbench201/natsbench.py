@@ -54,7 +54,7 @@ def read(space: NasBench201, path: Path) -> Table:
             row = _row(space, record)
             for key, seed, value in _results(record):
                 found[key][seed].append((row, value))
-        except (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError) as error:
+        except Exception as error:  # records of another form raise anything
             raise ValueError(f"{place}expected a record of NAS-Bench-201, got {_words(error)}") from error
         if row in seen:
             raise ValueError(f"{place}the architecture {row} twice")
@@ -93,7 +93,7 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
     if not isinstance(content["arch2infos"], dict):
         raise ValueError("expected a dict arch2infos, got another object")
     for index, record in content["arch2infos"].items():
-        yield f"architecture {index!s:.20}: ", record
+        yield f"architecture {_short(index)}: ", record
 
 
 def _row(space: NasBench201, record: Any) -> int:
@@ -104,7 +104,7 @@ def _row(space: NasBench201, record: Any) -> int:
     index, text = described.pop()
     row = int(space.index(space.parse(text)))
     if row != index:
-        raise ValueError(f"the index {index!s:.20} with the architecture of {row}")
+        raise ValueError(f"the index {_short(index)} with the architecture of {row}")
     return row
 
 
@@ -118,7 +118,7 @@ def _results(record: Any) -> Iterator[tuple[tuple[str, str, str, int], int, floa
         for (trained, seed), result in schedule["all_results"].items():
             epochs, accuracies = result["epochs"], result["eval_acc1es"]
             if epochs not in LENGTHS or seed not in SEEDS:
-                raise ValueError(f"a run of {epochs!s:.20} epochs with the seed {seed!s:.20}")
+                raise ValueError(f"a run of {_short(epochs)} epochs with the seed {_short(seed)}")
             for (dataset, split), names in MEASURED.items():
                 last = f"{split}@{epochs - 1}"
                 if dataset == trained and last in accuracies:
@@ -130,6 +130,11 @@ def _column(runs: list[tuple[int, float]], size: int) -> torch.Tensor:
     rows, values = zip(*runs, strict=True)
     column[list(rows)] = torch.tensor(values, dtype=torch.float64)
     return column
+
+
+def _short(value: Any) -> str:
+    """A number or text, cut; of anything else its type: what containers hold may be long to write."""
+    return f"{value!s:.20}" if isinstance(value, (int, float, str)) else type(value).__name__
 
 
 def _words(error: Exception) -> str:

@@ -23,7 +23,7 @@ def read(benchmark: str, path: Path) -> Table:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"expected a CSV file, got {first_line(error)}") from error
     names = tuple(dict.fromkeys(row["model_name"] for row in rows))
     place = {name: number for number, name in enumerate(names)}
