@@ -1,12 +1,18 @@
 """Files that are read without harm, and written whole or not at all."""
 
+from __future__ import annotations
+
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zcfast.errors import first_line, printable
+
+if TYPE_CHECKING:
+    from pyarrow import parquet
 
 MEMORY = "ZCFAST_MEMORY"  # of the environment: bytes that reading a file may take
 _DEFAULT_MEMORY = 1 << 30
@@ -24,6 +30,22 @@ def require_memory(what: str, size: int) -> None:
     """Raise a ValueError where a part of a file says that it has more bytes than may be taken."""
     if size > memory_budget():
         raise ValueError(f"{what}: expected at most {memory_budget():,} bytes ({MEMORY} allows more), got {size:,}")
+
+
+def require_parquet_memory(file: parquet.ParquetFile) -> None:
+    """Raise a ValueError where the columns of a file take more than may be taken, by their rows or by their bytes."""
+    about = file.metadata
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    sizes = [group.column(column).total_uncompressed_size for group in groups for column in range(group.num_columns)]
+    require_memory("its columns", max(sum(sizes), 8 * about.num_rows * about.num_columns))
+
+
+def read_bytes(path: Path, growth: int) -> bytes:
+    """The content of a file of whose bytes each becomes up to `growth` bytes of objects, if the memory is there."""
+    with path.open("rb") as file:
+        content = file.read(memory_budget() // growth + 1)
+    require_memory("what is made of the file", len(content) * growth)
+    return content
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zcfast.errors import first_line, integer, printable, unknown
-from zcfast.files import replace_file, require_memory
+from zcfast.files import replace_file, require_parquet_memory
 from zcfast.headers import opened, sealed
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
 from zcfast.spaces.registry import loaded_space
@@ -247,7 +247,7 @@ def _read(path: str | os.PathLike[str]) -> pyarrow.Table:
         raise ValueError(f"{path}: expected a Parquet file of scores, got {came}")
     try:
         file = parquet.ParquetFile(path, page_checksum_verification=True, memory_map=True)
-        require_memory("its columns", 8 * file.metadata.num_rows * file.metadata.num_columns)
+        require_parquet_memory(file)
         return file.read()
     except Exception as error:  # libraries raise anything for damaged bytes
         message = (

@@ -19,8 +19,9 @@ namespace py = pybind11;
 
 namespace {
 
-constexpr uint32_t kLargestKey = 64;     // objects in a tuple, itself included
-constexpr uint64_t kLargestInteger = 8;  // bytes: of these at most eight have the same hash
+constexpr uint32_t kLargestKey = 64;  // objects in a tuple, itself included
+// Numbers whose hash their writer chooses: with 64 bits of them tuples of one hash, with more numbers of one hash.
+constexpr uint32_t kKeyAlone = 1u << 30, kNoKey = 1u << 31, kObjects = kKeyAlone - 1;
 
 // Bytes that CPython takes.
 constexpr uint64_t kObject = 32, kText = 56, kList = 64, kDictionary = 64, kSet = 216, kTuple = 48, kItem = 16,
@@ -98,10 +99,31 @@ class Walk {
 
   void tuple(size_t items) {
     uint64_t size = 1;
-    for (; items; --items) size += pop();
-    spend(kTuple + 8 * size);
+    bool key = true;
+    spend(kTuple + 8 * items);
+    for (; items; --items) {
+      const uint32_t item = pop();
+      key &= item == (item & kObjects);
+      size += item & kObjects;
+    }
     if (size > kLargestKey) fail("a tuple of more than " + std::to_string(kLargestKey) + " objects");
-    push(uint32_t(size));
+    push(uint32_t(size) | (key ? 0 : kNoKey));
+  }
+
+  void integer(uint64_t size) {
+    take(size);
+    spend(kObject + 2 * size);
+    push(1 | (size > 8 ? kNoKey : size > 4 ? kKeyAlone : 0));
+  }
+
+  // The objects on the stack from the last mark on, of which Python hashes each `step`-th.
+  void hashed(size_t step) {
+    if (marks_.empty()) return;
+    for (size_t at = marks_.back(); at < stack_.size(); at += step) require_key(stack_[at]);
+  }
+
+  void require_key(uint32_t size) {
+    if (size & kNoKey) fail("a key whose hash its writer chose");
   }
 
   void skip_and_push(uint64_t size) {
@@ -109,9 +131,9 @@ class Walk {
     make(kObject);
   }
 
-  void text(uint64_t size) {
+  void text(uint64_t size, uint64_t each = 1) {
     take(size);
-    make(kText + size);
+    make(kText + each * size);
   }
 
   bool constant(uint8_t opcode) {
@@ -134,22 +156,24 @@ class Walk {
       case 'J':
         return skip_and_push(4), true;
       case 'G':
-        return skip_and_push(8), true;
-      case 0x8a: {  // LONG1
-        const uint64_t size = number(1);
-        if (size > kLargestInteger) fail("an integer of more than 64 bits");
-        return skip_and_push(size), true;
-      }
+        take(8);
+        spend(kObject);
+        return push(1 | kKeyAlone), true;
+      case 0x8a:  // LONG1
+        return integer(number(1)), true;
       case 'C':
-      case 'U':   // SHORT_BINSTRING and BINSTRING, text of Python 2
-      case 0x8c:  // SHORT_BINUNICODE
+      case 'U':  // SHORT_BINSTRING and BINSTRING, text of Python 2
         return text(number(1)), true;
+      case 0x8c:  // SHORT_BINUNICODE: where one letter needs four bytes, all take them
+        return text(number(1), 4), true;
       case 'B':
       case 'T':
-      case 'X':
         return text(number(4)), true;
-      case 0x8e:  // BINBYTES8
+      case 'X':
+        return text(number(4), 4), true;
       case 0x8d:  // BINUNICODE8
+        return text(number(8), 4), true;
+      case 0x8e:  // BINBYTES8
       case 0x96:  // BYTEARRAY8
         return text(number(8)), true;
     }
@@ -191,14 +215,15 @@ class Walk {
         require_object();
         return true;
       case 's':
-        spend(kPair);
+        spend(2 * kPair);
         pop();
-        pop();
+        require_key(pop());
         require_object();
         return true;
       case 'e':
       case 'u':
       case 0x90:  // ADDITEMS
+        if (opcode != 'e') hashed(opcode == 'u' ? 2 : 1);
         spend((opcode == 'e' ? kItem : kPair) * (stack_.size() - floor()));
         unmark();
         require_object();
@@ -225,6 +250,7 @@ class Walk {
 
   void put(uint64_t index) {
     require_object();
+    spend(kObject);
     if (index > steps_) fail("an index of the memo beyond the number of objects");
     if (index >= memo_.size()) memo_.resize(index + 1, 0);
     memo_[index] = stack_.back();
@@ -238,6 +264,7 @@ class Walk {
   bool call(uint8_t opcode) {
     switch (opcode) {
       case 'c':
+        spend(2 * kPair);
         line();
         line();
         push();
@@ -249,19 +276,21 @@ class Walk {
         return true;
       case 'R':
       case 0x81:  // NEWOBJ
+        spend(2 * kPair);
         pop();
         pop();
-        push();
+        push(1 | kKeyAlone);
         return true;
       case 0x92:  // NEWOBJ_EX
+        spend(2 * kPair);
         pop();
         pop();
         pop();
-        push();
+        push(1 | kKeyAlone);
         return true;
       case 'Q':
         pop();
-        push();
+        push(1 | kKeyAlone);
         return true;
       case 'b':
         pop();

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -83,27 +86,36 @@ def print_info() -> None:
 def main() -> None:
     """Run the command line; every error is one line on stderr and an exit status other than zero."""
     # A terminal that cannot show a character gets a question mark, not an exception.
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # of a closed descriptor there is none
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed: what is printed goes nowhere
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 # open until the end
+        getattr(sys, name).reconfigure(errors="replace")
     # Batch systems and `timeout` stop a process so: what Ctrl-C keeps is kept then too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
         if status == INTERRUPTED:  # newer releases of typer turn Ctrl-C into this status, older ones into Abort
             raise KeyboardInterrupt
+        sys.stdout.flush()  # what cannot be written is found here, not while Python ends
         sys.exit(status)
     except UsageError as error:
         _fail(error.format_message(), 2)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        sys.stderr.close()
+        _discard_output()
         sys.exit(1)
     except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _discard_output()
         _fail(str(error), 1)
     finally:
         gc.freeze()  # the process ends: searching all that torch has loaded for cycles would take 0.4 s more
+
+
+def _discard_output() -> None:
+    """Let what is still to be written go nowhere, for Python would try again at its end and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, status: int) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from zcfast import _tables
 from zcfast.errors import first_line
-from zcfast.files import memory_budget
+from zcfast.files import memory_budget, read_bytes
 
 
 def unpickle(path: Path) -> dict[Any, Any]:
@@ -25,10 +25,10 @@ def unpickle(path: Path) -> dict[Any, Any]:
         ValueError: the file is no pickle, a broken one, holds no dictionary, or names what plain data does not need.
         OSError: it cannot be read.
     """
-    content = path.read_bytes()
+    content = read_bytes(path, 2)
     try:
         # Before Python's machine sees it: nesting and lengths that would crash it or fill the memory.
-        _tables.pickle_size(content, 0, memory_budget())
+        _tables.pickle_size(content, 0, memory_budget() // 2)
     except ValueError as error:
         raise ValueError(f"expected a pickle of plain data, got a broken file: {first_line(error)}") from error
     with io.BytesIO(content) as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from rich.markup import escape
 from rich.table import Table as TextTable
 
 from zcfast.analysis import spearman, spearman_top, top_fraction_in_top_k
@@ -136,5 +135,5 @@ def proxies(scores: Mapping[str, Score]) -> TextTable:
     for name, score in scores.items():
         logarithm = "" if score.log_value is None else number(score.log_value)
         status = "ok" if score.status == "ok" else f"{score.status}: {score.reason}"
-        text.add_row(name, number(score.value), logarithm, escape(status), f"{score.seconds:.3f}")
+        text.add_row(name, number(score.value), logarithm, status, f"{score.seconds:.3f}")
     return text

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from zcfast.errors import first_line, integer
-from zcfast.files import reading, replace_file, require_memory
+from zcfast.files import reading, replace_file, require_memory, require_parquet_memory
 from zcfast.headers import opened, sealed
+from zcfast.spaces import space as named_space
 
 if TYPE_CHECKING:
     from pyarrow import parquet
@@ -136,19 +137,24 @@ def _of_file(file: parquet.ParquetFile, header: dict[str, Any]) -> Trajectory:
     if min(runs, budget) < 0 or trainings > places:
         raise ValueError(f"got one of {runs} runs of {budget} trainings with {trainings} rows")
     require_memory("its trainings", 48 * places)
+    require_parquet_memory(file)
     table = file.read()
     columns = {name: torch.from_numpy(table.column(name).to_numpy().copy()) for name in COLUMNS}
-    if not isinstance(header["protocol"], dict) or not isinstance(header["protocol"].get("algorithm"), dict):
+    algorithm = header["protocol"]["algorithm"] if isinstance(header["protocol"], dict) else None
+    if not isinstance(algorithm, dict) or not isinstance(algorithm.get("name"), str):
         raise ValueError("got one that does not name its algorithm")
     index = columns["run"] * budget + columns["training"] - 1
     in_place = (columns["run"] < runs) & (columns["training"] >= 1) & (columns["training"] <= budget)
     if (
         not in_place.all()
         or (columns["run"] < 0).any()
-        or len(index.unique()) < len(index)
+        or len(torch.unique(index)) < len(index)
         or (columns["row"] < 0).any()
     ):
         raise ValueError("got one with trainings in the same place, or in none")
+    most = _architectures(header["space"])
+    if len(index) and int(columns["row"].max()) >= most:
+        raise ValueError(f"got one with the architecture {int(columns['row'].max())} of {most}")
     rows = torch.full((places,), -1).index_copy(0, index, columns["row"])
     values = [
         torch.full((places,), math.nan, dtype=torch.float64).index_copy(0, index, columns[name])
@@ -156,6 +162,14 @@ def _of_file(file: parquet.ParquetFile, header: dict[str, Any]) -> Trajectory:
     ]
     rows, objective, report = (each.reshape(runs, budget) for each in (rows, *values))
     return Trajectory(header["space"], rows, objective, report, header["protocol"])
+
+
+def _architectures(space: str) -> float:
+    """How many architectures a space has that is known here; no bound for any other."""
+    try:
+        return len(named_space(space))
+    except (ValueError, TypeError):
+        return math.inf
 
 
 def is_trajectory(path: str | os.PathLike[str]) -> bool:

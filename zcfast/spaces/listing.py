@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from zcfast.files import read_bytes, reading
 from zcfast.spaces.base import SearchSpace
 from zcfast.spaces.cells import Cells
+
+GROWTH = 256  # bytes that one byte of a list can become, a line each
 
 
 def read_architectures(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Cells:
@@ -16,12 +19,11 @@ def read_architectures(space: SearchSpace[Any], path: str | os.PathLike[str]) ->
     Raises:
         ValueError: one line that names the file, and the line that is no architecture of the space.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ValueError(f"{path}: expected a text file of architectures, got none: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected a text file of architectures, got other bytes") from error
+    with reading(path, "a text file of architectures"):
+        try:
+            lines = read_bytes(Path(path), GROWTH).decode().splitlines()
+        except UnicodeDecodeError as error:
+            raise ValueError("expected a text file of architectures, got other bytes") from error
     texts = {number: line.strip() for number, line in enumerate(lines, 1)}
     texts = {number: text for number, text in texts.items() if text and not text.startswith("#")}
     if not texts:

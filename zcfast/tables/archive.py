@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from zcfast.errors import first_line, printable
 from zcfast.files import require_memory
 
+COPIES = 2  # of the arrays, that their readers make
 KIND_NAMES = {"i": "integers", "u": "integers", "f": "numbers", "S": "strings", "U": "strings", "b": "booleans"}
 
 
@@ -43,32 +45,35 @@ class Archive:
         """Read one array; `kinds` are the dtype kinds allowed ("iu", "f", "SU"), None in `shape` is any size."""
         if name not in self.names:
             raise ValueError(f"expected an array {name!r}, got only {printable(', '.join(self.names)) or 'nothing'}")
+        broken = f"array {name!r}: expected plain data, got a broken or pickled array"
         try:
-            self._spend(name)
-            array: npt.NDArray[np.generic] = self._file[name]
+            declared, dtype = self._header(name)
         except Exception as error:  # libraries raise anything for damaged bytes
-            raise ValueError(
-                f"array {name!r}: expected plain data, got a broken or pickled array: {first_line(error)}"
-            ) from error
-        if array.dtype.kind not in kinds:
-            expected, came = KIND_NAMES[kinds[0]], KIND_NAMES.get(array.dtype.kind, str(array.dtype))
+            raise ValueError(f"{broken}: {first_line(error)}") from error
+        if dtype.kind not in kinds:
+            expected, came = KIND_NAMES[kinds[0]], KIND_NAMES.get(dtype.kind, str(dtype))
             raise ValueError(f"array {name!r}: expected {expected}, got {came}")
-        same = len(shape) == array.ndim and all(
-            want in (None, came) for want, came in zip(shape, array.shape, strict=True)
+        same = len(shape) == len(declared) and all(
+            want in (None, came) for want, came in zip(shape, declared, strict=True)
         )
         if not same:
             expected = ", ".join("*" if want is None else str(want) for want in shape)
-            raise ValueError(f"array {name!r}: expected shape [{expected}], got {list(array.shape)}")
+            raise ValueError(f"array {name!r}: expected shape [{expected}], got {list(declared)}")
+        self._taken += COPIES * math.prod(declared) * dtype.itemsize
+        require_memory("its arrays", self._taken)
+        try:
+            array: npt.NDArray[np.generic] = self._file[name]
+        except Exception as error:
+            raise ValueError(f"{broken}: {first_line(error)}") from error
         return array
 
-    def _spend(self, name: str) -> None:
-        """Count the bytes that an array says it has, before they are unpacked, against the memory that may be taken."""
+    def _header(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """The shape and the dtype that an array says it has, before any of it is unpacked."""
         with self._file.zip.open(f"{name}.npy") as file:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
-        self._taken += math.prod(shape) * dtype.itemsize
-        require_memory("its arrays", self._taken)
+        return shape, dtype
 
     def operations(self, expected: tuple[str, ...], width: int) -> npt.NDArray[np.int8]:
         """Read `ops` [N, width], indices into `op_names`, as indices into `expected`; -1 stays -1."""

@@ -12,19 +12,21 @@ from pyarrow import csv, parquet
 from torch import Tensor
 
 from zcfast.errors import first_line
-from zcfast.files import require_memory
+from zcfast.files import read_bytes, require_memory, require_parquet_memory
 from zcfast.scores import KEY_COLUMNS
 from zcfast.spaces import Enumerated, SearchSpace
 from zcfast.spaces.registry import has_name
 from zcfast.tables.keys import DIGITS, rows_of_digests
 from zcfast.tables.table import Metric, Table, check_rows, scatter
 
+GROWTH = 8  # bytes that one byte of CSV can become: two of them are a number
+COLUMN = 1 << 16  # bytes that a column of CSV takes besides
 UNNAMED = ("", "__index_level_0__")  # pandas' row labels, in its CSV and Parquet files: no measurement
 
 
 def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
     """A Parquet file; see `from_arrow`."""
-    require_memory("its columns", 8 * file.metadata.num_rows * file.metadata.num_columns)
+    require_parquet_memory(file)
     return from_arrow(space, file.read())
 
 
@@ -32,10 +34,11 @@ def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     """A CSV file with a header, an empty field where an accuracy is missing; see `from_arrow`."""
     # Without this a column of digits-only hashes would be read as numbers and lose its leading zeros.
     text = {name: pyarrow.string() for name in ("hash", "architecture")}
-    require_memory("a table of its size", 4 * Path(path).stat().st_size)
+    content = read_bytes(Path(path), GROWTH)
+    require_memory("its columns", COLUMN * content.partition(b"\n")[0].count(b","))
     try:
-        with Path(path).open("rb") as file:  # by its name, pyarrow would unpack it
-            table = csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=text))
+        # Of the content, for pyarrow would unpack a file because of its name.
+        table = csv.read_csv(pyarrow.BufferReader(content), convert_options=csv.ConvertOptions(column_types=text))
         readable = all(name.isprintable() for name in table.column_names)
     except Exception as error:  # libraries raise anything for damaged bytes
         message = f"expected a release's file, .npz, Parquet or CSV, got none of them: {first_line(error)}"

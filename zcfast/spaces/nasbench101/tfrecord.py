@@ -29,7 +29,8 @@ COLUMNS = {"seconds": ("", "seconds"), "train": ("train", "fraction"), "valid": 
 COLUMNS["test"] = ("test", "fraction")  # name -> split and unit, in the order of a ModelMetrics evaluation
 LENGTHS = (4, 12, 36, 108)  # epochs of the runs in the full release
 FULL = LENGTHS[-1]
-MOST_RUNS = 16  # the release has three of a cell
+MOST_RUNS = 8  # the release has three of a cell
+MOST_BYTES = 1 << 16  # of a record; the release has about 2,000
 
 
 def is_tfrecord(path: Path) -> bool:
@@ -46,7 +47,8 @@ def is_tfrecord(path: Path) -> bool:
 class _Runs:
     """What the records say, in their order: the cells without repetition and every run's numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
         self.cells: dict[str, tuple[int, int, list[int]]] = {}  # hash -> vertices, edges, operations
         self.numbers: dict[str, int] = {}
         self.cell, self.epochs, self.values = array("i"), array("i"), array("d")
@@ -60,6 +62,8 @@ class _Runs:
         if digest not in self.numbers:
             self.cells[digest] = _cell(adjacency, operations)
             self.numbers[digest] = len(self.numbers)
+            if len(self.numbers) > self.most:
+                raise ValueError(f"more than the {self.most} cells of the space")
         evaluations = _tables.model_metrics(binascii.a2b_base64(message))
         if len(evaluations) < 3:  # before the training, half way and at its end
             raise ValueError(f"expected 3 evaluations, got {len(evaluations)}")
@@ -77,11 +81,13 @@ def read(space: NasBench101, path: Path) -> Table:
 
     Errors: ValueError for a damaged file, a record of other content, a hash that is not its cell's.
     """
-    runs = _Runs()
+    runs = _Runs(len(space))
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         spans = _tables.tfrecord_spans(content)
         for number, (start, size) in enumerate(spans.tolist()):
             try:
+                if size > MOST_BYTES:
+                    raise ValueError(f"{size} bytes")
                 runs.add(content[start : start + size])
             except Exception as error:  # records of another form raise anything
                 raise ValueError(

@@ -50,6 +50,8 @@ def read(space: NasBench201, path: Path) -> Table:
     found: dict[tuple[str, str, str, int], Runs] = defaultdict(lambda: defaultdict(list))
     seen: set[int] = set()
     for place, record in _records(path):
+        if len(seen) == len(space):
+            raise ValueError(f"{place}expected at most {len(space)} architectures, got more")
         try:
             row = _row(space, record)
             for key, seed, value in _results(record):
@@ -75,7 +77,7 @@ def read(space: NasBench201, path: Path) -> Table:
 def _records(path: Path) -> Iterator[tuple[str, Any]]:
     """Where each record lies, for messages, and the record."""
     if path.is_dir():
-        files = sorted(each for each in path.glob("*.pbz2") if not each.name.startswith("meta."))
+        files = sorted(each for each in path.glob("*.pbz2") if each.is_file() and not each.name.startswith("meta."))
         if not files:
             raise ValueError("expected a directory of .pbz2 files, got none in it")
         for file in files:

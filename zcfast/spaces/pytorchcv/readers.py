@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import torch
 
 from zcfast.errors import first_line
+from zcfast.files import read_bytes
 from zcfast.tables.table import Metric, Table
 
+GROWTH = 512  # bytes that one byte of the file can become: a dictionary for each line
 DATASETS = {"ImageNet-1K": "imagenet1k", "CIFAR-10": "cifar10", "CIFAR-100": "cifar100", "SVHN": "svhn"}
 # ImageNet's errors are those of its validation images, for the test labels are not public.
 SPLITS = {"imagenet1k": "valid", "cifar10": "test", "cifar100": "test", "svhn": "test"}
@@ -21,8 +24,8 @@ def read(benchmark: str, path: Path) -> Table:
     The file is CSV with the columns dataset, model_name, top1_error and top5_error, an empty field where unknown.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        text = read_bytes(path, GROWTH).decode()
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"expected a CSV file, got {first_line(error)}") from error
     names = tuple(dict.fromkeys(row["model_name"] for row in rows))

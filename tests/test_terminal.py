@@ -1,0 +1,74 @@
+"""What reaches the terminal: text of files made harmless, and an output that is closed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import zcfast
+from zcfast.scores import Scores
+from zcfast.tables import Metric, Table
+
+HOSTILE = "[/b][red]x\x1b[31m\x9b2J‮:smile:"
+COMMAND = (sys.executable, "-m", "zcfast")
+
+
+def run(*words, **options):
+    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=300, **options)
+
+
+def is_clean(text: str) -> bool:
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+@pytest.fixture
+def scores(tmp_path):
+    cells = zcfast.space("nasbench201").enumerate()[:4]
+    column = torch.tensor([1.0, 2, torch.nan, 4], dtype=torch.float64)
+    reasons = {HOSTILE: ["", "", "failed: " + HOSTILE, ""]}
+    path = tmp_path / "scores.parquet"
+    Scores("nasbench201", cells, {HOSTILE: column}, {}, reasons).save(path)
+    return path
+
+
+def test_text_of_files_is_shown_and_not_obeyed(scores, tmp_path):
+    values = torch.arange(15_625, dtype=torch.float64)[None]
+    metric = Metric(values, HOSTILE, HOSTILE, None, HOSTILE)
+    table = tmp_path / "table.parquet"
+    Table("nasbench201", {HOSTILE: metric}, (HOSTILE,), HOSTILE).save(table)
+    outputs = [
+        run("show", scores, "--table", table),
+        run("import", "nasbench201", table, "--out", tmp_path / "other.parquet"),
+        run("report", scores, "--table", table, "--out", tmp_path / "page.html"),
+    ]
+    for output in outputs:
+        assert output.returncode == 0, output.stderr
+        assert "[/b][red]x?[31m" in output.stdout.replace("\n", "").replace(" ", "")
+        assert is_clean(output.stdout)
+
+
+@pytest.mark.parametrize("words", [("show", HOSTILE), ("score", HOSTILE, "--proxies", "params", "--out", "x")])
+def test_errors_are_one_line_of_text(words, tmp_path):
+    output = run(*words, cwd=tmp_path)
+    assert output.returncode == 1
+    assert len(output.stderr.splitlines()) == 1
+    assert is_clean(output.stderr)
+
+
+@pytest.mark.parametrize("words", [("spaces",), ("info",), ("show",), ("--help",)])
+def test_a_closed_output_ends_without_a_traceback(words, scores):
+    words = (*words, str(scores)) if words == ("show",) else words
+    closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *COMMAND, *words], capture_output=True, text=True)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    reader, writer = os.pipe()
+    os.close(reader)
+    broken = subprocess.run([*COMMAND, *words], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (broken.returncode, broken.stderr) == (1, "")
+    with Path("/dev/full").open("w") as full:
+        filled = subprocess.run([*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert filled.returncode == 1
+    assert len(filled.stderr.splitlines()) == 1
