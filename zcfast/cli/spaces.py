@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from zcfast.images import ImageBatch
     from zcfast.proxies import Proxy
     from zcfast.scores import Scores
+    from zcfast.scoring.store import Store
     from zcfast.spaces import Cells, SearchSpace
 
 Progress = Callable[[int, int], None]
@@ -73,8 +74,8 @@ def score(
     import zcfast
     from zcfast import tables
     from zcfast.files import check_writable
-    from zcfast.scoring import sharded
     from zcfast.scoring.architectures import ScoringInterrupted
+    from zcfast.scoring.store import Store
 
     check_writable(out, table, architectures, images)
     search_space = zcfast.space(space)
@@ -85,20 +86,22 @@ def score(
     given["--seed"] = seed if sample is None else None  # the sample takes it in any case
     flags = [flag for flag, value in given.items() if value is not None]
     parts = out.with_name(out.name + ".parts")
-    sampling = _Sampling(images, batch_size or 64, seed or 0, device, workers or _workers(cells, device), parts, flags)
+    sampling = _Sampling(images, batch_size or 64, seed or 0, device, workers or _workers(cells, device), flags)
     compute = _computation(search_space, names, cells, options, sampling)
     started = time.perf_counter()
-    try:
-        with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
-            scores = compute(progress)
-    except ScoringInterrupted as interrupted:
-        typer.echo(
-            f"{len(interrupted.scores):,} architectures are kept in {parts}: the same command goes on from there"
-        )
-        raise
-    seconds = time.perf_counter() - started
-    scores.save(out)
-    sharded.remove(parts)
+    with Store(parts) as store:
+        try:
+            with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
+                scores = compute(store, progress)
+        except ScoringInterrupted as interrupted:
+            kept = f"{len(interrupted.scores):,} architectures are kept in {parts}"
+            typer.echo(f"{kept}: the same command goes on from there")
+            raise
+        seconds = time.perf_counter() - started
+        scores.save(out)
+        others = store.clear()
+    if others:
+        typer.echo(f"{others} files of other runs, or set aside, stay in {parts}")
     made = len(scores) - sampling.found
     rate = made / seconds
     typer.echo(f"{made:,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
@@ -111,7 +114,6 @@ class _Sampling:
     """The options that only sampled proxies take.
 
     Attributes:
-        parts: where finished parts are kept until the output is written.
         given: the flags of those that the user set.
         found: how many architectures an earlier run had scored.
     """
@@ -121,18 +123,17 @@ class _Sampling:
     seed: int
     device: str
     workers: int
-    parts: Path
     given: list[str]
     found: int = 0
 
-    def announcing(self, progress: Progress) -> Progress:
-        """The same progress, whose first call, of what was found in ``parts``, is told in words too."""
+    def announcing(self, store: Store, progress: Progress) -> Progress:
+        """The same progress, whose first call, of what was found in the store, is told in words too."""
         calls = itertools.count()
 
         def report(done: int, total: int) -> None:
             if next(calls) == 0 and done:
                 self.found = done
-                typer.echo(f"{done:,} of {total:,} architectures are in {self.parts} from an earlier run")
+                typer.echo(f"{done:,} of {total:,} architectures are in {store.given} from an earlier run")
             progress(done, total)
 
         return report
@@ -165,7 +166,7 @@ def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | No
 
 def _computation(
     space: SearchSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
-) -> Callable[[Progress], Scores]:
+) -> Callable[[Store, Progress], Scores]:
     """What makes the scores, with all that can be wrong before the first of them found out."""
     from dataclasses import asdict
 
@@ -181,7 +182,7 @@ def _computation(
     if not sampled:
         for flag in sampling.given:
             raise ValueError(f"{flag}: no effect on {', '.join(names)}")
-        return lambda progress: zcfast.score_space(space, names, cells=cells, progress=progress, **options)
+        return lambda _, progress: zcfast.score_space(space, names, cells=cells, progress=progress, **options)
     network = {key: value for key, value in options.items() if key not in ("initialisation", "batch_norm")}
     if cells is None:
         took = _duration(space, network, sampling.batch_size, sampled)
@@ -194,7 +195,7 @@ def _computation(
     if readers and sampling.images is None:
         raise ValueError(f"--images: expected a path, or 'random' for noise, for {', '.join(readers)}, got none")
     batch = None if sampling.images is None else _images(space, network, sampling)
-    return lambda progress: score_architectures(
+    return lambda store, progress: score_architectures(
         space,
         names,
         cells,
@@ -202,8 +203,8 @@ def _computation(
         seed=sampling.seed,
         device=sampling.device,
         workers=sampling.workers,
-        parts=sampling.parts,
-        progress=sampling.announcing(progress),
+        parts=store,
+        progress=sampling.announcing(store, progress),
         **options,
     )
 

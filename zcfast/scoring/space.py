@@ -48,6 +48,18 @@ def score_space(
     space = named_space(space) if isinstance(space, str) else space
     if not isinstance(space, SearchSpace):
         raise ValueError(f"space: expected a search space or its name, got {space!r}")
+    cells = space.enumerate() if cells is None else cells
+    return Scores(space.name, cells, *closed_forms(space, proxies, cells, progress, **options))
+
+
+def closed_forms(
+    space: SearchSpace[Any],
+    proxies: Sequence[str],
+    cells: Cells,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The columns and the protocol of ``score_space``."""
     if isinstance(proxies, str) or len(set(proxies)) != len(proxies):
         raise ValueError(f"proxies: expected a list of different names, got {proxies!r}")
     for name in proxies:
@@ -60,11 +72,10 @@ def score_space(
         if not any(name in PROXIES[proxy].options for proxy in proxies):
             raise ValueError(f"{name}: no effect on {', '.join(proxies)}")
     protocol = _protocol(space, proxies, network, own)
-    cells = space.enumerate() if cells is None else cells
     if type(cells) is not type(space.enumerate()):
         raise ValueError(f"cells: expected cells of {space.title}, got {type(cells).__name__}")
     space.require_valid(cells)
-    return Scores(space.name, cells, _columns(space, proxies, cells, network, own, progress), protocol)
+    return _columns(space, proxies, cells, network, own, progress), protocol
 
 
 def _columns(
