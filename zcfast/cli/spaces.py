@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zcfast.proxies import Proxy
     from zcfast.scores import Scores
     from zcfast.scoring.store import Store
-    from zcfast.spaces import Cells, SearchSpace
+    from zcfast.spaces import Cells, CellSpace
 
 Progress = Callable[[int, int], None]
 
@@ -146,7 +146,7 @@ def _workers(cells: Cells | None, device: str) -> int:
     return 1 if cells is None or device != "cpu" else max(1, min(torch.get_num_threads(), len(cells) // 10))
 
 
-def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
+def _cells(space: CellSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
     """The architectures asked for; None for all."""
     import torch
 
@@ -165,7 +165,7 @@ def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | No
 
 
 def _computation(
-    space: SearchSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
+    space: CellSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
 ) -> Callable[[Store, Progress], Scores]:
     """What makes the scores, with all that can be wrong before the first of them found out."""
     from dataclasses import asdict
@@ -209,7 +209,7 @@ def _computation(
     )
 
 
-def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
+def _images(space: CellSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
     from zcfast.images import load_images, random_images
 
     assert sampling.images is not None
@@ -220,7 +220,7 @@ def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Samplin
     return random_images(sampling.batch_size, shape, full.classes, sampling.seed)
 
 
-def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
+def _duration(space: CellSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
     """A rough time for the whole space on one core, in words."""
     from zcfast.tracing.passes import Pass
 

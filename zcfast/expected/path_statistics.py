@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zcfast.expected.paths import ABSENT, CONV1X1, CONV3X3, IDENTITY, POOL, PROJECTION, Links, slot, to_output
-from zcfast.spaces.base import Cells, SearchSpace
+from zcfast.spaces import Cells, CellSpace
 from zcfast.spaces.nasbench101 import MAX_VERTICES, NasBench101Cells
 from zcfast.spaces.nasbench201 import OPERATIONS as NASBENCH201_OPERATIONS
 from zcfast.spaces.nasbench201 import NasBench201Cells
@@ -50,7 +50,7 @@ COLUMNS = {
 }
 
 
-def path_statistics(space: SearchSpace[Any], cells: Any, network: dict[str, Any]) -> dict[str, Tensor]:
+def path_statistics(space: CellSpace[Any], cells: Any, network: dict[str, Any]) -> dict[str, Tensor]:
     """Every column of ``COLUMNS``, float64 [N].
 
     Let every convolution and projection give variance 1 (BatchNorm), as the cell's input has it, pools and identities

@@ -10,10 +10,10 @@ from zcfast.expected.path_rank import READS, path_rank
 from zcfast.expected.path_statistics import COLUMNS as PATH_COLUMNS
 from zcfast.expected.path_statistics import path_statistics
 from zcfast.expected.synflow import nasbench101_expected_synflow, nasbench201_expected_synflow
-from zcfast.spaces import SearchSpace
+from zcfast.spaces import CellSpace
 
 # Cells, the network's options and the proxy's own -> columns [N]
-Compute = Callable[[SearchSpace[Any], Any, dict[str, Any], dict[str, Any]], dict[str, Tensor]]
+Compute = Callable[[CellSpace[Any], Any, dict[str, Any], dict[str, Any]], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class SpaceProxy:
 
 
 def _expected_synflow(
-    space: SearchSpace[Any], cells: Any, network: dict[str, Any], options: dict[str, Any]
+    space: CellSpace[Any], cells: Any, network: dict[str, Any], options: dict[str, Any]
 ) -> dict[str, Tensor]:
     functions: dict[str, Callable[..., Tensor]] = {
         "nasbench101": nasbench101_expected_synflow,
@@ -50,13 +50,13 @@ def _expected_synflow(
 
 
 def _path_statistics(
-    space: SearchSpace[Any], cells: Any, network: dict[str, Any], options: dict[str, Any]
+    space: CellSpace[Any], cells: Any, network: dict[str, Any], options: dict[str, Any]
 ) -> dict[str, Tensor]:
     return path_statistics(space, cells, network)
 
 
 def _of_path_rank(
-    space: SearchSpace[Any], cells: Any, network: dict[str, Any], options: dict[str, Any]
+    space: CellSpace[Any], cells: Any, network: dict[str, Any], options: dict[str, Any]
 ) -> dict[str, Tensor]:
     statistics = path_statistics(space, cells, network)
     return {name: statistics[name] for name in READS}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zcfast._native import device_of_kernel
-from zcfast.expected.initialisation import initialisation as named_initialisation
+from zcfast.nets.initialisation import initialisation as named_initialisation
 from zcfast.networks.nasbench101 import NasBench101Network
 from zcfast.networks.nasbench201 import NasBench201Network
 from zcfast.spaces.nasbench101 import NasBench101, NasBench101Cells

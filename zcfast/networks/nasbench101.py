@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zcfast import space_ops
-from zcfast.networks.layers import BatchNorm, Classifier, Convolution, twin
+from zcfast.nets.layers import BatchNorm, Classifier, Convolution, twin
 
 CONV_3X3, MAXPOOL_3X3 = 0, 2  # codes of operations
 

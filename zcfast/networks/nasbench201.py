@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zcfast.networks.layers import BatchNorm, Classifier, Convolution, twin
+from zcfast.nets.layers import BatchNorm, Classifier, Convolution, twin
 
 NONE, SKIP_CONNECT, CONV_1X1, CONV_3X3, AVG_POOL_3X3 = range(5)  # codes of the edges' operations
 

@@ -15,7 +15,7 @@ import zcfast
 from zcfast.reproduction.benchmarks import CLOSED, SAMPLED, Benchmark
 from zcfast.reproduction.store import Protocol, ScoreStore
 from zcfast.scoring.store import Store
-from zcfast.spaces import SearchSpace
+from zcfast.spaces import CellSpace
 from zcfast.spaces import space as named_space
 from zcfast.spaces.neighbours import Neighbours
 from zcfast.tables import Table, load
@@ -81,9 +81,10 @@ class Context:
             self._made[key] = make()
         return self._made[key]  # type: ignore[no-any-return]
 
-    def space(self, benchmark: Benchmark) -> SearchSpace[Any]:
+    def space(self, benchmark: Benchmark) -> CellSpace[Any]:
         """The benchmark's search space."""
-        return named_space(benchmark.space)
+        space: CellSpace[Any] = named_space(benchmark.space)
+        return space
 
     def table(self, benchmark: Benchmark) -> Table:
         """Its accuracies."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from zcfast.errors import first_line
 from zcfast.files import set_aside
 from zcfast.scores import Scores
+from zcfast.spaces import CellSpace
 from zcfast.spaces import space as named_space
 
 
@@ -121,7 +122,7 @@ def _files(path: Path) -> list[Path]:
 @lru_cache(maxsize=2)
 def _representatives(space: str) -> Tensor:
     """Row of the representative of each architecture's class."""
-    each = named_space(space)
+    each: CellSpace[Any] = named_space(space)
     return each.index(each.canonical(each.enumerate()))
 
 

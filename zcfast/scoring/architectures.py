@@ -11,9 +11,9 @@ from torch import Tensor
 
 from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
-from zcfast.expected.initialisation import initialisation as named_initialisation
 from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
 from zcfast.images import ImageBatch
+from zcfast.nets.initialisation import initialisation as named_initialisation
 from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
@@ -21,7 +21,7 @@ from zcfast.scoring.fingerprint import fingerprint, package
 from zcfast.scoring.space import closed_forms
 from zcfast.scoring.store import Row, Store
 from zcfast.scoring.task import Task, groups
-from zcfast.spaces import Cells, SearchSpace
+from zcfast.spaces import Cells, CellSpace
 from zcfast.spaces import space as named_space
 from zcfast.tracing.passes import Pass
 
@@ -40,7 +40,7 @@ Images = ImageBatch | tuple[Tensor, Tensor]
 
 
 def score_architectures(
-    space: str | SearchSpace[Any],
+    space: str | CellSpace[Any],
     proxies: Sequence[str | Proxy],
     cells: Cells,
     images: Images | None,
@@ -87,7 +87,7 @@ def score_architectures(
         OSError: parts that cannot be written or that another process has; a worker that was killed or ended.
         ScoringInterrupted: Ctrl-C after the first architecture; it has the scores so far.
     """
-    space = space if isinstance(space, SearchSpace) else named_space(space)
+    space = space if isinstance(space, CellSpace) else named_space(space)
     if integer("seed", seed) < 0:
         raise ValueError(f"seed: expected a number >= 0, got {seed}")
     runner = _executor(workers, executor, parts)
@@ -280,7 +280,7 @@ def _pair(images: Any) -> tuple[Tensor, Tensor]:
     return parts[0], parts[1]
 
 
-def _network_for(space: SearchSpace[Any], batch: ImageBatch | None, options: dict[str, Any]) -> dict[str, Any]:
+def _network_for(space: CellSpace[Any], batch: ImageBatch | None, options: dict[str, Any]) -> dict[str, Any]:
     """Options of the network that fits the images."""
     space.network_with(options)
     if batch is None:
@@ -299,7 +299,7 @@ def _network_for(space: SearchSpace[Any], batch: ImageBatch | None, options: dic
     return {**options, **fitting}
 
 
-def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _tensors(space: CellSpace[Any], batch: ImageBatch | None, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Inputs and targets; one sample of ones for proxies that take no more than its shape."""
     if batch is None:
         full = space.network_with(network)

@@ -6,17 +6,29 @@ import functools
 import hashlib
 import pickle
 import sys
+import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import torch
+from torch import Tensor
+
 import zcfast
 
 _OWN = zcfast.__name__
-_NO_CODE = (
-    *("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "_abc_impl"),
-    *("__dataclass_fields__", "__dataclass_params__", "__match_args__"),
-)
+_INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+# What calls functions: the functions, and what else they are called with.
+_WRAPPERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    property: lambda value: (value.fget,),
+    staticmethod: lambda value: (value.__func__,),
+    classmethod: lambda value: (value.__func__,),
+    MethodType: lambda value: (value.__func__, value.__self__),
+    functools.partial: lambda value: (value.func, value.args, value.keywords),
+    functools.cached_property: lambda value: (value.func,),
+    functools._lru_cache_wrapper: lambda value: (value.__wrapped__,),
+}
 
 
 @functools.cache
@@ -31,21 +43,18 @@ def package() -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Checksum of an object of the user's: its attributes and the code of its class, with what that code refers to.
+    """Checksum of an object: its state and the code of its class, with the functions and values that code refers to.
 
-    Followed are functions, classes, closures and global values of the same top-level package as the object's class, or
-    of the script or notebook; of modules elsewhere the file counts. This package is told apart by `package`.
+    Code of the user's own is followed wherever it leads. Of a module that is installed the file counts, and this
+    package is told apart by `package`.
     """
-    kind = value if isinstance(value, type | FunctionType) else type(value)
-    described = _Walk(kind.__module__.partition(".")[0]).describe(value)
-    return hashlib.sha256(repr(described).encode()).hexdigest()
+    return hashlib.sha256(repr(_Walk().describe(value)).encode()).hexdigest()
 
 
 class _Walk:
     """Describes objects by nested tuples of texts, each object that refers to others once."""
 
-    def __init__(self, top: str) -> None:
-        self.top = top
+    def __init__(self) -> None:
         self.seen: dict[int, Any] = {}  # id -> object, which keeps the id its own
 
     def describe(self, value: Any) -> Any:
@@ -61,19 +70,14 @@ class _Walk:
             return ("set", *sorted(repr(self.describe(each)) for each in value))
         if isinstance(value, dict):
             return ("dict", *((self.describe(key), self.describe(each)) for key, each in value.items()))
-        if isinstance(value, property | staticmethod | classmethod):
-            parts = (value.fget,) if isinstance(value, property) else (value.__func__,)
-            return (type(value).__name__, *map(self.describe, parts))
-        if isinstance(value, MethodType):
-            return ("method", self.describe(value.__func__), self.describe(value.__self__))
-        if isinstance(value, functools.partial):
-            return ("partial", self.describe(value.func), self.describe(value.args), self.describe(value.keywords))
-        if isinstance(value, functools.cached_property):
-            return ("cached", self.describe(value.func))
-        if isinstance(value, functools._lru_cache_wrapper):
-            return ("cached", self.describe(value.__wrapped__))
+        for kind, inside in _WRAPPERS.items():
+            if isinstance(value, kind):
+                return (kind.__name__, *map(self.describe, inside(value)))
         if isinstance(value, ModuleType):
             return _file(value.__name__)
+        if isinstance(value, Tensor):
+            content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+            return (str(value.dtype), *value.shape, hashlib.sha256(content).hexdigest())
         if isinstance(value, type):
             return self._class(value)
         if isinstance(value, FunctionType):
@@ -81,22 +85,25 @@ class _Walk:
         return self._instance(value)
 
     def _instance(self, value: Any) -> Any:
-        state = getattr(value, "__dict__", None)
-        if state is not None and self._is_followed(type(value)):
-            return (self.describe(type(value)), self.describe(state))
+        kind = type(value)
+        if kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__:
+            try:
+                return (self.describe(kind), *map(self.describe, value.__reduce_ex__(2)[2:]))
+            except TypeError:  # an object of C that does not pickle
+                return (kind.__qualname__, repr(value))
         try:
-            return (type(value).__qualname__, hashlib.sha256(pickle.dumps(value)).hexdigest())
+            return (kind.__qualname__, hashlib.sha256(pickle.dumps(value)).hexdigest())
         except Exception:  # of whatever the object is made of
-            return (type(value).__qualname__, getattr(value, "__qualname__", None) or repr(value))
+            return (kind.__qualname__, getattr(value, "__qualname__", None) or repr(value))
 
     def _class(self, kind: type) -> Any:
-        if not self._is_followed(kind):
+        if not _is_own(kind):
             return (kind.__module__, kind.__qualname__, _file(kind.__module__))
-        members = {name: each for name, each in sorted(vars(kind).items()) if name not in _NO_CODE}
+        members = {name: each for name, each in sorted(vars(kind).items()) if _is_program(name, each)}
         return (kind.__qualname__, *map(self.describe, kind.__bases__), self.describe(members))
 
     def _function(self, function: FunctionType) -> Any:
-        if not self._is_followed(function):
+        if not _is_own(function):
             return (function.__module__, function.__qualname__, _file(function.__module__))
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
         names = sorted(_names(function.__code__))
@@ -104,9 +111,19 @@ class _Walk:
         parts = (function.__defaults__, function.__kwdefaults__, cells, referred)
         return (_code(function.__code__), *map(self.describe, parts))
 
-    def _is_followed(self, value: Any) -> bool:
-        top = (value.__module__ or "").partition(".")[0]
-        return top != _OWN and top in (self.top, "__main__", "__mp_main__")
+
+def _is_program(name: str, member: Any) -> bool:
+    """Whether a member of a class is the user's, not what Python, abc or dataclasses note there."""
+    return name != "_abc_impl" and (not name.startswith("__") or isinstance(member, FunctionType))
+
+
+def _is_own(value: Any) -> bool:
+    """Whether a class or function is the user's: neither of this package nor of one that is installed."""
+    name = value.__module__ or ""
+    path = getattr(sys.modules.get(name), "__file__", None)
+    if name in ("__main__", "__mp_main__"):
+        return True
+    return path is not None and name.partition(".")[0] != _OWN and not path.startswith(_INSTALLED)
 
 
 def _code(code: CodeType) -> Any:

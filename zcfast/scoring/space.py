@@ -11,14 +11,14 @@ import zcfast
 from zcfast.errors import unknown
 from zcfast.expected.proxies import PROXIES
 from zcfast.scores import Scores
-from zcfast.spaces import Cells, SearchSpace
+from zcfast.spaces import Cells, CellSpace
 from zcfast.spaces import space as named_space
 
 CHUNK = 32_768  # cells between two reports of progress, and between two chances to interrupt
 
 
 def score_space(
-    space: str | SearchSpace[Any],
+    space: str | CellSpace[Any],
     proxies: Sequence[str],
     *,
     cells: Cells | None = None,
@@ -46,14 +46,14 @@ def score_space(
         ValueError: an unknown space, proxy or option, an option that no requested proxy takes, an invalid cell.
     """
     space = named_space(space) if isinstance(space, str) else space
-    if not isinstance(space, SearchSpace):
+    if not isinstance(space, CellSpace):
         raise ValueError(f"space: expected a search space or its name, got {space!r}")
     cells = space.enumerate() if cells is None else cells
     return Scores(space.name, cells, *closed_forms(space, proxies, cells, progress, **options))
 
 
 def closed_forms(
-    space: SearchSpace[Any],
+    space: CellSpace[Any],
     proxies: Sequence[str],
     cells: Cells,
     progress: Callable[[int, int], None] | None = None,
@@ -79,7 +79,7 @@ def closed_forms(
 
 
 def _columns(
-    space: SearchSpace[Any],
+    space: CellSpace[Any],
     proxies: Sequence[str],
     cells: Cells,
     network: dict[str, Any],
@@ -104,7 +104,7 @@ def _columns(
 
 
 def _protocol(
-    space: SearchSpace[Any], proxies: Sequence[str], network: dict[str, Any], own: dict[str, Any]
+    space: CellSpace[Any], proxies: Sequence[str], network: dict[str, Any], own: dict[str, Any]
 ) -> dict[str, Any]:
     """What a reader of the scores needs to make them again."""
     return {

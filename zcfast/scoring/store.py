@@ -102,6 +102,7 @@ class Store:
 
     def clear(self) -> int:
         """Remove the parts of the run, whose rows are safe elsewhere; the number of other files, which stay."""
+        self._pending = {}
         for path, inside in self._files.items():
             if inside <= self._wanted:
                 path.unlink(missing_ok=True)
@@ -111,7 +112,7 @@ class Store:
         """A part whose content is what its name says; None, and another name for it, where it is not."""
         try:
             return _checked(path)
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             set_aside(path, first_line(error))
             return None
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from zcfast.proxies import Proxy
 from zcfast.scoring.net import Score, score
 from zcfast.scoring.store import Row
-from zcfast.spaces import Cells, SearchSpace
+from zcfast.spaces import Cells, CellSpace
 from zcfast.tracing.passes import Pass, describe
 
 
@@ -32,7 +32,7 @@ class Task:
         one_thread: whether to score on one thread of torch, as the number of threads moves the last digits.
     """
 
-    space: SearchSpace[Any]
+    space: CellSpace[Any]
     cells: Cells
     groups: dict[bool, list[Proxy]]
     batch: tuple[Tensor, Tensor]

@@ -14,7 +14,8 @@ from zcfast import _tables, space_ops
 from zcfast._native import device_of_kernel
 from zcfast.errors import check_kind, unknown
 from zcfast.networks.nasbench101 import NasBench101Network, Network, sizes
-from zcfast.spaces.base import Cells, SearchSpace
+from zcfast.spaces.cell_space import CellSpace
+from zcfast.spaces.cells import Cells
 from zcfast.spaces.nasbench101_edits import wide_edits
 from zcfast.spaces.neighbours import Neighbours, check_generator
 
@@ -64,7 +65,7 @@ def _index_tables(device: torch.device) -> list[Tensor]:
     return [tables[name] for name in ("lookup", "orders", "class_first", "class_orbits", "orbits")]
 
 
-class NasBench101(SearchSpace[NasBench101Cells]):
+class NasBench101(CellSpace[NasBench101Cells]):
     """All cells up to isomorphism, in the order in which the benchmark's own enumeration meets them.
 
     By vertices, then by edge mask, then by operations: every cell is stored as the first member of its isomorphism
@@ -106,7 +107,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
 
     def canonical(self, cells: NasBench101Cells) -> NasBench101Cells:
         """The isomorphic cell of ``enumerate()``: pruned, lowest edge mask, then smallest operations."""
-        index = self.require_valid(cells)
+        index = self.require_index(cells)
         return self.enumerate()[index.cpu()].to(cells.device)
 
     def neighbours(self, cells: NasBench101Cells, relation: str = "pruned") -> Neighbours:
@@ -158,7 +159,7 @@ class NasBench101(SearchSpace[NasBench101Cells]):
 
     def keys(self, cells: NasBench101Cells) -> Tensor:
         """Official MD5 graph hash of each cell, uint8 [N, 16]; the same for isomorphic ones."""
-        self.require_valid(cells)
+        self.require_index(cells)
         on = cells.to(device_of_kernel("nasbench101_keys", cells.device))
         return space_ops.nasbench101_keys(on.vertices, on.edges, on.operations).to(cells.device)
 
@@ -239,12 +240,12 @@ class NasBench101(SearchSpace[NasBench101Cells]):
                 raise ValueError(f"cells: row {row} is no {self.title} cell: {self.reasons(cells[row])[0]}")
 
     def _sizes(self, cells: NasBench101Cells, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        self.require_valid(cells)
+        self.require_index(cells)
         on = cells.to(device_of_kernel("nasbench101_size", cells.device))
         params, flops = sizes(on.vertices, on.edges, on.operations, self.network_with(network))
         return params.to(cells.device), flops.to(cells.device)
 
-    def _network(self, cell: NasBench101Cells, options: NasBench101Network, batch_norm: bool) -> nn.Module:
+    def _cell_network(self, cell: NasBench101Cells, options: NasBench101Network, batch_norm: bool) -> nn.Module:
         n, edges, operations = int(cell.vertices), int(cell.edges), cell.operations[0].tolist()
         keep = _on_paths(n, edges)
         position = {v: i for i, v in enumerate(keep)}

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from zcfast.errors import check_kind, unknown
 from zcfast.networks.nasbench201 import NasBench201Network, Network, sizes
-from zcfast.spaces.base import Cells, SearchSpace
+from zcfast.spaces.cell_space import CellSpace
+from zcfast.spaces.cells import Cells
 from zcfast.spaces.neighbours import Neighbours
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")  # in the order of their codes
@@ -79,7 +80,7 @@ def _class_by_index() -> Tensor:
     return torch.tensor([first.setdefault(unique_string(operations), i) for i, operations in rows])
 
 
-class NasBench201(SearchSpace[NasBench201Cells]):
+class NasBench201(CellSpace[NasBench201Cells]):
     """All architectures in the benchmark's official index order."""
 
     name = "nasbench201"
@@ -120,7 +121,7 @@ class NasBench201(SearchSpace[NasBench201Cells]):
         Isomorphic as the benchmark defines it (``unique_string``). Scores within a class can differ where a
         convolution with bias reads zeros.
         """
-        return _class_by_index()[self.require_valid(cells).cpu()].to(cells.device)
+        return _class_by_index()[self.require_index(cells).cpu()].to(cells.device)
 
     def canonical(self, cells: NasBench201Cells) -> NasBench201Cells:
         """The architecture with the lowest official index in each one's isomorphism class."""
@@ -130,7 +131,7 @@ class NasBench201(SearchSpace[NasBench201Cells]):
         """The 24 architectures with another operation on one edge; "operations" is the only relation."""
         if relation != "operations":
             raise unknown("relation", relation, ["operations"])
-        self.require_valid(cells)
+        self.require_index(cells)
         count, edges, choices = len(cells), len(EDGES), len(OPERATIONS)
         edited = cells.operations.to(torch.int64).repeat_interleave(edges * (choices - 1), 0)
         edge = torch.arange(edges).repeat_interleave(choices - 1).repeat(count).to(cells.device)
@@ -142,7 +143,7 @@ class NasBench201(SearchSpace[NasBench201Cells]):
 
     def keys(self, cells: NasBench201Cells) -> Tensor:
         """The official index, int64 [N]."""
-        return self.require_valid(cells)
+        return self.require_index(cells)
 
     def parse(self, architecture: str | list[str]) -> NasBench201Cells:
         """Architectures from the strings of NATS-Bench: "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"."""
@@ -151,7 +152,7 @@ class NasBench201(SearchSpace[NasBench201Cells]):
 
     def format(self, cells: NasBench201Cells) -> list[str]:
         """The strings of NATS-Bench."""
-        self.require_valid(cells)
+        self.require_index(cells)
         result = []
         for row in cells.operations.tolist():
             a, b, c, d, e, f = (OPERATIONS[code] for code in row)
@@ -160,15 +161,15 @@ class NasBench201(SearchSpace[NasBench201Cells]):
 
     def params(self, cells: NasBench201Cells, **network: Any) -> Tensor:
         """Trainable parameters, int64 [N]; equal to the released numbers of each data set."""
-        self.require_valid(cells)
+        self.require_index(cells)
         return sizes(cells.operations, self.network_with(network))[0]
 
     def flops(self, cells: NasBench201Cells, **network: Any) -> Tensor:
         """Multiply-adds of one image in convolutions and classifier, int64 [N]."""
-        self.require_valid(cells)
+        self.require_index(cells)
         return sizes(cells.operations, self.network_with(network))[1]
 
-    def _network(self, cell: NasBench201Cells, options: NasBench201Network, batch_norm: bool) -> nn.Module:
+    def _cell_network(self, cell: NasBench201Cells, options: NasBench201Network, batch_norm: bool) -> nn.Module:
         return Network(cell.operations[0].tolist(), options, batch_norm)
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from zcfast.errors import first_line
 from zcfast.scores import KEY_COLUMNS
-from zcfast.spaces import SearchSpace
+from zcfast.spaces import CellSpace
 from zcfast.tables.keys import DIGITS, rows_of_digests
 from zcfast.tables.table import Metric, Table, check_rows, scatter
 
 UNNAMED = ("", "__index_level_0__")  # pandas' row labels, in its CSV and Parquet files: no measurement
 
 
-def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
+def read_parquet(space: CellSpace[Any], file: parquet.ParquetFile) -> Table:
     """A Parquet file; see `from_arrow`."""
     try:
         table = file.read()
@@ -28,7 +28,7 @@ def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
     return from_arrow(space, table)
 
 
-def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
+def read_csv(space: CellSpace[Any], path: str | os.PathLike[str]) -> Table:
     """A CSV file with a header, an empty field where an accuracy is missing; see `from_arrow`."""
     # Without this a column of digits-only hashes would be read as numbers and lose its leading zeros.
     text = {name: pyarrow.string() for name in ("hash", "architecture")}
@@ -43,7 +43,7 @@ def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     return from_arrow(space, table)
 
 
-def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
+def from_arrow(space: CellSpace[Any], table: pyarrow.Table) -> Table:
     """Join a table of any order of rows to the space.
 
     Columns: one of `hash` (hexadecimal digits), `index` (row in `enumerate()`) and `architecture` (any text that
@@ -77,7 +77,7 @@ def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
     return torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
 
 
-def _index(space: SearchSpace[Any], key: str, column: pyarrow.ChunkedArray) -> Tensor:
+def _index(space: CellSpace[Any], key: str, column: pyarrow.ChunkedArray) -> Tensor:
     """The row in `enumerate()` of every entry of the key column, int64 [N]."""
     if column.null_count:
         raise ValueError(f"column {key!r}: expected a key in every row, got {column.null_count} empty ones")
@@ -93,7 +93,7 @@ def _index(space: SearchSpace[Any], key: str, column: pyarrow.ChunkedArray) -> T
     return space.index(space.parse(column.to_pylist()))
 
 
-def _index_of_hashes(space: SearchSpace[Any], column: pyarrow.ChunkedArray) -> Tensor:
+def _index_of_hashes(space: CellSpace[Any], column: pyarrow.ChunkedArray) -> Tensor:
     texts = column.to_pylist()
     readable = [DIGITS.fullmatch(text) is not None for text in texts]
     digits = "".join(text if fits else 32 * "0" for text, fits in zip(texts, readable, strict=True))

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from zcfast import scores
 from zcfast.errors import first_line, unknown
-from zcfast.spaces import NasBench101, NasBench201, SearchSpace, names
+from zcfast.spaces import CellSpace, NasBench101, NasBench201, names
 from zcfast.spaces import space as named_space
 from zcfast.tables import (
     columns,
@@ -35,7 +35,7 @@ ARCHIVES: dict[str, Callable[[Any, Archive], Table]] = {
 }
 
 
-def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
+def table(space: str | CellSpace[Any], path: str | os.PathLike[str]) -> Table:
     """Read the accuracies of a search space, or of a benchmark that has no space here, from any file known.
 
     Formats, told apart by their content, never by the file's name:
@@ -51,7 +51,7 @@ def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     Errors: one ValueError that names the file, what was expected and what came: for a missing, unreadable or damaged
     file, one of another kind, missing arrays or columns, an architecture outside the space or there twice.
     """
-    name = space.name if isinstance(space, SearchSpace) else space
+    name = space.name if isinstance(space, CellSpace) else space
     if name not in (*names(), *named.BENCHMARKS):
         raise unknown("search space", name, (*names(), *named.BENCHMARKS))
     path = Path(path)
@@ -66,7 +66,7 @@ def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _of_space(space: SearchSpace[Any], path: Path, magic: bytes) -> Table:
+def _of_space(space: CellSpace[Any], path: Path, magic: bytes) -> Table:
     if isinstance(space, NasBench101) and nasbench101_tfrecord.is_tfrecord(path):
         return nasbench101_tfrecord.read(space, path)
     if isinstance(space, NasBench201) and (path.is_dir() or pickles.is_pickle(path)):

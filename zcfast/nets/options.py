@@ -1,6 +1,7 @@
 """Reads the options of a network from keyword arguments: an unknown or impossible one is refused, never ignored."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from zcfast.errors import unknown
@@ -18,7 +19,7 @@ LARGEST = {
 }
 
 
-def with_options(default: NetworkT, options: dict[str, Any]) -> NetworkT:
+def with_options(default: NetworkT, options: Mapping[str, Any]) -> NetworkT:
     """``default`` with its fields replaced by ``options``; each a field, an integer from 1 to ``LARGEST``."""
     names = [field.name for field in dataclasses.fields(default)]  # type: ignore[arg-type]
     for name, value in options.items():

@@ -1,11 +1,7 @@
 """Layers whose weights the network draws, so that building one draws each of them once."""
 
-import math
-
 import torch
 from torch import nn
-
-from zcfast.expected.initialisation import initialisation as named_initialisation
 
 
 class Convolution(nn.Conv2d):
@@ -46,36 +42,3 @@ def twin(module: nn.Module) -> nn.Module:
     for name, child in module._modules.items():
         result._modules[name] = None if child is None else twin(child)
     return result
-
-
-def draw_weights(network: nn.Module, initialisation: str, generator: torch.Generator | None) -> None:
-    """Draw every convolution and classifier in the order of registration, see zcfast/expected/initialisation.py.
-
-    BatchNorm's scale is one and its shift zero.
-    """
-    named_initialisation(initialisation)
-    with torch.no_grad():
-        for layer in network.modules():
-            if isinstance(layer, Convolution | Classifier):
-                _draw(layer, initialisation, generator)
-            elif isinstance(layer, BatchNorm):
-                layer.weight.fill_(1)
-                layer.bias.zero_()
-
-
-def _draw(layer: Convolution | Classifier, initialisation: str, generator: torch.Generator | None) -> None:
-    weight, bias = layer.weight, layer.bias
-    fan_in = weight.shape[1:].numel()
-    if initialisation == "pytorch":
-        bound = 1 / math.sqrt(fan_in)
-        weight.uniform_(-bound, bound, generator=generator)
-        if bias is not None:
-            bias.uniform_(-bound, bound, generator=generator)
-        return
-    fan_out = weight.shape[0] * weight.shape[2:].numel()
-    deviation = math.sqrt(2 / (fan_out if initialisation == "kaiming_fan_out" else fan_in))
-    if isinstance(layer, Classifier) and initialisation == "kaiming_fan_out":
-        deviation = 0.01
-    weight.normal_(0, deviation, generator=generator)
-    if bias is not None:
-        bias.zero_()
