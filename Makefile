@@ -18,9 +18,9 @@ test: .venv/installed-test
 bench: .venv/installed-bench
 	.venv/bin/pytest bench
 
-# Everything that needs a GPU, into one file under bench/results: builds in place, for the tests run from the checkout.
-device: .venv/installed-device
-	.venv/bin/python -m bench.device
+# Everything that needs a GPU, into one file under bench/results: with what this Python has, in place, without a network.
+device:
+	$(PYTHON) -m bench.device
 
 # What the compiled kernels use, against docs/cuda_report.md: needs nvcc. The extension is the installed package's.
 cuda-report: .venv/installed-cuda-report

@@ -76,12 +76,6 @@ def test_wrong_arguments(argument, value, error, message):
         score(**call)
 
 
-@pytest.mark.parametrize(("argument", "value", "error", "message"), [w for w in WRONG if w[0] in ("logits", "loss_fn")])
-def test_wrong_functions_of_parts(argument, value, error, message):
-    with pytest.raises(error, match=message.replace("(6", "(4")):
-        score(small_cnn(False).double(), (IMAGES, TARGETS), ["snip"], microbatch=4, **{argument: value})
-
-
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
 def test_targets_of_any_integer_type(dtype):
     net = small_cnn().double()

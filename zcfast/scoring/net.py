@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zcfast.errors import integer
 from zcfast.images.batch import ImageBatch
 from zcfast.proxies.base import Proxy, resolve
 from zcfast.tracing.batch import Batch, Loss, find_logits
 from zcfast.tracing.layers import COUNTABLE, find_layers
 from zcfast.tracing.passes import Failure, Pass, Status, describe
 from zcfast.tracing.trace import Trace, trace
+from zcfast.tracing.turn import one_at_a_time
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
 
@@ -29,7 +29,6 @@ class Protocol:
         device: of the minibatch.
         loss: "cross_entropy" or the name of loss_fn.
         layers: names of the layer types that count.
-        microbatch: size of the parts that the minibatch ran in, if any.
         train: whether the net was in training mode.
     """
 
@@ -39,7 +38,6 @@ class Protocol:
     device: str
     loss: str
     layers: tuple[str, ...]
-    microbatch: int | None
     train: bool
 
 
@@ -80,7 +78,6 @@ def score(
     loss_fn: Loss | None = None,
     logits: Callable[[Any], Tensor] | None = None,
     layers: tuple[type[nn.Module], ...] = COUNTABLE,
-    microbatch: int | None = None,
     per_layer: bool = False,
     train: bool = True,
 ) -> dict[str, Score]:
@@ -96,9 +93,6 @@ def score(
         loss_fn: (logits, targets) -> scalar, a mean over samples. Default: cross-entropy of [N, classes, ...].
         logits: finds the logits in the net's output. Default: see find_logits.
         layers: layer types whose weights count.
-        microbatch: run the minibatch in parts of this size. The scores are those of the whole minibatch, or refused:
-            grasp and nets that draw random numbers cannot be split, nor derivatives of nets that mix the samples, as
-            BatchNorm in training mode does, or of a loss that is no mean over samples.
         per_layer: give the share of each layer too. synflow then takes a backward pass.
         train: put the net in training mode; False leaves each submodule in its mode.
 
@@ -106,8 +100,11 @@ def score(
         One Score a proxy, by its label: the name, followed by options that are not the default. A proxy that fails
         has the value NaN, a status and a reason, and does not keep others from theirs.
 
+    Calls from several threads wait for each other.
+
     Raises:
         TypeError, ValueError: an argument is wrong; the message names it, what was expected and what came.
+        RuntimeError: the call comes from inside of another one, as from a hook of its net.
     """
     chosen = _resolve(proxies)
     if not isinstance(module, nn.Module):
@@ -116,28 +113,28 @@ def score(
         batch = (batch.inputs, batch.targets)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
-    size = None if microbatch is None else integer("microbatch", microbatch)
-    checked = Batch(*batch, loss_fn, logits or find_logits, size)
-    checked.check_for(module)
-    found = find_layers(module, layers)
-    if not found and any(proxy.sums_layers for proxy in chosen):
-        kinds = ", ".join(kind.__name__ for kind in layers)
-        raise ValueError(f"module: expected at least one layer that counts ({kinds}), got none")
-    passes = Pass.NONE
-    for proxy in chosen:
-        passes |= proxy.needs
-    result = trace(
-        module,
-        found,
-        checked,
-        passes,
-        collectors={proxy.label: proxy.collect for proxy in chosen if Pass.ACTIVATIONS in proxy.needs},
-        saliency_kinds=[proxy.saliency for proxy in chosen if proxy.saliency],
-        flow_per_layer=per_layer,
-        train=train,
-    )
-    protocol = _protocol(module, checked, layers, train)
-    return {proxy.label: _score(proxy, result, protocol, per_layer) for proxy in chosen}
+    checked = Batch(*batch, loss_fn, logits or find_logits)
+    with one_at_a_time():
+        checked.check_for(module)
+        found = find_layers(module, layers)
+        if not found and any(proxy.sums_layers for proxy in chosen):
+            kinds = ", ".join(kind.__name__ for kind in layers)
+            raise ValueError(f"module: expected at least one layer that counts ({kinds}), got none")
+        passes = Pass.NONE
+        for proxy in chosen:
+            passes |= proxy.needs
+        result = trace(
+            module,
+            found,
+            checked,
+            passes,
+            collectors={proxy.label: proxy.collect for proxy in chosen if Pass.ACTIVATIONS in proxy.needs},
+            saliency_kinds=[proxy.saliency for proxy in chosen if proxy.saliency],
+            flow_per_layer=per_layer,
+            train=train,
+        )
+        protocol = _protocol(module, checked, layers, train)
+        return {proxy.label: _score(proxy, result, protocol, per_layer) for proxy in chosen}
 
 
 def _resolve(proxies: Sequence[str | Proxy]) -> list[Proxy]:
@@ -189,6 +186,5 @@ def _protocol(module: nn.Module, batch: Batch, layers: tuple[type[nn.Module], ..
         device=str(batch.inputs.device),
         loss="cross_entropy" if batch.loss_fn is None else getattr(batch.loss_fn, "__name__", str(batch.loss_fn)),
         layers=tuple(kind.__name__ for kind in layers),
-        microbatch=batch.microbatch,
         train=train,
     )

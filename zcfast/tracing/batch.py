@@ -1,7 +1,7 @@
 """The minibatch of a score, its loss and how logits are found in what the net returns."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
 from torch import Tensor, nn
 
-from zcfast.tracing.passes import ProxyError, describe
+from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -21,7 +21,7 @@ def find_logits(output: Any) -> Tensor:
     or the first tensor of a tuple, list or mapping.
 
     Raises:
-        TypeError: nothing of the kind is there.
+        WrongArgumentError: nothing of the kind is there.
     """
     if isinstance(output, Tensor):
         return output
@@ -35,18 +35,19 @@ def find_logits(output: Any) -> Tensor:
         for value in values:
             if isinstance(value, Tensor):
                 return value
-    raise TypeError(f"logits: expected a callable that finds them in the net's output, got {type(output).__name__}")
+    raise WrongArgumentError(
+        f"logits: expected a callable that finds them in the net's output, got {type(output).__name__}"
+    )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A checked minibatch: inputs [N, ...], targets [N, ...], the loss and the size of the parts it is run in."""
+    """A checked minibatch: inputs [N, ...], targets [N, ...] and the loss."""
 
     inputs: Tensor
     targets: Tensor
     loss_fn: Loss | None = None
     logits: Callable[[Any], Tensor] = find_logits
-    microbatch: int | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments against one another."""
@@ -65,8 +66,6 @@ class Batch:
         for name, function in (("loss_fn", self.loss_fn), ("logits", self.logits)):
             if function is not None and not callable(function):
                 raise TypeError(f"{name}: expected a callable, got {function!r}")
-        if self.microbatch is not None and self.microbatch < 1:
-            raise ValueError(f"microbatch: expected a positive integer, got {self.microbatch}")
 
     def check_for(self, module: nn.Module) -> None:
         """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite.
@@ -84,26 +83,15 @@ class Batch:
             if value.is_floating_point() and not _is_finite(value):
                 raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
 
-    def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Cut the batch into its parts, all but the last of the same size."""
-        size = self.microbatch or len(self.inputs)
-        for inputs, targets in zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True):
-            yield _outside_inference(inputs), _outside_inference(targets)
-
-    def first(self, size: int) -> Tensor:
-        """The inputs of so many samples, beside the parts."""
-        return _outside_inference(self.inputs[:size])
-
-    @property
-    def is_split(self) -> bool:
-        """Whether the batch runs in more than one part."""
-        return self.microbatch is not None and self.microbatch < len(self.inputs)
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Inputs and targets, as a backward pass may keep them (inside `isolated` only)."""
+        return _outside_inference(self.inputs), _outside_inference(self.targets)
 
     def found_logits(self, output: Any) -> Tensor:
         """The logits in what the net returns.
 
         Raises:
-            TypeError: there are none, or the caller's function gives another thing.
+            WrongArgumentError: there are none, or the caller's function gives another thing.
             ProxyError: the caller's function raised.
         """
         if self.logits is find_logits:
@@ -113,11 +101,11 @@ class Batch:
         except Exception as error:  # a foreign function: what it raises is the result
             raise ProxyError("failed", f"logits raised {describe(error).reason}") from error
         if not isinstance(logits, Tensor):
-            raise TypeError(f"logits: expected a tensor, got {type(logits).__name__}")
+            raise WrongArgumentError(f"logits: expected a tensor, got {type(logits).__name__}")
         return logits
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of one part: a scalar.
+        """The loss: a scalar.
 
         Raises:
             ValueError: the loss is not a scalar, or with the default loss, targets do not fit the logits.
@@ -141,14 +129,6 @@ class Batch:
         if logits.requires_grad and not loss.requires_grad:
             raise ValueError("loss_fn: expected a loss that depends on the logits, got one without a gradient")
         return loss
-
-
-def rounding(dtype: torch.dtype) -> float:
-    """How much of the largest number rounding may change where the same is computed twice in different ways.
-
-    Nets and losses of float64 may run in float32 inside.
-    """
-    return math.sqrt(max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps))
 
 
 def _is_finite(x: Tensor) -> bool:

@@ -214,7 +214,7 @@ class _FlowRun:
 
     def logits(self, inputs: Tensor, mode: TorchFunctionMode) -> Tensor:
         with mode:
-            return self.batch.logits(self.module(inputs))
+            return self.batch.found_logits(self.module(inputs))
 
 
 # What a net may learn from these, or do by them, depends on the mode of differentiation.

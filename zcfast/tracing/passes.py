@@ -57,6 +57,10 @@ class ProxyError(Exception):
         self.failure = Failure(status, reason)
 
 
+class WrongArgumentError(TypeError):
+    """An argument of the caller's that a pass finds to be wrong: it ends the whole call, whichever pass that is."""
+
+
 def describe(error: Exception) -> Failure:
     """Turn an exception of a pass into its recorded form."""
     if isinstance(error, ProxyError):

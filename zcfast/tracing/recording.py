@@ -13,7 +13,7 @@ from zcfast.tracing.passes import ProxyError
 
 @dataclass(frozen=True)
 class Activations:
-    """Outputs of the counted layers and the derivatives of the loss by them, for one part of the minibatch.
+    """Outputs of the counted layers and the derivatives of the loss by them, of the minibatch.
 
     calls holds, for each layer, one pair (activation, gradient) a call of the layer, both [n, ...] of one shape.
     """
@@ -32,7 +32,6 @@ class Recording:
         outputs: the outputs, if they were to be kept.
         without_gradient: name of a layer that ran with gradients off, if any did: inside reentrant checkpointing, whose
             gradients only .backward() reaches, it would seem to score 0.
-        batch_statistics: whether a BatchNorm was to take those of a minibatch of which this is a part.
     """
 
     layer: list[int] = field(default_factory=list)
@@ -40,16 +39,13 @@ class Recording:
     outputs: list[Tensor] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
     without_gradient: str | None = None
-    batch_statistics: bool = False
 
     def was_overwritten(self) -> bool:
         """Whether an in-place operation has changed an output that was kept."""
         return any(output._version != version for output, version in zip(self.outputs, self.versions, strict=True))
 
     def check_gradients(self) -> None:
-        """Raise ProxyError where a layer has no gradient to give, or not that of the whole minibatch."""
-        if self.batch_statistics:
-            raise ProxyError("refused", "microbatch: BatchNorm uses the statistics of the whole minibatch")
+        """Raise ProxyError where a layer has no gradient to give."""
         if self.without_gradient is not None:
             name = self.without_gradient
             reason = f"layer {name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"

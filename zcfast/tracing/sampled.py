@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,10 @@ from zcfast.tracing.batch import Batch
 from zcfast.tracing.channels_last import suits
 from zcfast.tracing.curvature import directions, double_backward
 from zcfast.tracing.forward import Forward
-from zcfast.tracing.isolation import Isolated, isolated
+from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.mean_loss import MeanLoss
-from zcfast.tracing.other_size import OtherSize, rows_of
 from zcfast.tracing.parameters import Slots
-from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
+from zcfast.tracing.passes import Failure, Pass, ProxyError, WrongArgumentError, describe
 from zcfast.tracing.recording import Activations, Recording
 from zcfast.tracing.references import check_references, check_unchanged
 from zcfast.tracing.tangent import hessian_products
@@ -37,9 +35,10 @@ class Sampled:
         gradients: L gradients of the loss by the layers' weights.
         own_gradients: the same by each layer's own use of its weight: it differs where weights are tied.
         curvature: L tensors, Hessian over the counted weights times the gradients.
-        collected: sums over the parts of what each collector made of the activations, weighted by n/N.
+        collected: what each collector made of the activations.
         jacobian: [N, D] derivative of the sum of all logits by each sample.
         failures, seconds: of each pass.
+        unrepeatable: why no other pass may follow: in a second forward pass the net computed other logits.
     """
 
     positions: list[int] = field(default_factory=list)
@@ -50,6 +49,7 @@ class Sampled:
     jacobian: Tensor | None = None
     failures: dict[Pass, Failure] = field(default_factory=dict)
     seconds: dict[Pass, float] = field(default_factory=dict)
+    unrepeatable: Failure | None = None
 
     @contextmanager
     def guard(self, which: Pass) -> Iterator[None]:
@@ -57,6 +57,8 @@ class Sampled:
         start = time.perf_counter()
         try:
             yield
+        except WrongArgumentError:
+            raise
         except Exception as error:  # whatever a foreign net raises is that net's result
             self.failures[which] = describe(error)
         finally:
@@ -71,21 +73,32 @@ def run_sampled(
     collectors: Mapping[str, Collector],
     *,
     train: bool,
+    followed: bool,
 ) -> Sampled:
-    """Run the passes over the minibatch, each once for each part of it.
+    """Run the passes over the minibatch, each once.
+
+    Args:
+        followed: whether other passes run behind these.
 
     Raises:
         TypeError, ValueError: an argument that shows itself as wrong during the run: logits, targets, loss_fn.
     """
 
-    def run(*, channels_last: bool) -> Sampled:
+    def run(*, channels_last: bool, again: bool = False) -> Sampled:
         with isolated(module, train=train) as net:
-            return _Run(net, layers, batch, passes, collectors, channels_last=channels_last).whole()
+            forward = Forward(net, Slots(net.modules, layers), layers, batch, passes, channels_last=channels_last)
+            return _Run(forward, collectors).whole(is_first=not again, followed=followed)
 
     result = run(channels_last=suits(batch.inputs))
-    if suits(batch.inputs) and any("CheckpointError" in failure.reason for failure in result.failures.values()):
+    if not suits(batch.inputs):
+        return result
+    if any("CheckpointError" in failure.reason for failure in result.failures.values()):
         # Backward passes run checkpointed parts again, without the rules of ChannelsLast, and find other tensors.
-        result = run(channels_last=False)
+        return run(channels_last=False, again=True)
+    if result.unrepeatable is not None:
+        # A net may draw random numbers in the order of memory, which second passes can have another of.
+        other = run(channels_last=False, again=True)
+        return result if other.unrepeatable is not None else other
     return result
 
 
@@ -94,27 +107,14 @@ class _Run:
 
     def __init__(
         self,
-        net: Isolated,
-        layers: Sequence[Layer],
-        batch: Batch,
-        passes: Pass,
+        forward: Forward,
         collectors: Mapping[str, Collector],
-        *,
-        channels_last: bool,
     ) -> None:
-        self.layers, self.batch, self.passes, self.collectors = layers, batch, passes, collectors
-        self.result = Sampled(positions=[0] * len(layers))
-        self.slots = Slots(net.modules, layers)
-        self.forward = Forward(net, self.slots, layers, batch, passes, channels_last=channels_last)
+        self.forward, self.collectors = forward, collectors
+        self.layers, self.batch, self.passes, self.slots = forward.layers, forward.batch, forward.passes, forward.slots
+        self.result = Sampled(positions=[0] * len(self.layers))
         self.leaves = self.install()
-        self.rows: list[Tensor] = []
-        self.sums: list[Tensor] = []
-        # The default loss is known to be a mean.
-        self.mean_loss = MeanLoss(batch) if batch.is_split and batch.loss_fn is not None else None
-        self.other_size: OtherSize | None = None
-        if batch.is_split:
-            reason = "microbatch: a second-order pass takes the gradient of the whole minibatch"
-            self.result.failures[Pass.HVP] = Failure("refused", reason)
+        self.gradients: list[Tensor] = []  # by the leaves
 
     def install(self) -> list[Tensor]:
         """Put stand-ins in the net and give those of the counted slots."""
@@ -125,23 +125,28 @@ class _Run:
         )
         return [stand_ins[index] for index in self.slots.counted]
 
-    def whole(self) -> Sampled:
-        """Run the passes on all parts and give what they leave behind."""
-        if self.batch.is_split and self.passes != Pass.FORWARD:
-            self.other_size = self.run_other_size()
-        for inputs, targets in self.batch.parts():
-            if Pass.FORWARD in self.result.failures:
-                break
-            self.part(inputs, targets)
-        if self.rows:
-            self.result.jacobian = torch.cat(self.rows)
+    def whole(self, *, is_first: bool, followed: bool) -> Sampled:
+        """Run the passes and give what they leave behind.
+
+        Where the net's first forward pass is not the one that counts, or passes follow behind these, the net must
+        compute the same logits in one pass more.
+        """
+        self.run()
+        is_first = is_first and not self.forward.retried
+        if Pass.FORWARD not in self.result.failures and (followed or not is_first):
+            with suppress(ProxyError):
+                self.forward.require_repetition(self.batch.tensors()[0])
+        self.result.unrepeatable = self.forward.mismatch
+        if self.forward.mismatch is not None and not is_first:
+            self.result.failures[Pass.FORWARD] = self.forward.mismatch
         return self.result
 
     def wants(self, which: Pass) -> bool:
         return which in self.passes and which not in self.result.failures
 
-    def part(self, inputs: Tensor, targets: Tensor) -> None:
-        """Run all passes on one part and add what they give to the result."""
+    def run(self) -> None:
+        """Run all passes; each adds what it gives to the result."""
+        inputs, targets = self.batch.tensors()
         point, recording = None, Recording()
         with self.result.guard(Pass.FORWARD):
             point, output, recording = self.run_forward(inputs)
@@ -160,38 +165,19 @@ class _Run:
         logits = self.logits(output)
         if logits is None:
             return
-        dependence = self.other_size.dependence(logits, len(inputs)) if self.other_size is not None else None
-        if dependence is not None:
-            for which in (Pass.INPUT_JACOBIAN, Pass.LOSS_GRAD):
-                self.result.failures.setdefault(which, dependence)
+        self.forward.note_first(logits)
         if self.wants(Pass.INPUT_JACOBIAN):
             with self.result.guard(Pass.INPUT_JACOBIAN):
                 self.input_jacobian(point, logits)
         if not self.wants(Pass.LOSS_GRAD):
             return
         loss = self.loss(logits, targets)
-        if loss is not None and self.mean_loss is not None and loss.requires_grad:
-            with self.result.guard(Pass.LOSS_GRAD):
-                self.mean_loss.check(logits, targets)
         if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
-            loss = loss * (len(inputs) / len(self.batch.inputs)) if self.batch.is_split else loss
             with self.result.guard(Pass.LOSS_GRAD):
                 check_references(loss, self.slots.parameters)
-                self.first_order(loss, recording, len(inputs))
+                self.first_order(loss, recording)
             del loss, logits, output, recording  # the second-order pass needs the memory
             self.second_order(inputs, targets)
-
-    def run_other_size(self) -> OtherSize | None:
-        """Run the first samples in a minibatch of another size than the parts have."""
-        assert self.batch.microbatch is not None
-        size = self.batch.microbatch - 1 or 2
-        with self.result.guard(Pass.FORWARD):
-            inputs = self.batch.first(size)
-            _, output, recording = self.forward.recorded(inputs, keep=self.wants(Pass.ACTIVATIONS), jacobian=False)
-        if Pass.FORWARD in self.result.failures:
-            return None
-        logits = self.logits(output)
-        return None if logits is None else OtherSize(size, logits.detach(), rows_of(recording))
 
     def run_forward(self, inputs: Tensor) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; without the input Jacobian where the net does not take inputs that need a gradient."""
@@ -214,10 +200,10 @@ class _Run:
             later = self.wants(Pass.LOSS_GRAD)
             (found,) = torch.autograd.grad(logits.sum(), [point], retain_graph=later, allow_unused=True)
             rows = rows if found is None else found
-        self.rows.append(rows.detach().flatten(1))
+        self.result.jacobian = rows.detach().flatten(1)
 
     def logits(self, output: Any) -> Tensor | None:
-        """The logits of a part; None where the caller's function raised."""
+        """The logits; None where the caller's function raised."""
         try:
             return self.batch.found_logits(output)
         except ProxyError as error:
@@ -225,30 +211,24 @@ class _Run:
             return None
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor | None:
-        """The loss of a part; None where the caller's loss raised."""
+        """The loss; None where the caller's loss raised."""
         try:
             return self.batch.loss(logits, targets)
         except ProxyError as error:
             self.result.failures[Pass.LOSS_GRAD] = error.failure
             return None
 
-    def first_order(self, loss: Tensor, recording: Recording, size: int) -> None:
+    def first_order(self, loss: Tensor, recording: Recording) -> None:
         """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
         gradients = differentiate(loss, [*self.leaves, *kept])
         # As the weights lie in memory: what is summed with them, and what alone, is summed in the same order.
-        weights = [gradient.contiguous() for gradient in gradients[: len(self.leaves)]]
-        activations = gradients[len(self.leaves) :]
-        if self.batch.is_split:  # the sum over parts should not round to a half-precision type
-            weights = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in weights]
-        self.sums = [a + b for a, b in zip(self.sums, weights, strict=True)] if self.sums else weights
-        self.result.gradients = self.slots.shared(self.sums)
-        self.result.own_gradients = self.slots.of_layers(self.sums)
+        self.gradients = [gradient.contiguous() for gradient in gradients[: len(self.leaves)]]
+        self.result.gradients = self.slots.shared(self.gradients)
+        self.result.own_gradients = self.slots.of_layers(self.gradients)
         if self.wants(Pass.ACTIVATIONS):
             with self.result.guard(Pass.ACTIVATIONS):
-                if self.other_size is not None:
-                    self.other_size.check_rows(recording, size)
-                self.collect(recording, activations, size / len(self.batch.inputs))
+                self.collect(recording, gradients[len(self.leaves) :])
 
     def second_order(self, inputs: Tensor, targets: Tensor) -> None:
         """What takes the Hessian, after the graph of the first pass is gone."""
@@ -258,7 +238,7 @@ class _Run:
 
     def products(self, inputs: Tensor, targets: Tensor) -> list[Tensor]:
         """Hessian times the gradient, by the fastest way that is exact for this net."""
-        along = directions(self.slots, self.sums)
+        along = directions(self.slots, self.gradients)
 
         def loss(logits: Tensor) -> Tensor:
             return self.batch.loss(logits, targets)
@@ -276,14 +256,12 @@ class _Run:
                 gradients = differentiate(loss(logits), leaves, create_graph=True)
                 return double_backward(gradients, leaves, along)
 
-    def collect(self, recording: Recording, gradients: Sequence[Tensor], share: float) -> None:
+    def collect(self, recording: Recording, gradients: Sequence[Tensor]) -> None:
         calls: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.layers]
         for layer, output, gradient in zip(recording.layer, recording.outputs, gradients, strict=True):
             calls[layer].append((output.detach(), gradient))
         for name, collector in self.collectors.items():
-            part = collector(Activations(self.layers, calls)) * share
-            before = self.result.collected.get(name)
-            self.result.collected[name] = part if before is None else before + part
+            self.result.collected[name] = collector(Activations(self.layers, calls))
 
 
 def differentiate(value: Tensor, points: Sequence[Tensor], *, create_graph: bool = False) -> list[Tensor]:
