@@ -281,10 +281,6 @@ def _batch(space: SearchSpace[Any], images: Images | None, readers: list[str]) -
             raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
         return None
     batch = images if isinstance(images, ImageBatch) else ImageBatch(*_pair(images), None, {"images": "tensors"})
-    if not len(batch.inputs) or len(batch.targets) != len(batch.inputs):
-        raise ValueError(
-            f"images: expected as many targets as inputs, got {len(batch.targets)} for {len(batch.inputs)}"
-        )
     if not batch.inputs.isfinite().all():
         raise ValueError("images: expected finite numbers, got NaN or infinity")
     return batch

@@ -182,6 +182,10 @@ class SearchSpace(ABC, Generic[CellsT]):
         Raises:
             ValueError: an impossible option, or a minibatch that no network of the space takes.
         """
+        inputs, targets = batch
+        if not len(inputs) or len(targets) != len(inputs):
+            came = f"{len(targets)} for {len(inputs)}"
+            raise ValueError(f"images: expected as many targets as inputs, got {came}")
         self.check_options(options)
         return options
 
