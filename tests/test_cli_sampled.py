@@ -254,23 +254,24 @@ def test_ctrl_c_in_the_middle_and_the_same_command_again(run):
     script = """
 import sys, time
 from zcfast import cli
-from zcfast.scoring import architectures
-original, calls = architectures.score, []
+from zcfast.scoring import task
+original, calls = task.score, []
 def slow(*arguments, **options):
     calls.append(1)
     if len(calls) == 3:
         print("started", flush=True)
         time.sleep(60)
     return original(*arguments, **options)
-architectures.score = slow
+task.score = slow
 sys.argv = ["zcfast", *sys.argv[1:]]
 cli.main()
 """
-    arguments = score("--proxies", "snip,path_rank", "--sample", "5", "--images", "random")
+    small = ("--images", "random", "--batch-size", "4")
+    arguments = score("--proxies", "snip,path_rank", "--sample", "5", *small)
     assert_interrupted(script, arguments)
     assert files() == ["s.parquet.parts"]
-    status, out, _ = run(*arguments, "--workers", "2")
-    assert status == 0
+    status, out, err = run(*arguments, "--workers", "2")
+    assert (status, err) == (0, "")
     assert out.startswith("2 of 5 architectures are in s.parquet.parts from an earlier run\n3 cells in ")
     assert files() == ["s.parquet"]
     content = Path("s.parquet").read_bytes()

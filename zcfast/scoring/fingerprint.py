@@ -85,7 +85,7 @@ class _Walk:
         return self._instance(value)
 
     def _instance(self, value: Any) -> Any:
-        kind = type(value)
+        kind: Any = type(value)
         if kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__:
             try:
                 return (self.describe(kind), *map(self.describe, value.__reduce_ex__(2)[2:]))
