@@ -23,7 +23,7 @@ from zcfast.scoring.task import Task, groups
 from zcfast.spaces import Cells, ClosedForm, SearchSpace, as_space
 from zcfast.spaces.forms import closed_forms
 from zcfast.tracing.batch import Loss
-from zcfast.tracing.passes import Pass
+from zcfast.tracing.passes import FLOWS, Pass
 
 
 class ScoringInterrupted(KeyboardInterrupt):
@@ -35,7 +35,6 @@ class ScoringInterrupted(KeyboardInterrupt):
         self.scores = scores
 
 
-_FLOWS = Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM
 Images = ImageBatch | tuple[Tensor, Tensor]
 
 
@@ -255,7 +254,7 @@ def _columns_of(forms: Mapping[str, ClosedForm], name: str, proxy: Proxy | None)
 
 def reads_images(proxies: Sequence[Proxy]) -> list[str]:
     """The labels of those sampled proxies that need a minibatch of images."""
-    return [proxy.label for proxy in proxies if proxy.needs & ~_FLOWS]
+    return [proxy.label for proxy in proxies if proxy.needs not in (Pass.NONE, *FLOWS)]
 
 
 def _batch_norm(space: SearchSpace[Any], closed: list[str], options: dict[str, Any]) -> bool | None:

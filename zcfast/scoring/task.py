@@ -68,7 +68,8 @@ def groups(proxies: list[Proxy], batch_norm: bool | None) -> dict[bool | None, l
     """Proxies by whether their network has BatchNorm; None of a space that has networks of one kind."""
     if batch_norm is None:
         return {None: proxies} if proxies else {}
-    without = [proxy for proxy in proxies if not batch_norm or proxy.needs == Pass.LINEAR_FLOW]
+    flows = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_SIGNED)
+    without = [proxy for proxy in proxies if not batch_norm or proxy.needs in flows]
     groups = {True: [proxy for proxy in proxies if proxy not in without], False: without}
     return {has: group for has, group in groups.items() if group}
 
