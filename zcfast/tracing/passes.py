@@ -25,6 +25,8 @@ class Pass(enum.Flag):
     """One forward pass of synflow, BatchNorm removed."""
     LINEAR_FLOW_BATCHNORM = enum.auto()
     """One forward and backward pass of synflow, BatchNorm kept."""
+    PRODUCTS = enum.auto()
+    """One forward pass of the minibatch that counts the products."""
 
     def with_requirements(self) -> "Pass":
         """Add the passes that these build on."""

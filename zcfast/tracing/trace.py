@@ -1,5 +1,6 @@
 """Runs what the requested proxies need of a net, once, and holds the results."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from zcfast.tracing.flow import Flow, run_flow
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.passes import Pass
+from zcfast.tracing.products import run_products
 from zcfast.tracing.recording import Activations
 from zcfast.tracing.sampled import Collector, Sampled, run_sampled
 
@@ -31,6 +33,7 @@ class Trace:
         sampled: results of the passes over the minibatch.
         flows: synflow's passes that succeeded.
         saliency_kinds: the sums over gradients that will be asked for, so that one sweep over memory serves all.
+        products: multiply-adds of a forward pass for one sample, if they were asked for.
     """
 
     module: nn.Module
@@ -40,6 +43,7 @@ class Trace:
     sampled: Sampled
     flows: Mapping[Pass, Flow]
     saliency_kinds: tuple[str, ...] = ()
+    products: float = math.nan
     _saliencies: dict[str, Tensor] = field(default_factory=dict)
 
     def saliency(self, kind: str) -> Tensor:
@@ -91,7 +95,8 @@ def trace(
     passes = passes.with_requirements()
     weights = _weights(module, layers, train=train)
     sampled = Sampled()
-    minibatch_passes = passes & ~(Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM)
+    flow_passes = passes & (Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM)
+    minibatch_passes = passes & ~(flow_passes | Pass.PRODUCTS)
     if minibatch_passes:
         sampled = run_sampled(
             module,
@@ -100,7 +105,7 @@ def trace(
             minibatch_passes,
             collectors or {},
             train=train,
-            followed=bool(passes & ~minibatch_passes),
+            followed=bool(flow_passes),
         )
     flows: dict[Pass, Flow] = {}
     for which in _FLOWS:
@@ -116,7 +121,11 @@ def trace(
                     per_layer=flow_per_layer,
                     train=train,
                 )
-    return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds))
+    products = math.nan
+    if Pass.PRODUCTS in passes:
+        with sampled.guard(Pass.PRODUCTS):
+            products = run_products(module, batch, train=train)
+    return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds), products)
 
 
 def _weights(module: nn.Module, layers: Sequence[Layer], *, train: bool) -> list[Tensor]:
