@@ -11,14 +11,12 @@ from zcfast.tracing.batch import Batch
 from zcfast.tracing.flow import Flow, run_flow
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.passes import Pass
+from zcfast.tracing.passes import FLOWS, Pass
 from zcfast.tracing.products import run_products
 from zcfast.tracing.recording import Activations
 from zcfast.tracing.sampled import Collector, Sampled, run_sampled
 
 __all__ = ["Activations", "Batch", "Pass", "Trace", "trace"]
-
-_FLOWS = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_BATCHNORM)
 
 
 @dataclass
@@ -95,8 +93,9 @@ def trace(
     passes = passes.with_requirements()
     weights = _weights(module, layers, train=train)
     sampled = Sampled()
-    flow_passes = passes & (Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM)
-    minibatch_passes = passes & ~(flow_passes | Pass.PRODUCTS)
+    minibatch_passes = passes & ~Pass.PRODUCTS
+    for which in FLOWS:
+        minibatch_passes &= ~which
     if minibatch_passes:
         sampled = run_sampled(
             module,
@@ -105,22 +104,23 @@ def trace(
             minibatch_passes,
             collectors or {},
             train=train,
-            followed=bool(flow_passes),
+            followed=any(which in passes for which in FLOWS),
         )
     flows: dict[Pass, Flow] = {}
-    for which in _FLOWS:
-        if which in passes and sampled.unrepeatable is not None:
+    for which in (each for each in FLOWS if each in passes):
+        if sampled.unrepeatable is not None:
             sampled.failures[which] = sampled.unrepeatable
-        elif which in passes:
-            with sampled.guard(which):
-                flows[which] = run_flow(
-                    module,
-                    layers,
-                    batch,
-                    keep_batchnorm=which is Pass.LINEAR_FLOW_BATCHNORM,
-                    per_layer=flow_per_layer,
-                    train=train,
-                )
+            continue
+        with sampled.guard(which):
+            flows[which] = run_flow(
+                module,
+                layers,
+                batch,
+                keep_batchnorm=which is Pass.LINEAR_FLOW_BATCHNORM,
+                signed=which is Pass.LINEAR_FLOW_SIGNED,
+                per_layer=flow_per_layer,
+                train=train,
+            )
     products = math.nan
     if Pass.PRODUCTS in passes:
         with sampled.guard(Pass.PRODUCTS):
