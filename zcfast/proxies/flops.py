@@ -13,6 +13,9 @@ class Flops(Proxy):
     """Multiply-adds of the counted layers for one sample, as published; `multiply_adds` counts all that runs."""
 
     name = "flops"
+    definition = (
+        "Multiply-adds of the counted layers for one sample; biases, norms, pools and attention products not included."
+    )
     source = "Abdelfattah et al. 2021, section 4"
     needs = Pass.FORWARD
 
