@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zcfast.errors import first_line, printable
+from zcfast.errors import Notice, first_line, printable
 
 if TYPE_CHECKING:
     from pyarrow import parquet
@@ -105,6 +107,14 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Give a kept file that cannot be used another name, with a notice: what it holds is made again."""
+    names = (path.with_name(f"{path.name}.{number}.aside") for number in itertools.count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    path.rename(aside)
+    warnings.warn(f"{path}: not used ({why}): now {aside.name}, and what it holds is made again", Notice, stacklevel=3)
 
 
 def _target(path: str | os.PathLike[str]) -> Path:

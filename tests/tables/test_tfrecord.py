@@ -149,7 +149,7 @@ def test_records_that_are_no_json(path):
 
 
 def test_too_many_runs_of_a_cell(path):
-    assert "expected at most 16 runs" in error(path, tfrecord(*[run(0, 108, [1, 2, 3, 4])] * 17))
+    assert "expected at most 8 runs" in error(path, tfrecord(*[run(0, 108, [1, 2, 3, 4])] * 17))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +17,12 @@ from typer.core import TyperGroup
 
 import zcfast
 from zcfast.cli import modules, reports, reproduce, search, show, spaces, tables, terminal
-from zcfast.errors import printable
+from zcfast.errors import Notice, printable
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
 
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+_showwarning = warnings.showwarning
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the click that newer releases of typer bundle
 
 
@@ -90,8 +92,11 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed: what is printed goes nowhere
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 # open until the end
         getattr(sys, name).reconfigure(errors="replace")
-    # Batch systems and `timeout` stop a process so: what Ctrl-C keeps is kept then too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Batch systems, `timeout` and a closed terminal stop a process so: what Ctrl-C keeps is kept then too.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)
+    warnings.showwarning = _show_warning
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
         if status == INTERRUPTED:  # newer releases of typer turn Ctrl-C into this status, older ones into Abort
@@ -116,6 +121,14 @@ def main() -> None:
 def _discard_output() -> None:
     """Let what is still to be written go nowhere, for Python would try again at its end and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Print a notice of ours as one line, and a warning of another library as Python does."""
+    if issubclass(category, Notice):
+        print("zcfast:", printable(" ".join(str(message).split())), file=sys.stderr)
+    else:
+        _showwarning(message, category, *place, **more)
 
 
 def _fail(message: str, status: int) -> None:

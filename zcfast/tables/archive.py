@@ -50,6 +50,8 @@ class Archive:
             declared, dtype = self._header(name)
         except Exception as error:  # libraries raise anything for damaged bytes
             raise ValueError(f"{broken}: {first_line(error)}") from error
+        if dtype.hasobject:
+            raise ValueError(f"{broken}: Python's objects")
         if dtype.kind not in kinds:
             expected, came = KIND_NAMES[kinds[0]], KIND_NAMES.get(dtype.kind, str(dtype))
             raise ValueError(f"array {name!r}: expected {expected}, got {came}")
