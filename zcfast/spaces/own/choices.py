@@ -52,6 +52,10 @@ class Categorical:
         """An option drawn uniformly."""
         return self.options[_below(self.size, generator)]
 
+    def draw_other(self, value: Any, generator: torch.Generator | None) -> Any:
+        """Another option than the value, drawn uniformly."""
+        return self.options[_other(self.size, self.index(value), generator)]
+
     def __str__(self) -> str:
         """What may be chosen, for errors."""
         return f"one of {', '.join(map(repr, self.options))}"
@@ -122,6 +126,12 @@ class Number:
         value = min(max(math.exp(low + uniform * (high - low)), self.low), self.high)
         return round(value) if self.whole else value
 
+    def draw_other(self, value: Any, generator: torch.Generator | None) -> float:
+        """Another option than the value, drawn uniformly."""
+        if self.size is None:
+            return self.draw(generator)
+        return self.option(_other(self.size, self.index(value), generator))
+
     def __str__(self) -> str:
         """What may be chosen, for errors."""
         steps = "" if self.step is None or (self.whole and self.step == 1) else f" in steps of {self.step}"
@@ -133,6 +143,12 @@ Choice = Categorical | Number
 
 def _below(n: int, generator: torch.Generator | None) -> int:
     return int(torch.randint(n, (), generator=generator))
+
+
+def _other(n: int, place: int | None, generator: torch.Generator | None) -> int:
+    """A place from 0 to n - 1 but for one, drawn uniformly."""
+    drawn = _below(n - 1, generator)
+    return drawn + (place is not None and drawn >= place)
 
 
 def _is_plain(value: Any) -> bool:

@@ -71,3 +71,21 @@ def fixed(values: Mapping[str, Any]) -> Trial:
         return values[choice.name] if choice.size is None else choice.option(place)
 
     return Trial(answer)
+
+
+def changed(trial: Trial, generator: torch.Generator | None) -> Trial:
+    """A trial with another option for one choice of a trial, both drawn uniformly.
+
+    The other choices keep their values; what is asked anew, or with other options, is drawn. Without a choice that can
+    change it is the same.
+    """
+    names = [name for name, choice in trial.choices.items() if choice.size != 1]
+    chosen = names[int(torch.randint(len(names), (), generator=generator))] if names else None
+
+    def answer(choice: Choice) -> Any:
+        if trial.choices.get(choice.name) != choice:
+            return choice.draw(generator)
+        value = trial.params[choice.name]
+        return choice.draw_other(value, generator) if choice.name == chosen else value
+
+    return Trial(answer)
