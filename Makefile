@@ -7,7 +7,7 @@ export PRE_COMMIT_HOME = $(CURDIR)/.venv/pre-commit
 SOURCES := pyproject.toml setup.py CMakeLists.txt README.md LICENSE \
   $(shell find csrc zcfast -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: score test bench device cuda-report lint format clean
+.PHONY: score test bench asan device cuda-report lint format clean
 
 score: .venv/installed
 	.venv/bin/zcfast score nasbench101 --proxies expected_synflow,params,flops --out scores.parquet
@@ -18,9 +18,13 @@ test: .venv/installed-test
 bench: .venv/installed-bench
 	.venv/bin/pytest bench
 
-# Everything that needs a GPU, into one file under bench/results: builds in place, for the tests run from the checkout.
-device: .venv/installed-device
-	.venv/bin/python -m bench.device
+# The operators with hostile arguments under AddressSanitizer: builds them anew, for g++ with libasan.
+asan: .venv/installed-asan
+	.venv/bin/python tools/asan.py
+
+# Everything that needs a GPU, into one file under bench/results: with what this Python has, in place, without a network.
+device:
+	$(PYTHON) -m bench.device
 
 # What the compiled kernels use, against docs/cuda_report.md: needs nvcc. The extension is the installed package's.
 cuda-report: .venv/installed-cuda-report

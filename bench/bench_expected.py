@@ -10,8 +10,9 @@ import torch
 
 from bench.timing import measured
 from tests.expected import networks
-from zcfast.expected.synflow import nasbench101_expected_synflow, nasbench201_expected_synflow
 from zcfast.spaces import space
+from zcfast.spaces.nasbench101.closed_forms import nasbench101_expected_synflow
+from zcfast.spaces.nasbench201.closed_forms import nasbench201_expected_synflow
 
 FUNCTIONS = {"nasbench101": nasbench101_expected_synflow, "nasbench201": nasbench201_expected_synflow}
 
@@ -70,7 +71,7 @@ def test_process(benchmark, tmp_path):
 
 
 @pytest.mark.benchmark(group="import")
-@pytest.mark.parametrize("module", ["torch", "zcfast, zcfast.spaces, zcfast.space_scoring"])
+@pytest.mark.parametrize("module", ["torch", "zcfast, zcfast.spaces, zcfast.scoring.space"])
 def test_import(benchmark, module):
     def run():
         subprocess.check_call([sys.executable, "-c", f"import torch; import {module}"])

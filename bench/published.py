@@ -130,7 +130,7 @@ def jacob_cov(net: nn.Module, batch: Batch) -> float:
     inputs = batch[0].clone().requires_grad_(True)
     logits = net(inputs)
     logits.backward(torch.ones_like(logits))
-    rows = inputs.grad.detach().reshape(len(inputs), -1).numpy()
+    rows = inputs.grad.detach().reshape(len(inputs), -1).cpu().numpy()
     shifted = np.linalg.eig(np.corrcoef(rows))[0] + 1e-5
     return float(-np.sum(np.log(shifted) + 1 / shifted).real)
 

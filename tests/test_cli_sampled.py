@@ -12,9 +12,9 @@ from tests.shared import shared_data
 from tests.test_cli import assert_interrupted, files
 from zcfast.cli.spaces import _workers
 from zcfast.images import load_images, random_images
-from zcfast.sampled_scoring import score_architectures
 from zcfast.scores import Scores
 from zcfast.scoring import PAPER
+from zcfast.scoring.architectures import score_architectures
 from zcfast.spaces.listing import read_architectures
 
 SMALL = ("--option", "stem_channels=4", "--option", "modules=1")
@@ -253,15 +253,16 @@ def test_the_time_of_a_whole_space_follows_the_proxies(run):
 def test_ctrl_c_in_the_middle_and_the_same_command_again(run):
     script = """
 import sys, time
-from zcfast import cli, sampled_scoring
-original, calls = sampled_scoring.score, []
+from zcfast import cli
+from zcfast.scoring import architectures
+original, calls = architectures.score, []
 def slow(*arguments, **options):
     calls.append(1)
     if len(calls) == 3:
         print("started", flush=True)
         time.sleep(60)
     return original(*arguments, **options)
-sampled_scoring.score = slow
+architectures.score = slow
 sys.argv = ["zcfast", *sys.argv[1:]]
 cli.main()
 """

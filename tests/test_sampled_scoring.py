@@ -5,9 +5,9 @@ import torch
 import zcfast
 from zcfast.images import random_images
 from zcfast.proxies import fisher, registered
-from zcfast.sampled_scoring import ScoringInterrupted, score_architectures
 from zcfast.scores import Scores
 from zcfast.scoring import PAPER
+from zcfast.scoring.architectures import ScoringInterrupted, score_architectures
 from zcfast.spaces.base import SearchSpace
 from zcfast.spaces.listing import read_architectures
 

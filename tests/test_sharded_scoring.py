@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import zcfast
-from zcfast import sharded_scoring
 from zcfast.images import random_images
 from zcfast.proxies import fisher, resolve
-from zcfast.sampled_scoring import ScoringInterrupted, score_architectures
-from zcfast.sharded_scoring import Task
+from zcfast.scoring import sharded
+from zcfast.scoring.architectures import ScoringInterrupted, score_architectures
+from zcfast.scoring.sharded import Task
 
 NONE = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 SMALL = {"stem_channels": 4, "modules": 1}
@@ -80,14 +80,14 @@ def test_a_call_goes_on_where_it_was_interrupted(cells, tmp_path):
     assert_same(score(cells, workers=2, parts=tmp_path, progress=lambda *at: done.append(at)), expected)
     assert done == [(2, 3), (3, 3)]
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    sharded_scoring.remove(tmp_path)
+    sharded.remove(tmp_path)
     assert not tmp_path.exists()
 
 
 def test_other_files_stay(tmp_path):
     (tmp_path / "mine.txt").write_text("")
     (tmp_path / "shard_1.parquet").write_text("")
-    sharded_scoring.remove(tmp_path)
+    sharded.remove(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -136,7 +136,7 @@ WORKERS_OF_A_PROCESS = """
 import os, time
 from pathlib import Path
 import zcfast
-from zcfast import sharded_scoring
+from zcfast.scoring import sharded
 from zcfast.scores import Scores
 from zcfast.images import random_images
 

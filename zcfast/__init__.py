@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zcfast import analysis, proxies, report, search
     from zcfast.images import ImageBatch, load_images, random_images
-    from zcfast.sampled_scoring import score_architectures
     from zcfast.scores import Scores
     from zcfast.scoring import Score, score
-    from zcfast.space_scoring import score_space
+    from zcfast.scoring.architectures import score_architectures
+    from zcfast.scoring.space import score_space
     from zcfast.spaces import space
     from zcfast.tables.load import table
     from zcfast.voting import vote
@@ -24,8 +24,8 @@ _PUBLIC = {
     "load_images": "zcfast.images",
     "random_images": "zcfast.images",
     "score": "zcfast.scoring",
-    "score_architectures": "zcfast.sampled_scoring",
-    "score_space": "zcfast.space_scoring",
+    "score_architectures": "zcfast.scoring.architectures",
+    "score_space": "zcfast.scoring.space",
     "space": "zcfast.spaces",
     "table": "zcfast.tables.load",
     "vote": "zcfast.voting",

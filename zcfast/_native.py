@@ -5,9 +5,18 @@ from pathlib import Path
 
 import torch
 
+OLDEST_TORCH = (2, 10)  # as in pyproject.toml, and the target of CMakeLists.txt
+
+
+def check_torch(version: str) -> None:
+    """An ImportError for a torch that is too old; the loader's own error would name a symbol."""
+    if tuple(map(int, version.split(".")[:2])) < OLDEST_TORCH:
+        raise ImportError(f"zcfast: expected torch {'.'.join(map(str, OLDEST_TORCH))} or newer, got {version}")
+
 
 def load() -> None:
     """Register torch.ops.zcfast; an ImportError says what to do where the extension was never built."""
+    check_torch(torch.__version__)
     libraries = sorted(Path(__file__).parent.glob("_C*.so"))
     if not libraries:
         raise ImportError(

@@ -6,8 +6,9 @@ import torch
 import zcfast
 from tests.devices import pretend
 from tests.devices.placement import *  # noqa: F403
-from zcfast import _native, sampled_scoring, search
+from zcfast import _native, search
 from zcfast.images import random_images
+from zcfast.scoring import architectures
 
 
 @pytest.fixture(params=[True, False], ids=["with CUDA kernels", "built without CUDA"], autouse=True)
@@ -21,7 +22,7 @@ def kernels(request, monkeypatch):
         return request.param and operator in pretend.KERNELS
 
     monkeypatch.setattr(_native, "has_kernel", has_kernel)
-    monkeypatch.setattr(sampled_scoring, "find_device", torch.device)
+    monkeypatch.setattr(architectures, "find_device", torch.device)
     return request.param
 
 

@@ -10,9 +10,9 @@ from torch import nn
 import zcfast
 from tests.contracts.search import drawn_accuracies, drawn_scores
 from zcfast import analysis, search
-from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
 from zcfast.images import random_images
 from zcfast.proxies import registered
+from zcfast.spaces.forms import closed_forms
 from zcfast.tables import Metric, Table
 
 SMALL = {"stem_channels": 8, "modules": 1}
@@ -93,8 +93,8 @@ def test_sampled_scores(name, device):
 def test_options_of_a_score(device):
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AvgPool2d(2, 1), nn.Flatten(), nn.Linear(8 * 25, 10))
     images = random_images(6, (3, 8, 8), 10, 0)
-    for options in ({"per_layer": True}, {"microbatch": 4}, {"loss_fn": nn.functional.cross_entropy}):
-        names = [name for name in registered() if "microbatch" not in options or name != "grasp"]
+    for options in ({"per_layer": True}, {"loss_fn": nn.functional.cross_entropy}):
+        names = [*registered()]
         here = zcfast.score(net, images, names, **options)
         there = zcfast.score(net.to(device), tuple(part.to(device) for part in images), names, **options)
         for name, score in here.items():
@@ -150,7 +150,8 @@ def test_cells(name, device):
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
 def test_closed_forms(name, device, tmp_path):
     here = zcfast.space(name).sample(20, torch.Generator().manual_seed(3))
-    expected, found = (zcfast.score_space(name, [*CLOSED_FORMS], cells=cells) for cells in (here, here.to(device)))
+    forms = [*closed_forms(zcfast.space(name))]
+    expected, found = (zcfast.score_space(name, forms, cells=cells) for cells in (here, here.to(device)))
     for column in expected.columns:
         assert found[column].device.type == device
         torch.testing.assert_close(found[column].cpu(), expected[column], rtol=1e-5, atol=0)

@@ -1,13 +1,13 @@
 """The published code's values in float64."""
 
-import importlib.util
 import json
 import math
+from pathlib import Path
 
-import golden_nets
 import pytest
 import torch.nn as nn
 
+from tests.golden import benchmark_nets, nets
 from zcfast.scoring import score
 
 PUBLISHED_LAYERS = (nn.Conv2d, nn.Linear)
@@ -27,28 +27,20 @@ CASES = (
 
 
 @pytest.fixture(scope="module")
-def golden(golden_folder):
-    return json.loads((golden_folder / "golden.json").read_text())["cases"]
+def golden():
+    return json.loads((Path(nets.__file__).parent / "golden.json").read_text())["cases"]
 
 
-@pytest.fixture(scope="module")
-def nets(golden_folder):
-    spec = importlib.util.spec_from_file_location("nets", golden_folder / "nets.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def build(nets, name, case):
+def build(name, case):
     """The net of a case, filled, with its batch."""
     extra = case["extra"]
     net = {
         "a": lambda: nets.SmallCNN(),
-        "b": lambda: golden_nets.NASBench201(extra["arch"], extra["C"], case["num_classes"]),
-        "c": lambda: golden_nets.NASBench101Chain(extra["stem_channels"], case["num_classes"]),
+        "b": lambda: benchmark_nets.NASBench201(extra["arch"], extra["C"], case["num_classes"]),
+        "c": lambda: benchmark_nets.NASBench101Chain(extra["stem_channels"], case["num_classes"]),
         "d": lambda: nets.MLP(),
         "e": lambda: nets.Grouped() if name == "e_grouped" else nets.Tied(),
-        "f": lambda: nets.SeqLin(),
+        "f": lambda: nets.SequenceLinear(),
     }[name[0]]()
     net.double()
     parameters = dict(net.named_parameters())
@@ -62,10 +54,10 @@ def build(nets, name, case):
 
 
 @pytest.fixture(scope="module", params=CASES)
-def scored(request, golden, nets):
+def scored(request, golden):
     name = request.param
     case = golden["a_smallcnn"] if name.startswith("a_") else golden[name]
-    net, inputs, targets = build(nets, name, case)
+    net, inputs, targets = build(name, case)
     if name == "a_smallcnn_dupinput":
         inputs, targets = inputs[:4].clone(), targets[:4]
         inputs[1] = inputs[0]

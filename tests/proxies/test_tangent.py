@@ -7,7 +7,6 @@ import torch.nn.functional as F  # noqa: N812
 from example_nets import image_batch, small_cnn
 
 import zcfast.tracing.sampled
-from zcfast.proxies import grasp
 from zcfast.scoring import score
 from zcfast.tracing.tangent import COMPARED
 
@@ -218,16 +217,6 @@ def test_a_loss_of_the_weights_takes_the_other_way(calls):
     net = small_cnn().double()
     got = score(net, image_batch(), ["grasp"], loss_fn=lambda y, t: F.cross_entropy(y, t) + net[0].weight.pow(3).sum())
     assert (got["grasp"].status, calls) == ("ok", ["double_backward"])
-
-
-def test_only_the_rows_that_are_asked_for(monkeypatch, calls):
-    """Of a net of BatchNorm, the layers that are not scale-invariant."""
-    net = nn.Sequential(*list(small_cnn())[:9], nn.Linear(6, 7), nn.Tanh(), nn.Linear(7, 5)).double()
-    invariant = score(net, image_batch(), [grasp(scale_invariant=True)], per_layer=True)
-    exact = score(net, image_batch(), ["grasp"], per_layer=True)["grasp"]
-    (got,) = invariant.values()
-    assert torch.allclose(got.per_layer[2:], exact.per_layer[2:], rtol=1e-10)
-    assert calls == ["hessian_products", "hessian_products"]
 
 
 def test_every_compared_operation_is_tested_here():

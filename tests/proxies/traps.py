@@ -1,6 +1,7 @@
 """A layer that counts the passes through it and can raise in each of them."""
 
 from types import SimpleNamespace
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn as nn
@@ -33,13 +34,20 @@ class TripBackward(torch.autograd.Function):
         return gradient.clone(), None
 
 
+_MEMORIES = WeakKeyDictionary()  # what a module holds is put back
+
+
 class Trap(nn.Module):
     """Springs at one stage, after `skip` times, `times` times."""
 
     def __init__(self, stage=None, error=RuntimeError, skip=0, times=10, dtype=None):
         super().__init__()
         self.plan = {"stage": stage, "error": error, "skip": skip, "times": times, "dtype": dtype}
-        self.memory = SimpleNamespace(calls=0, stages=[])  # lists and attributes of the module are put back
+        _MEMORIES[self] = SimpleNamespace(calls=0, stages=[])
+
+    @property
+    def memory(self):
+        return _MEMORIES[self]
 
     def reach(self, stage, x):
         self.memory.stages.append(stage)

@@ -60,8 +60,8 @@ def score(
     import zcfast
     from zcfast.devices import find_device
     from zcfast.files import check_writable
-    from zcfast.module_scoring import as_json, load_module
     from zcfast.report import text
+    from zcfast.scoring.module import as_json, load_module
 
     if out is not None:
         check_writable(out, images)
@@ -97,7 +97,7 @@ def _batch(
 ) -> ImageBatch:
     """The minibatch: images of a file, or noise of the shape that --input asks for."""
     from zcfast.images import load_images, random_images
-    from zcfast.module_scoring import count_classes
+    from zcfast.scoring.module import count_classes
 
     if images is None or images == arguments.RANDOM:
         if shape is None:

@@ -14,7 +14,7 @@ from zcfast.cli.arguments import SpaceArgument, TargetOption
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from zcfast.spaces import SearchSpace
+    from zcfast.spaces import CellSpace
 
 EXAMPLES = """Examples:
 
@@ -93,7 +93,7 @@ def search(
 
 
 def _algorithm(
-    name: str, space: SearchSpace[Any], warmup: int | None, move: bool, proxy: str | None, scores: Path | None
+    name: str, space: CellSpace[Any], warmup: int | None, move: bool, proxy: str | None, scores: Path | None
 ) -> Any:
     """The algorithm with its warm-up and its move proposal."""
     from zcfast import search as engine
@@ -117,7 +117,7 @@ def _algorithm(
     return engine.move_proposal(algorithm, column) if move else algorithm
 
 
-def _column(space: SearchSpace[Any], proxy: str, path: Path | None) -> Tensor:
+def _column(space: CellSpace[Any], proxy: str, path: Path | None) -> Tensor:
     """A score of every architecture of the space, NaN where the file has none."""
     import torch
 
@@ -128,8 +128,8 @@ def _column(space: SearchSpace[Any], proxy: str, path: Path | None) -> Tensor:
         known: Tensor = zcfast.score_space(space, [proxy])[proxy]
         return known
     loaded = Scores.load(path)
-    if loaded.space != space.name:
-        raise ValueError(f"{path}: expected scores of {space.name}, got those of {loaded.space}")
+    if loaded.space.name != space.name:
+        raise ValueError(f"{path}: expected scores of {space.name}, got those of {loaded.space.name}")
     column = torch.full((len(space),), torch.nan, dtype=torch.float64)
     column[space.index(loaded.cells)] = loaded[proxy].double()
     return column

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from zcfast.images import ImageBatch
     from zcfast.proxies import Proxy
     from zcfast.scores import Scores
-    from zcfast.spaces import Cells, SearchSpace
+    from zcfast.spaces import Cells, CellSpace
 
 Progress = Callable[[int, int], None]
 
@@ -71,9 +71,10 @@ def score(
     names, options = arguments.proxy_names(proxies), arguments.options(option or [])
 
     import zcfast
-    from zcfast import sharded_scoring, tables
+    from zcfast import tables
     from zcfast.files import check_writable
-    from zcfast.sampled_scoring import ScoringInterrupted
+    from zcfast.scoring import sharded
+    from zcfast.scoring.architectures import ScoringInterrupted
 
     check_writable(out, table, architectures, images)
     search_space = zcfast.space(space)
@@ -97,7 +98,7 @@ def score(
         raise
     seconds = time.perf_counter() - started
     scores.save(out)
-    sharded_scoring.remove(parts)
+    sharded.remove(parts)
     made = len(scores) - sampling.found
     rate = made / seconds
     typer.echo(f"{made:,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
@@ -144,7 +145,7 @@ def _workers(cells: Cells | None, device: str) -> int:
     return 1 if cells is None or device != "cpu" else max(1, min(torch.get_num_threads(), len(cells) // 10))
 
 
-def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
+def _cells(space: CellSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
     """The architectures asked for; None for all."""
     import torch
 
@@ -163,20 +164,20 @@ def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | No
 
 
 def _computation(
-    space: SearchSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
+    space: CellSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
 ) -> Callable[[Progress], Scores]:
     """What makes the scores, with all that can be wrong before the first of them found out."""
     from dataclasses import asdict
 
     import zcfast
     from zcfast.errors import unknown
-    from zcfast.sampled_scoring import reads_images, resolve_columns, score_architectures
+    from zcfast.scoring.architectures import reads_images, resolve_columns, score_architectures
 
     known = (*asdict(space.network), "initialisation", "batch_norm")
     for key in options:
         if key not in known:
             raise unknown("option", key, known)
-    sampled = [proxy for proxy in resolve_columns(names).values() if proxy is not None]
+    sampled = [proxy for proxy in resolve_columns(space, names).values() if proxy is not None]
     if not sampled:
         for flag in sampling.given:
             raise ValueError(f"{flag}: no effect on {', '.join(names)}")
@@ -207,7 +208,7 @@ def _computation(
     )
 
 
-def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
+def _images(space: CellSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
     from zcfast.images import load_images, random_images
 
     assert sampling.images is not None
@@ -218,7 +219,7 @@ def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Samplin
     return random_images(sampling.batch_size, shape, full.classes, sampling.seed)
 
 
-def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
+def _duration(space: CellSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
     """A rough time for the whole space on one core, in words."""
     from zcfast.tracing.passes import Pass
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zcfast.analysis import bootstrap, spearman
-from zcfast.expected.initialisation import INITIALISATIONS
+from zcfast.nets.initialisation import INITIALISATIONS
 from zcfast.reproduction.benchmarks import NASBENCH201, SAMPLED
 from zcfast.reproduction.context import BATCH_SIZE, Context
 from zcfast.reproduction.paper import reference

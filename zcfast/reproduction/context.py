@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 import zcfast
-from zcfast import sharded_scoring
 from zcfast.proxies import resolve
 from zcfast.reproduction.benchmarks import CLOSED, SAMPLED, Benchmark
 from zcfast.reproduction.store import Protocol, ScoreStore
-from zcfast.sharded_scoring import Task
-from zcfast.spaces import SearchSpace
+from zcfast.scoring import sharded
+from zcfast.scoring.sharded import Task
+from zcfast.spaces import CellSpace
 from zcfast.spaces import space as named_space
 from zcfast.spaces.neighbours import Neighbours
 from zcfast.tables import Table, load
@@ -86,9 +86,10 @@ class Context:
             self._made[key] = make()
         return self._made[key]  # type: ignore[no-any-return]
 
-    def space(self, benchmark: Benchmark) -> SearchSpace[Any]:
+    def space(self, benchmark: Benchmark) -> CellSpace[Any]:
         """The benchmark's search space."""
-        return named_space(benchmark.space)
+        space: CellSpace[Any] = named_space(benchmark.space)
+        return space
 
     def table(self, benchmark: Benchmark) -> Table:
         """Its accuracies."""
@@ -149,7 +150,7 @@ class Context:
         if not tasks:
             return
         shards = [shard for task in tasks for shard in task.shards()]
-        sharded_scoring.run(shards, self.new_scores, self.workers, self.progress)
+        sharded.run(shards, self.new_scores, self.workers, self.progress)
         for shard in shards:
             self.store.add(self.new_scores / shard.file_name)
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zcfast.scores import Scores
+from zcfast.spaces import CellSpace
 from zcfast.spaces import space as named_space
 
 
@@ -71,7 +72,7 @@ class ScoreStore:
         protocol = protocol_of(scores)
         if protocol is None:
             return
-        space = named_space(scores.space)
+        space = named_space(scores.space.name)
         size = len(space)
         stored = self._found.setdefault(protocol, Stored({}, {}))
         index = space.index(scores.cells)
@@ -107,7 +108,7 @@ class ScoreStore:
 @lru_cache(maxsize=2)
 def _representatives(space: str) -> Tensor:
     """Row of the representative of each architecture's class."""
-    each = named_space(space)
+    each: CellSpace[Any] = named_space(space)
     return each.index(each.canonical(each.enumerate()))
 
 
@@ -118,7 +119,7 @@ def protocol_of(scores: Scores) -> Protocol | None:
     if not isinstance(images, dict) or "seed" not in given:
         return None
     return Protocol(
-        scores.space,
+        scores.space.name,
         tuple(sorted(given.get("network", {}).items())),
         str(given.get("initialisation", "")),
         bool(given.get("batch_norm", True)),

@@ -19,7 +19,8 @@ def graph_of(space: str, device: torch.device) -> Neighbours:
     if device.type != "cpu":
         graph = graph_of(space, torch.device("cpu"))
         return Neighbours(graph.offsets.to(device), graph.ids.to(device))
-    return named_space(space).neighbour_graph()
+    own: Neighbours = named_space(space).neighbour_graph()
+    return own
 
 
 @lru_cache(maxsize=4)

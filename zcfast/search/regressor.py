@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from zcfast.errors import integer
+from zcfast.scoring.space import score_space
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.gaussian_process import GaussianProcess, normal_scores
 from zcfast.search.proxy import Proxy
 from zcfast.search.state import SearchState, replace
 from zcfast.search.streams import Streams
-from zcfast.space_scoring import score_space
 from zcfast.spaces import space as named_space
 
 DIGITS = 9  # behind the point, of what is compared: architectures with equal features stay equal
@@ -31,6 +31,8 @@ class RegressorState(SearchState):
     accuracies: float64 [R, asked], NaN for what failed or is still in training. pending: bool [R, asked], the latter.
     pool: int64 [R, K], the candidates. due: how often is asked before they are chosen anew.
     """
+
+    of_rows: ClassVar[tuple[str, ...]] = ("rows", "pool")
 
     rows: Tensor
     accuracies: Tensor

@@ -1,39 +1,48 @@
-"""Search spaces: enumeration, canonical forms, names and sizes of whole benchmarks, as tensors."""
+"""Search spaces: what every one offers, what some do, and the names by which they are found."""
 
-from functools import cache
-from typing import Any
-
-from zcfast.errors import unknown
-from zcfast.spaces.base import Cells, SearchSpace
-from zcfast.spaces.nasbench101 import NasBench101, NasBench101Cells
-from zcfast.spaces.nasbench201 import NasBench201, NasBench201Cells
+from zcfast.spaces.base import Example, SearchSpace
+from zcfast.spaces.capabilities import (
+    Capability,
+    ClosedForm,
+    ClosedForms,
+    Column,
+    Decisions,
+    Drawing,
+    Enumerated,
+    Graph,
+    Mark,
+    NeighbourGraph,
+    Neighbourhood,
+    Readers,
+    Sizes,
+)
+from zcfast.spaces.cell_space import CellSpace
+from zcfast.spaces.cells import Cells, Texts
+from zcfast.spaces.names import released_names
+from zcfast.spaces.registry import as_space, names, register, space
 
 __all__ = [
+    "Capability",
+    "CellSpace",
     "Cells",
-    "NasBench101",
-    "NasBench101Cells",
-    "NasBench201",
-    "NasBench201Cells",
+    "ClosedForm",
+    "ClosedForms",
+    "Column",
+    "Decisions",
+    "Drawing",
+    "Enumerated",
+    "Example",
+    "Graph",
+    "Mark",
+    "NeighbourGraph",
+    "Neighbourhood",
+    "Readers",
     "SearchSpace",
+    "Sizes",
+    "Texts",
+    "as_space",
     "names",
+    "register",
+    "released_names",
     "space",
 ]
-
-_SPACES: dict[str, type[SearchSpace[Any]]] = {cls.name: cls for cls in (NasBench101, NasBench201)}
-
-
-def names() -> list[str]:
-    """The names of all search spaces."""
-    return list(_SPACES)
-
-
-@cache
-def _instance(name: str) -> SearchSpace[Any]:
-    return _SPACES[name]()
-
-
-def space(name: str) -> SearchSpace[Any]:
-    """The search space called ``name``; an unknown one is a ValueError with the near matches."""
-    if name not in names():
-        raise unknown("search space", name, _SPACES)
-    return _instance(name)

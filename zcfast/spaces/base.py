@@ -1,232 +1,187 @@
-"""What every search space offers; an encoding is a batch of integer tensors."""
+"""What every search space offers; all else is a capability (capabilities.py)."""
 
-import dataclasses
-import operator
+import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, SupportsIndex, TypeVar
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from zcfast.devices import present_device
-from zcfast.errors import integer
-from zcfast.networks.layers import draw_weights
-from zcfast.networks.options import with_options
-from zcfast.spaces.neighbours import Neighbours, check_generator
+from zcfast.errors import unknown
+from zcfast.nets.initialisation import draw_weights
+from zcfast.nets.seeding import seeded
+from zcfast.spaces.capabilities import Capability
+from zcfast.spaces.cells import Cells
+from zcfast.spaces.neighbours import check_generator
 
-Index = SupportsIndex | slice | Tensor | npt.NDArray[Any] | Sequence[int]
-CellsT = TypeVar("CellsT", bound="Cells")
+WEIGHTS = ("initialisation", "batch_norm")  # options that leave the network what it is
+CellsT = TypeVar("CellsT", bound=Cells)
+CapabilityT = TypeVar("CapabilityT", bound=Capability)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Cells:
-    """A batch of architectures of one space: every field a tensor whose first dimension is the batch."""
+@dataclass(frozen=True)
+class Example:
+    """A minibatch that the networks of a space take.
 
-    FORMAT: ClassVar[dict[str, tuple[torch.dtype, tuple[int, ...]]]] = {}  # field -> dtype, shape behind the batch
+    Attributes:
+        inputs: a tensor whose first size is the batch, or whatever else the networks take.
+        targets: what the loss compares the output with, int64 [B] for cross-entropy.
+    """
 
-    def __post_init__(self) -> None:
-        """Check each field's dtype and shape, and that they belong together."""
-        for name, (dtype, shape) in self.FORMAT.items():
-            tensor = getattr(self, name)
-            if not isinstance(tensor, Tensor) or tensor.dtype != dtype:
-                came = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-                raise ValueError(f"{name}: expected a tensor of {dtype}, got {came}")
-            if tensor.dim() != 1 + len(shape) or tensor.shape[1:] != shape:
-                raise ValueError(f"{name}: expected shape {['N', *shape]}, got {list(tensor.shape)}".replace("'", ""))
-        sizes = {name: len(tensor) for name, tensor in self.tensors().items()}
-        if len(set(sizes.values())) > 1:
-            raise ValueError(f"cells: expected fields of equal length, got {sizes}")
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The fields by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
-    def __len__(self) -> int:
-        """Number of architectures."""
-        return len(next(iter(self.tensors().values())))
-
-    def __getitem__(self: CellsT, index: Index) -> CellsT:
-        """The architectures at an index, slice, mask or indices (a tensor, array or sequence), as a batch.
-
-        A single index gives a batch of one.
-        """
-        rows: Any = index
-        if isinstance(index, np.ndarray) and index.ndim and index.dtype.kind in "iub":
-            # A copy: torch takes no reversed array. Not as uint8: torch would take that as a mask.
-            rows = torch.from_numpy(index.astype(np.bool_ if index.dtype.kind == "b" else np.int64, order="C"))
-        elif isinstance(index, Sequence):
-            rows = list(index)
-        elif not isinstance(index, slice) and not (isinstance(index, Tensor) and index.dim()):
-            rows = [range(len(self))[operator.index(index)]]
-        return type(self)(*(tensor[rows] for tensor in self.tensors().values()))
-
-    def __eq__(self, other: object) -> bool:
-        """Whether the other holds the same encodings in the same order, on any device."""
-        if not isinstance(other, type(self)):
-            return NotImplemented
-        pairs = zip(self.tensors().values(), other.tensors().values(), strict=True)
-        return all(torch.equal(mine.cpu(), theirs.cpu()) for mine, theirs in pairs)
-
-    __hash__ = None  # type: ignore[assignment]  # tensors can change
-
-    def to(self: CellsT, device: torch.device | str) -> CellsT:
-        """The same batch on another device. Errors: ValueError for one that is not there."""
-        device = present_device(device)
-        return type(self)(*(tensor.to(device) for tensor in self.tensors().values()))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the batch lives."""
-        return next(iter(self.tensors().values())).device
-
-    def __repr__(self) -> str:
-        """Shapes, not values."""
-        shapes = ", ".join(f"{name}={list(tensor.shape)}" for name, tensor in self.tensors().items())
-        return f"{type(self).__name__}({shapes})"
+    inputs: Any
+    targets: Any
 
 
 class SearchSpace(ABC, Generic[CellsT]):
-    """A finite space of architectures, listed in a fixed order. Tensors in, tensors out."""
+    """Architectures that can be drawn, written as texts and built. The text is what an architecture is known by.
 
-    name: ClassVar[str]
-    cells: ClassVar[type[Cells]]  # of an encoding
-    title: ClassVar[str]
-    source: ClassVar[str]
-    classes: ClassVar[int]  # isomorphism classes
-    network: Any  # the default options of the network around a cell, zcfast/networks
-    initialisation: ClassVar[str]  # that the space's proxies were published with, zcfast/expected/initialisation.py
+    A space of the user's own implements ``sample``, ``format``, ``parse`` and ``_network``, and gives ``name`` and
+    ``example``. A batch of architectures is a ``Cells`` of tensors or a ``Texts``.
+
+    Attributes:
+        name: what the registry, files and the command line call it.
+        title: what readers call it.
+        source: where it is from.
+        example: a minibatch that its networks take.
+        options: what ``build`` takes beside a generator, and what holds by default.
+        initialisation: how ``build`` draws weights by default (zcfast/nets/initialisation.py); None leaves them as the
+            modules draw them themselves.
+        elsewhere: capabilities that lie outside the class, imported when they are asked for: "module:name" of what
+            makes one from the space.
+    """
+
+    name: str
+    title: str
+    source: str = ""
+    example: Example
+    options: Mapping[str, Any] = {}
+    initialisation: str | None = None
+    elsewhere: ClassVar[Mapping[type[Capability], str]] = {}
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """A space without a title is called by its name."""
+        super().__init_subclass__(**keywords)
+        if isinstance(vars(cls).get("name"), str) and not hasattr(cls, "title"):
+            cls.title = cls.name
 
     def __repr__(self) -> str:
         """The call that gives the space."""
         return f"zcfast.space({self.name!r})"
 
     @abstractmethod
-    def __len__(self) -> int:
-        """Number of architectures."""
-
-    @abstractmethod
-    def enumerate(self) -> CellsT:
-        """All architectures, in the order that indices refer to. Built once and shared: do not write into it."""
-
-    @abstractmethod
-    def index(self, cells: CellsT) -> Tensor:
-        """Position in ``enumerate()``, int64 [N]; -1 where the encoding is invalid."""
-
-    @abstractmethod
-    def reasons(self, cells: CellsT) -> list[str]:
-        """Why each encoding is no architecture of the space, in words; empty where it is one."""
-
-    @abstractmethod
-    def canonical(self, cells: CellsT) -> CellsT:
-        """The representative of each one's isomorphism class: its first member in enumeration order.
-
-        Raises ValueError with the reason where an encoding is invalid.
-        """
-
-    @abstractmethod
-    def keys(self, cells: CellsT) -> Tensor:
-        """What the benchmark's releases file each architecture under."""
-
-    @abstractmethod
-    def parse(self, architecture: Any) -> CellsT:
-        """One architecture, or a list of them, from the original API's form or the compact string."""
+    def sample(self, n: int, generator: torch.Generator | None = None) -> CellsT:
+        """``n`` architectures drawn at random, with replacement."""
 
     @abstractmethod
     def format(self, cells: CellsT) -> list[str]:
-        """Compact strings, which ``parse`` reads back."""
+        """The text of each architecture: equal texts are equal architectures."""
 
     @abstractmethod
-    def params(self, cells: CellsT, **network: Any) -> Tensor:
-        """Trainable parameters of each architecture's network, int64 [N]."""
+    def parse(self, architecture: Any) -> CellsT:
+        """The architectures of a text or a list of them. A ValueError says what a text lacks."""
 
     @abstractmethod
-    def flops(self, cells: CellsT, **network: Any) -> Tensor:
-        """Multiply-adds of one image through each architecture's network (convolutions and classifier), int64 [N]."""
+    def _network(self, cell: CellsT, **options: Any) -> nn.Module:
+        """The network of one valid architecture; its weights may be drawn from the global generators."""
 
-    @abstractmethod
-    def _network(self, cell: CellsT, options: Any, batch_norm: bool) -> nn.Module:
-        """The network around one valid cell, its weights not yet drawn."""
+    def reasons(self, cells: CellsT) -> list[str]:
+        """Why each encoding is no architecture of the space, in words; empty where it is one."""
+        return [""] * len(cells)
+
+    def is_valid(self, cells: CellsT) -> Tensor:
+        """Whether each encoding is an architecture of the space, bool [N]; ``reasons`` says why not."""
+        return torch.tensor([not reason for reason in self.reasons(cells)], dtype=torch.bool)
+
+    def require_valid(self, cells: CellsT) -> None:
+        """Raise a ValueError that names the first invalid row and its reason."""
+        invalid = (~self.is_valid(cells)).nonzero()
+        if len(invalid):
+            row = int(invalid[0])
+            raise ValueError(f"cells: row {row} is no {self.title} cell: {self.reasons(cells[row])[0]}")
+
+    def seeds(self, cells: CellsT) -> list[str]:
+        """What the random weights of each architecture depend on beside the seed: its text."""
+        return self.format(cells)
 
     def build(
         self,
         architecture: Any,
         *,
         initialisation: str | None = None,
-        batch_norm: bool = True,
         generator: torch.Generator | None = None,
-        **network: Any,
+        **options: Any,
     ) -> nn.Module:
-        """The network of one architecture, in train mode on the CPU.
+        """The network of one architecture, on the CPU, as ``_network`` makes it and with weights of its own.
 
         Args:
-            architecture: a batch of one cell, or whatever ``parse`` takes. It is built as it stands, vertex order
-                included: pass a canonical cell to get the network that the benchmark trained.
+            architecture: a batch of one, or whatever ``parse`` takes. It is built as it stands.
             initialisation: "kaiming_fan_out", "kaiming_fan_in" or "pytorch"; the space's own by default.
-            batch_norm: False leaves every BatchNorm out, as synflow does.
-            generator: of the weights; torch's global one by default.
-            network: options such as stem_channels, modules, classes, resolution (the last one changes no weight).
+            generator: of the weights; the global ones by default.
+            options: other ``options`` of the space.
 
         Raises:
-            ValueError: an invalid architecture, more than one, an unknown or impossible option.
+            ValueError: an invalid architecture, more than one, an unknown or impossible option, an ``initialisation``
+                of a module with weights that it says nothing about, no module.
         """
-        if not isinstance(batch_norm, bool):
-            raise ValueError(f"batch_norm: expected True or False, got {batch_norm!r}")
         check_generator(generator)
+        self.check_options(options)
         cell: CellsT = architecture if isinstance(architecture, Cells) else self.parse(architecture)  # type: ignore[assignment]
         if len(cell) != 1:
             raise ValueError(f"architecture: expected one, got {len(cell)}")
         self.require_valid(cell)
-        module = self._network(cell, self.network_with(network), batch_norm)
-        draw_weights(module, initialisation or self.initialisation, generator)
+        wanted = initialisation or self.initialisation
+        with ExitStack() as stack:
+            if generator is not None:
+                # Where an initialisation draws all weights, its draws are the generator's first.
+                drawn = wanted is None
+                seed = torch.randint(2**62, (), generator=generator).item() if drawn else generator.initial_seed()
+                stack.enter_context(seeded(int(seed)))
+            module = self._network(cell, **options)
+        if not isinstance(module, nn.Module):
+            raise ValueError(f"{self.name}: expected an nn.Module for {self.format(cell)[0]}, got {module!r}")
+        if wanted is not None:
+            draw_weights(module, wanted, generator)
         return module
 
-    def network_with(self, options: dict[str, Any]) -> Any:
-        """``network`` with some options replaced; a ValueError names one that it does not have or that cannot be."""
-        return with_options(self.network, options)
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raise a ValueError for an option that ``build`` does not take or that cannot be."""
+        for name in options:
+            if name not in self.options:
+                raise unknown("option", name, self.options)
 
-    @abstractmethod
-    def neighbours(self, cells: CellsT, relation: str = ...) -> Neighbours:
-        """The distinct architectures one edit away from each; the space says what an edit is."""
+    def network_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options that say what the networks are, those of ``options`` and the others by default.
 
-    def neighbour_graph(self, relation: str | None = None, symmetric: bool = False) -> Neighbours:
-        """``neighbours`` of every architecture; ``symmetric`` adds the edges that lead back."""
-        options = {} if relation is None else {"relation": relation}
-        graph = self.neighbours(self.enumerate(), **options)
-        return graph.symmetrised() if symmetric else graph
+        Raises:
+            ValueError: as ``check_options``.
+        """
+        self.check_options(options)
+        return {name: value for name, value in {**self.options, **options}.items() if name not in WEIGHTS}
 
-    def mutate(self, cells: CellsT, generator: torch.Generator | None = None) -> CellsT:
-        """One neighbour of each architecture, drawn uniformly; an architecture without neighbours stays as it is."""
-        drawn = self.neighbours(cells).draw(generator)
-        return self.enumerate()[torch.where(drawn >= 0, drawn, self.index(cells)).cpu()].to(cells.device)
+    def fitting(self, batch: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """``options`` completed by those that make networks fit a minibatch (inputs, targets and maybe classes)."""
+        return options
 
-    def is_valid(self, cells: CellsT) -> Tensor:
-        """Whether each encoding is an architecture of the space, bool [N]; ``reasons`` says why not."""
-        return self.index(cells) >= 0
+    def capability(self, kind: type[CapabilityT]) -> CapabilityT:
+        """What the space offers of a kind; a ValueError says that it has none, and what to use instead."""
+        found = self.offers(kind)
+        if found is None:
+            expected = f"expected a space with {kind.gives} (zcfast.spaces.{kind.__name__}), got one without"
+            raise ValueError(f"{self.name}: {expected}; {kind.instead}")
+        return found
 
-    def sample(self, n: int, generator: torch.Generator | None = None) -> CellsT:
-        """``n`` architectures drawn uniformly, with replacement, from ``enumerate()``."""
-        check_generator(generator)
-        if integer("n", n) < 0:
-            raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
-        return self.enumerate()[torch.randint(len(self), (n,), generator=generator)]
+    def offers(self, kind: type[CapabilityT]) -> CapabilityT | None:
+        """What the space offers of a kind, if anything."""
+        if isinstance(self, kind):
+            return self
+        return _loaded(self, self.elsewhere[kind]) if kind in self.elsewhere else None
 
-    def sample_distinct(self, n: int, generator: torch.Generator | None = None) -> CellsT:
-        """``n`` different architectures drawn uniformly from ``enumerate()``; a ValueError where it has fewer."""
-        check_generator(generator)
-        if integer("n", n) < 0:
-            raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
-        if n > len(self):
-            raise ValueError(f"n: expected at most {len(self)} architectures, the size of {self.name}, got {n}")
-        return self.enumerate()[torch.randperm(len(self), generator=generator)[:n]]
 
-    def require_valid(self, cells: CellsT) -> Tensor:
-        """Position in ``enumerate()``; a ValueError names the first invalid row and its reason."""
-        index = self.index(cells)
-        invalid = (index < 0).nonzero()
-        if len(invalid):
-            row = int(invalid[0])
-            raise ValueError(f"cells: row {row} is no {self.title} cell: {self.reasons(cells[row])[0]}")
-        return index
+@lru_cache(maxsize=256)
+def _loaded(space: SearchSpace[Any], path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)(space)

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from zcfast.spaces.base import Cells, SearchSpace
+from zcfast.spaces.base import SearchSpace
+from zcfast.spaces.cells import Cells
 
 
 def read_architectures(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Cells:

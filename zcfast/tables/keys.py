@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from zcfast.spaces import Cells, SearchSpace
+from zcfast.spaces import Cells, CellSpace, Texts
 from zcfast.spaces import space as named_space
 
 Keys = Cells | Tensor | npt.NDArray[Any] | Sequence[str] | Sequence[int]
@@ -28,6 +28,8 @@ def rows_of(space: str, names: tuple[str, ...], keys: Any) -> Tensor:
         keys = keys.cpu().long()
         return torch.where((keys >= 0) & (keys < size), keys, -1)
     if names:
+        if isinstance(keys, Texts):
+            keys = keys.texts
         if isinstance(keys, str | Cells | Tensor):
             raise ValueError(f"keys: expected names or row numbers of {space}, got {type(keys).__name__}")
         place = {name: row for row, name in enumerate(names)}
@@ -55,7 +57,7 @@ def _is_row(key: Any) -> bool:
     return isinstance(key, numbers.Integral) and not isinstance(key, bool)
 
 
-def _rows_in_space(space: SearchSpace[Any], keys: Any) -> Tensor:
+def _rows_in_space(space: CellSpace[Any], keys: Any) -> Tensor:
     if isinstance(keys, Cells):
         return space.index(keys).cpu()
     if isinstance(keys, Tensor):
@@ -67,7 +69,7 @@ def _rows_in_space(space: SearchSpace[Any], keys: Any) -> Tensor:
     return space.index(space.parse(texts)).cpu()
 
 
-def rows_of_digests(space: SearchSpace[Any], digests: Tensor) -> Tensor:
+def rows_of_digests(space: CellSpace[Any], digests: Tensor) -> Tensor:
     """Row in `space.enumerate()` of each digest uint8 [N, B], int64 [N], -1 where the space has no such digest."""
     width = _digest_bytes(space)
     if digests.dtype != torch.uint8 or digests.dim() != 2 or digests.shape[1] != width:
@@ -79,7 +81,7 @@ def rows_of_digests(space: SearchSpace[Any], digests: Tensor) -> Tensor:
     return torch.from_numpy(np.where(known[place] == wanted, order[place], -1))
 
 
-def _digest_bytes(space: SearchSpace[Any]) -> int:
+def _digest_bytes(space: CellSpace[Any]) -> int:
     keys = space.keys(space.enumerate()[:1])
     if keys.dim() != 2:
         raise ValueError(f"{space.name} has no hashes; use index or architecture")

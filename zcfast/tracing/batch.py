@@ -1,7 +1,7 @@
 """The minibatch of a score, its loss and how logits are found in what the net returns."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
 from torch import Tensor, nn
 
-from zcfast.tracing.passes import ProxyError, describe
+from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+_IGNORED = -100  # the class that torch's cross-entropy leaves out
+_ROUNDING = 0.01  # of the sum of half-precision probabilities
+_OTHER_LOSS = "other losses than cross-entropy are given by loss_fn"
 
 
 def find_logits(output: Any) -> Tensor:
@@ -21,7 +25,7 @@ def find_logits(output: Any) -> Tensor:
     or the first tensor of a tuple, list or mapping.
 
     Raises:
-        TypeError: nothing of the kind is there.
+        WrongArgumentError: nothing of the kind is there.
     """
     if isinstance(output, Tensor):
         return output
@@ -35,18 +39,19 @@ def find_logits(output: Any) -> Tensor:
         for value in values:
             if isinstance(value, Tensor):
                 return value
-    raise TypeError(f"logits: expected a callable that finds them in the net's output, got {type(output).__name__}")
+    raise WrongArgumentError(
+        f"logits: expected a callable that finds them in the net's output, got {type(output).__name__}"
+    )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A checked minibatch: inputs [N, ...], targets [N, ...], the loss and the size of the parts it is run in."""
+    """A checked minibatch: inputs [N, ...], targets [N, ...] and the loss."""
 
     inputs: Tensor
     targets: Tensor
     loss_fn: Loss | None = None
     logits: Callable[[Any], Tensor] = find_logits
-    microbatch: int | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments against one another."""
@@ -65,8 +70,6 @@ class Batch:
         for name, function in (("loss_fn", self.loss_fn), ("logits", self.logits)):
             if function is not None and not callable(function):
                 raise TypeError(f"{name}: expected a callable, got {function!r}")
-        if self.microbatch is not None and self.microbatch < 1:
-            raise ValueError(f"microbatch: expected a positive integer, got {self.microbatch}")
 
     def check_for(self, module: nn.Module) -> None:
         """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite.
@@ -81,29 +84,18 @@ class Batch:
             if devices and value.device not in devices:
                 expected = ", ".join(sorted(map(str, devices)))
                 raise ValueError(f"{name}: expected to be on the module's device ({expected}), got {value.device}")
-            if value.is_floating_point() and not _is_finite(value):
+            if not _is_finite(value):
                 raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
 
-    def parts(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Cut the batch into its parts, all but the last of the same size."""
-        size = self.microbatch or len(self.inputs)
-        for inputs, targets in zip(torch.split(self.inputs, size), torch.split(self.targets, size), strict=True):
-            yield _outside_inference(inputs), _outside_inference(targets)
-
-    def first(self, size: int) -> Tensor:
-        """The inputs of so many samples, beside the parts."""
-        return _outside_inference(self.inputs[:size])
-
-    @property
-    def is_split(self) -> bool:
-        """Whether the batch runs in more than one part."""
-        return self.microbatch is not None and self.microbatch < len(self.inputs)
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Inputs and targets as a backward pass may keep them, off the caller's graph (inside `isolated` only)."""
+        return _outside_inference(self.inputs.detach()), _outside_inference(self.targets.detach())
 
     def found_logits(self, output: Any) -> Tensor:
         """The logits in what the net returns.
 
         Raises:
-            TypeError: there are none, or the caller's function gives another thing.
+            WrongArgumentError: there are none, or the caller's function gives another thing.
             ProxyError: the caller's function raised.
         """
         if self.logits is find_logits:
@@ -113,21 +105,21 @@ class Batch:
         except Exception as error:  # a foreign function: what it raises is the result
             raise ProxyError("failed", f"logits raised {describe(error).reason}") from error
         if not isinstance(logits, Tensor):
-            raise TypeError(f"logits: expected a tensor, got {type(logits).__name__}")
+            raise WrongArgumentError(f"logits: expected a tensor, got {type(logits).__name__}")
         return logits
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Loss of one part: a scalar.
+        """The loss: a scalar.
 
         Raises:
             ValueError: the loss is not a scalar, or with the default loss, targets do not fit the logits.
             TypeError: the loss is not a tensor.
-            ProxyError: loss_fn raised.
+            ProxyError: loss_fn raised, or the default loss ignores every target.
         """
         if self.loss_fn is None:
             _check_targets(logits, targets)
-            # Classes of any integer type, which torch takes as int64 alone.
-            return F.cross_entropy(logits, targets if targets.is_floating_point() else targets.long())
+            # Classes of any integer type and probabilities of any precision, where torch takes one.
+            return F.cross_entropy(logits, targets.to(logits.dtype if targets.is_floating_point() else torch.int64))
         devices = [logits.device] if logits.is_cuda else []
         try:
             with torch.random.fork_rng(devices):  # every pass has the same loss
@@ -143,17 +135,13 @@ class Batch:
         return loss
 
 
-def rounding(dtype: torch.dtype) -> float:
-    """How much of the largest number rounding may change where the same is computed twice in different ways.
-
-    Nets and losses of float64 may run in float32 inside.
-    """
-    return math.sqrt(max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps))
-
-
 def _is_finite(x: Tensor) -> bool:
     """Whether no number is NaN or infinite: by the extremes, many times faster than one by one."""
-    return x.numel() == 0 or all(math.isfinite(extreme.item()) for extreme in torch.aminmax(x))
+    if x.is_complex():
+        x = torch.view_as_real(x.resolve_conj())
+    if not x.is_floating_point() or x.numel() == 0:
+        return True
+    return all(math.isfinite(extreme.item()) for extreme in torch.aminmax(x))
 
 
 def _outside_inference(x: Tensor) -> Tensor:
@@ -162,19 +150,44 @@ def _outside_inference(x: Tensor) -> Tensor:
 
 
 def _check_targets(logits: Tensor, targets: Tensor) -> None:
+    """Raise ValueError unless cross-entropy is the loss that these targets are for."""
     if logits.dim() < 2:
-        raise ValueError(f"logits: expected [N, classes, ...], got shape {tuple(logits.shape)}")
+        raise ValueError(f"logits: expected [N, classes, ...], got shape {tuple(logits.shape)}; {_OTHER_LOSS}")
     if not logits.is_floating_point():
         raise ValueError(f"logits: expected floats, got {logits.dtype}")
+    if logits.shape[1] < 2:
+        raise ValueError(f"logits: expected two classes or more, got shape {tuple(logits.shape)}; {_OTHER_LOSS}")
     if targets.is_floating_point():
-        if targets.shape != logits.shape:
-            raise ValueError(f"targets: expected probabilities [{tuple(logits.shape)}], got {tuple(targets.shape)}")
-        return
+        _check_probabilities(logits, targets)
+    else:
+        _check_classes(logits, targets)
+
+
+def _check_probabilities(logits: Tensor, targets: Tensor) -> None:
+    if targets.shape != logits.shape:
+        shape = tuple(logits.shape)
+        raise ValueError(f"targets: expected probabilities {shape}, got {tuple(targets.shape)}; {_OTHER_LOSS}")
+    sums = targets.sum(1)
+    if bool((targets < 0).any()) or bool(((sums - 1).abs() > _ROUNDING).any()):
+        raise ValueError(
+            f"targets: expected probabilities, which sum to 1 over the classes, got {targets.min().item():.6g} to "
+            f"{targets.max().item():.6g} with sums {sums.min().item():.6g} to {sums.max().item():.6g}; {_OTHER_LOSS}"
+        )
+
+
+def _check_classes(logits: Tensor, targets: Tensor) -> None:
     if targets.dtype == torch.bool or targets.is_complex():
         raise ValueError(f"targets: expected classes as integers or probabilities as floats, got {targets.dtype}")
-    expected = (len(logits), *logits.shape[2:])
-    if tuple(targets.shape) != expected:
-        raise ValueError(f"targets: expected shape {expected} for the default loss, got {tuple(targets.shape)}")
-    low, high = int(targets.min()), int(targets.max())
+    expected, shape = (len(logits), *logits.shape[2:]), tuple(targets.shape)
+    if shape != expected:
+        classes_last = logits.dim() > 2 and shape == tuple(logits.shape[:-1])
+        moved = "transpose(1, 2)" if logits.dim() == 3 else "movedim(-1, 1)"
+        hint = f"where the classes are last, give logits=lambda out: out.{moved}" if classes_last else _OTHER_LOSS
+        raise ValueError(f"targets: expected shape {expected} for the default loss, got {shape}; {hint}")
+    counted = targets[targets != _IGNORED]
+    if not counted.numel():
+        raise ProxyError("undefined", f"every target is {_IGNORED}, which the loss ignores")
+    low, high = int(counted.min()), int(counted.max())
     if low < 0 or high >= logits.shape[1]:
-        raise ValueError(f"targets: expected classes 0 to {logits.shape[1] - 1}, got {low} to {high}")
+        last = logits.shape[1] - 1
+        raise ValueError(f"targets: expected classes 0 to {last}, or {_IGNORED} to ignore, got {low} to {high}")

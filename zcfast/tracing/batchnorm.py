@@ -38,32 +38,6 @@ def replace_modules(modules: Sequence[nn.Module], replace: Callable[[Tensor], Te
             child.__dict__["forward"] = replace
 
 
-class NotedBatchStatistics(TorchFunctionMode):
-    """Notes batch normalisation by the statistics of the minibatch, which a part of it does not have.
-
-    A copy of the input stands for its output, of which the shape alone is that of the whole minibatch: a part may hold
-    a single value a channel, of which torch takes no statistics.
-
-    Attributes:
-        taken: whether there was any.
-    """
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        super().__init__()
-        self.taken = False
-
-    def __torch_function__(
-        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Divert batch_norm in training, pass everything else on."""
-        kwargs = kwargs or {}
-        if _takes_statistics(func, args, kwargs):
-            self.taken = True
-            return (args[0] if args else kwargs["input"]).clone()
-        return func(*args, **kwargs)
-
-
 class RefusedSingleValues(TorchFunctionMode):
     """Refuses batch normalisation by the statistics of one value a channel, whose variance is 0."""
 

@@ -1,10 +1,11 @@
 """Images with the channels innermost, the memory format in which most of a net runs fastest on a CPU.
 
-Four of torch's operations are replaced there. BatchNorm sums such images one position after the other in float32,
+Five of torch's operations are replaced there. BatchNorm sums such images one position after the other in float32,
 which moves the scores of deep nets by up to 5e-5: the operator here sums in float64. An average pool whose windows
 overlap is several times slower than the same sums as a convolution with one constant filter a channel. The weight
 gradient of a 1 x 1 convolution with a stride and 2 to 7 channels writes beyond its memory (torch 2.13, oneDNN). A
 convolution with far more weights than inputs is faster with the channels outermost, where the weights lie as they are.
+Dropout draws its mask in the order of memory, here in that of the contiguous format: so all passes have the same mask.
 """
 
 from collections.abc import Callable, Iterable
@@ -115,15 +116,34 @@ def scale_and_shift(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> tu
 
 
 def _batch_norm(*args: Any, **kwargs: Any) -> Tensor | None:
-    """The output; running statistics stay as they are, since they come back as they were in any case."""
+    """The output; running statistics move, as a net may read them later in the same pass."""
     call = BatchNormCall(*args, **kwargs)
-    x, weight, bias = call.input, call.weight, call.bias
-    if not call.training or not is_channels_last(x) or has_tangent(x):
+    x = call.input
+    if not call.training or not is_channels_last(x) or has_tangent(x) or not _is_plain(call):
         return None
-    if any(part is not None and part.dtype != torch.float32 for part in (weight, bias)):
-        return None
-    output, _, _ = BatchNorm.apply(x, *scale_and_shift(x, weight, bias), call.eps)  # type: ignore[no-untyped-call]
+    output, mean, inverse = BatchNorm.apply(x, *scale_and_shift(x, call.weight, call.bias), call.eps)  # type: ignore[no-untyped-call]
+    move_running_statistics(call, mean, inverse)
     return output  # type: ignore[no-any-return]
+
+
+def _is_plain(call: BatchNormCall) -> bool:
+    """Whether all parts are as the operator takes them; torch says what is wrong with others."""
+    parts = (call.weight, call.bias, call.running_mean, call.running_var)
+    fit = all(part is None or (part.dtype == torch.float32 and part.shape == call.input.shape[1:2]) for part in parts)
+    statistics = [part for part in parts[2:] if part is not None]
+    constant = not any(part.requires_grad or has_tangent(part) for part in statistics)
+    return fit and constant and len(statistics) != 1 and isinstance(call.momentum, (float, int))
+
+
+def move_running_statistics(call: BatchNormCall, mean: Tensor, inverse: Tensor) -> None:
+    """Move the running statistics, if any, towards those of a minibatch: its mean and inverse standard deviation."""
+    if call.running_mean is None or call.running_var is None:
+        return
+    places = call.input.numel() // call.input.shape[1]
+    variance = (inverse.double().pow(-2) - call.eps).clamp_(min=0) * (places / (places - 1))
+    for running, now in ((call.running_mean, mean), (call.running_var, variance)):
+        # As torch does it: a graph that holds what they were is not told.
+        running.data.mul_(1 - call.momentum).add_(now.to(running.dtype), alpha=call.momentum)
 
 
 def _avg_pool2d(
@@ -146,6 +166,13 @@ def _avg_pool2d(
         return sums
     inside = F.conv2d(input.new_ones(1, 1, *input.shape[2:]), filters[:1], None, step, pad)
     return sums.mul(inside.reciprocal_())
+
+
+def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor | None:
+    if not training or p in (0, 1) or not is_channels_last(input):
+        return None
+    mask = torch.empty(input.shape).bernoulli_(1 - p).div_(1 - p)
+    return input.mul_(mask) if inplace else input * mask
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
@@ -181,6 +208,7 @@ def _conv2d(
 _RULES: dict[Any, Callable[..., Tensor | None]] = {
     F.batch_norm: _batch_norm,
     F.avg_pool2d: _avg_pool2d,
+    F.dropout: _dropout,
     F.conv2d: _conv2d,
 }
 

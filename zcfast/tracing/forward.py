@@ -5,17 +5,17 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from zcfast.tracing.batch import Batch
-from zcfast.tracing.batchnorm import NotedBatchStatistics
-from zcfast.tracing.channels_last import ChannelsLast
+from zcfast.tracing.channels_last import ChannelsLast, has_tangent
 from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
-from zcfast.tracing.generators import generator_states, random_devices
+from zcfast.tracing.generators import random_devices
 from zcfast.tracing.isolation import Isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.parameters import Slots
-from zcfast.tracing.passes import Pass, ProxyError
+from zcfast.tracing.passes import Failure, Pass, ProxyError
 from zcfast.tracing.recording import Recording, has_inplace_modules, recorded
 
 
@@ -25,6 +25,8 @@ class Forward:
     Attributes:
         channels_last: the inputs have their channels innermost, and so has what the net makes of them; False leaves
             the format as the caller has it.
+        retried: whether the first forward pass did not serve, and a further one took its place.
+        mismatch: that a further pass computed other logits, if one did.
     """
 
     def __init__(
@@ -42,7 +44,11 @@ class Forward:
         self.batch, self.passes = batch, passes
         self.devices = random_devices(net.module)
         self.channels_last = channels_last
+        self.retried = False
         self._has_run = False
+        self._first: Tensor | None = None
+        self._repeats = all(map(_keeps_no_state, net.modules))
+        self.mismatch: Failure | None = None
 
     def restart(self) -> None:
         """Put all but the stand-ins back to where the first pass began: nets keep caches, counts and running means."""
@@ -65,7 +71,38 @@ class Forward:
     def logits(self, inputs: Tensor) -> Tensor:
         """Run forward for the logits alone; after `restart`, which the caller's surroundings may not allow here."""
         with self._surroundings():
-            return self.batch.logits(self.net.module(self._flowing(inputs)))
+            logits = self.batch.found_logits(self.net.module(self._flowing(inputs)))
+        if not self._repeats:
+            with torch._C.DisableTorchFunction():  # a mode of the pass would take it for the net's
+                self._compare(logits)
+        return logits
+
+    def note_first(self, logits: Tensor) -> None:
+        """Keep the logits of the first pass, for comparison with those of later ones."""
+        if not self._repeats:
+            self._first = logits.detach().clone()
+
+    def require_repetition(self, inputs: Tensor) -> None:
+        """Run forward once more and compare, unless it is known already that the net computes the same logits.
+
+        Raises:
+            ProxyError: it computes others.
+        """
+        if not self._repeats and self._first is not None:
+            self.restart()
+            with torch.no_grad():
+                self.logits(inputs)
+
+    def _compare(self, logits: Tensor) -> None:
+        first = self._first
+        if first is None:
+            return
+        again = forward_ad.unpack_dual(logits).primal if has_tangent(logits) else logits  # type: ignore[no-untyped-call]
+        if again.shape != first.shape or not _equal_to_rounding(first, again.detach()):
+            reason = "the net computes other logits in a second pass: something that a pass changes does not come back"
+            self.mismatch = Failure("refused", reason)
+            raise ProxyError("refused", reason)
+        self._repeats = True
 
     def _in_some_format(self, inputs: Tensor, **options: bool) -> tuple[Tensor | None, Any, Recording]:
         if self.channels_last:
@@ -81,12 +118,10 @@ class Forward:
         gradients = self.passes != Pass.FORWARD
         if self._has_run:
             self.restart()
+            self.retried = True
         self._has_run = True
         with self._surroundings() as stack:
             stack.enter_context(torch.set_grad_enabled(gradients))
-            statistics = NotedBatchStatistics()
-            if self.batch.is_split:
-                stack.enter_context(statistics)
             recording = stack.enter_context(recorded(self.layers, keep=keep, clone=clone))
             flowing = inputs
             if jacobian:
@@ -94,11 +129,7 @@ class Forward:
                     flowing = point = inputs.detach().clone().requires_grad_()
                 else:
                     tap = stack.enter_context(tapped_embedding(self.net.modules, inputs, Tensor.clone))
-            before = generator_states(self.devices) if self.batch.is_split else []
             output = self.net.module(self._flowing(flowing))
-            if self.batch.is_split and generator_states(self.devices) != before:
-                raise ProxyError("refused", "microbatch: the net draws random numbers, which parts draw differently")
-            recording.batch_statistics = statistics.taken
         return (tap.output if tap else point), output, recording
 
     @contextmanager
@@ -112,3 +143,20 @@ class Forward:
     def _flowing(self, inputs: Tensor) -> Tensor:
         """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
         return inputs.clone(memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
+
+
+def _keeps_no_state(module: nn.Module) -> bool:
+    """Whether a forward pass of the module runs no code of the user's: only that may keep what no snapshot sees."""
+    foreign = vars(module).keys() & {"forward", "__call__"} or module._forward_hooks or module._forward_pre_hooks
+    return not foreign and type(module).__module__.startswith(("torch.nn.", "zcfast."))
+
+
+def _equal_to_rounding(a: Tensor, b: Tensor) -> bool:
+    """Whether two results of one computation, in whatever memory format and order of sums, are the same."""
+    finite = a.isfinite()
+    if not torch.equal(finite, b.isfinite()) or not finite.any():
+        return torch.equal(finite, b.isfinite())
+    largest = a[finite].abs().max()
+    # Far above what rounding does to deep nets, far below what another state does.
+    tolerance = 10 * torch.finfo(a.dtype).eps ** 0.5
+    return bool((a - b)[finite].abs().max() <= tolerance * largest)

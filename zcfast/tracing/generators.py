@@ -31,12 +31,3 @@ class PythonGenerators:
         random.setstate(self._python)
         if self._numpy_random:
             self._numpy_random.set_state(self._numpy)
-
-
-def generator_states(devices: Sequence[torch.device]) -> list[str]:
-    """What tells by comparison whether something was drawn."""
-    states: list[Any] = [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)]
-    numpy_random: Any = sys.modules.get("numpy.random")
-    if numpy_random:
-        states += numpy_random.get_state()[1:]
-    return [str(random.getstate()), *(str(part.tolist() if hasattr(part, "tolist") else part) for part in states)]

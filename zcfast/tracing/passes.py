@@ -19,8 +19,6 @@ class Pass(enum.Flag):
     """LOSS_GRAD that also reaches the outputs of the counted layers."""
     HVP = enum.auto()
     """One second-order pass: the Hessian over the counted weights times the loss gradient."""
-    LOGIT_CURVATURE = enum.auto()
-    """One more backward pass, from the logits: the part of the HVP that a linear classifier has."""
     INPUT_JACOBIAN = enum.auto()
     """One backward pass from the sum of the logits to the inputs."""
     LINEAR_FLOW = enum.auto()
@@ -31,7 +29,7 @@ class Pass(enum.Flag):
     def with_requirements(self) -> "Pass":
         """Add the passes that these build on."""
         result = self
-        if result & (Pass.ACTIVATIONS | Pass.HVP | Pass.LOGIT_CURVATURE):
+        if result & (Pass.ACTIVATIONS | Pass.HVP):
             result |= Pass.LOSS_GRAD
         if result & (Pass.LOSS_GRAD | Pass.INPUT_JACOBIAN):
             result |= Pass.FORWARD
@@ -57,6 +55,10 @@ class ProxyError(Exception):
         """Take what is to be reported."""
         super().__init__(reason)
         self.failure = Failure(status, reason)
+
+
+class WrongArgumentError(TypeError):
+    """An argument of the caller's that a pass finds to be wrong: it ends the whole call, whichever pass that is."""
 
 
 def describe(error: Exception) -> Failure:

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 
+from zcfast.tracing.functorch import outside_transforms
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.passes import ProxyError
 
 
 @dataclass(frozen=True)
 class Activations:
-    """Outputs of the counted layers and the derivatives of the loss by them, for one part of the minibatch.
+    """Outputs of the counted layers and the derivatives of the loss by them, of the minibatch.
 
     calls holds, for each layer, one pair (activation, gradient) a call of the layer, both [n, ...] of one shape.
     """
@@ -30,32 +30,35 @@ class Recording:
     Attributes:
         layer: index of the layer of each call.
         positions: places of each output at which the weight was applied, over all samples.
-        nodes: graph node of each output; None where gradients are off.
         outputs: the outputs, if they were to be kept.
         without_gradient: name of a layer that ran with gradients off, if any did: inside reentrant checkpointing, whose
             gradients only .backward() reaches, it would seem to score 0.
-        batch_statistics: whether a BatchNorm was to take those of a minibatch of which this is a part.
+        transformed: name of a layer that ran inside torch.func.vmap or the like, if any did: such an output has no
+            derivative outside of it, and is not kept.
     """
 
     layer: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
-    nodes: list[Node | None] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
     without_gradient: str | None = None
-    batch_statistics: bool = False
+    transformed: str | None = None
 
     def was_overwritten(self) -> bool:
         """Whether an in-place operation has changed an output that was kept."""
         return any(output._version != version for output, version in zip(self.outputs, self.versions, strict=True))
 
     def check_gradients(self) -> None:
-        """Raise ProxyError where a layer has no gradient to give, or not that of the whole minibatch."""
-        if self.batch_statistics:
-            raise ProxyError("refused", "microbatch: BatchNorm uses the statistics of the whole minibatch")
+        """Raise ProxyError where a layer has no gradient to give."""
         if self.without_gradient is not None:
             name = self.without_gradient
             reason = f"layer {name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
+            raise ProxyError("refused", reason)
+
+    def check_outputs(self) -> None:
+        """Raise ProxyError where the output of a layer could not be kept."""
+        if self.transformed is not None:
+            reason = f"layer {self.transformed!r} runs inside torch.func.vmap or the like, which hides its output"
             raise ProxyError("refused", reason)
 
 
@@ -76,8 +79,11 @@ def recorded(layers: Sequence[Layer], *, keep: bool = False, clone: bool = False
         channel_dim = layer.channel_dim(output)
         channels = output.shape[channel_dim]
         recording.layer.append(index)
-        recording.positions.append(output.numel() // channels if channels else 0)
-        recording.nodes.append(output.grad_fn)
+        whole = outside_transforms(output)
+        recording.positions.append(whole.numel() // channels if channels else 0)
+        if whole is not output:
+            recording.transformed = layer.name
+            return None
         if not keep or not torch.is_grad_enabled():
             return None
         recording.outputs.append(output)

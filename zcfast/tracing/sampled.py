@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,21 +12,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.channels_last import suits
-from zcfast.tracing.curvature import (
-    Invariance,
-    classifier_part,
-    directions,
-    double_backward,
-    find_invariance,
-    invariant_grasp,
-)
+from zcfast.tracing.curvature import directions, double_backward
+from zcfast.tracing.embedding import without_embedding
 from zcfast.tracing.forward import Forward
-from zcfast.tracing.isolation import Isolated, isolated
+from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.mean_loss import MeanLoss
-from zcfast.tracing.other_size import OtherSize, rows_of
 from zcfast.tracing.parameters import Slots
-from zcfast.tracing.passes import Failure, Pass, ProxyError, describe
+from zcfast.tracing.passes import Failure, Pass, ProxyError, WrongArgumentError, describe
 from zcfast.tracing.recording import Activations, Recording
 from zcfast.tracing.references import check_references, check_unchanged
 from zcfast.tracing.tangent import hessian_products
@@ -44,21 +36,21 @@ class Sampled:
         gradients: L gradients of the loss by the layers' weights.
         own_gradients: the same by each layer's own use of its weight: it differs where weights are tied.
         curvature: L tensors, Hessian over the counted weights times the gradients.
-        invariant_grasp: [L] grasp of each layer by the scale invariance of BatchNorm.
-        collected: sums over the parts of what each collector made of the activations, weighted by n/N.
+        collected: what each collector made of the activations.
         jacobian: [N, D] derivative of the sum of all logits by each sample.
         failures, seconds: of each pass.
+        unrepeatable: why no other pass may follow: in a second forward pass the net computed other logits.
     """
 
     positions: list[int] = field(default_factory=list)
     gradients: list[Tensor] = field(default_factory=list)
     own_gradients: list[Tensor] = field(default_factory=list)
     curvature: list[Tensor] = field(default_factory=list)
-    invariant_grasp: Tensor | None = None
     collected: dict[str, Tensor] = field(default_factory=dict)
     jacobian: Tensor | None = None
     failures: dict[Pass, Failure] = field(default_factory=dict)
     seconds: dict[Pass, float] = field(default_factory=dict)
+    unrepeatable: Failure | None = None
 
     @contextmanager
     def guard(self, which: Pass) -> Iterator[None]:
@@ -66,6 +58,8 @@ class Sampled:
         start = time.perf_counter()
         try:
             yield
+        except WrongArgumentError:
+            raise
         except Exception as error:  # whatever a foreign net raises is that net's result
             self.failures[which] = describe(error)
         finally:
@@ -80,21 +74,32 @@ def run_sampled(
     collectors: Mapping[str, Collector],
     *,
     train: bool,
+    followed: bool,
 ) -> Sampled:
-    """Run the passes over the minibatch, each once for each part of it.
+    """Run the passes over the minibatch, each once.
+
+    Args:
+        followed: whether other passes run behind these.
 
     Raises:
         TypeError, ValueError: an argument that shows itself as wrong during the run: logits, targets, loss_fn.
     """
 
-    def run(*, channels_last: bool) -> Sampled:
+    def run(*, channels_last: bool, again: bool = False) -> Sampled:
         with isolated(module, train=train) as net:
-            return _Run(net, layers, batch, passes, collectors, channels_last=channels_last).whole()
+            forward = Forward(net, Slots(net.modules, layers), layers, batch, passes, channels_last=channels_last)
+            return _Run(forward, collectors).whole(is_first=not again, followed=followed)
 
     result = run(channels_last=suits(batch.inputs))
-    if suits(batch.inputs) and any("CheckpointError" in failure.reason for failure in result.failures.values()):
+    if not suits(batch.inputs):
+        return result
+    if any("CheckpointError" in failure.reason for failure in result.failures.values()):
         # Backward passes run checkpointed parts again, without the rules of ChannelsLast, and find other tensors.
-        result = run(channels_last=False)
+        return run(channels_last=False, again=True)
+    if result.unrepeatable is not None:
+        # A net may draw random numbers in the order of memory, which second passes can have another of.
+        other = run(channels_last=False, again=True)
+        return result if other.unrepeatable is not None else other
     return result
 
 
@@ -103,29 +108,14 @@ class _Run:
 
     def __init__(
         self,
-        net: Isolated,
-        layers: Sequence[Layer],
-        batch: Batch,
-        passes: Pass,
+        forward: Forward,
         collectors: Mapping[str, Collector],
-        *,
-        channels_last: bool,
     ) -> None:
-        self.layers, self.batch, self.passes, self.collectors = layers, batch, passes, collectors
-        self.result = Sampled(positions=[0] * len(layers))
-        self.slots = Slots(net.modules, layers)
-        self.forward = Forward(net, self.slots, layers, batch, passes, channels_last=channels_last)
+        self.forward, self.collectors = forward, collectors
+        self.layers, self.batch, self.passes, self.slots = forward.layers, forward.batch, forward.passes, forward.slots
+        self.result = Sampled(positions=[0] * len(self.layers))
         self.leaves = self.install()
-        self.rows: list[Tensor] = []
-        self.sums: list[Tensor] = []
-        self.classifier_part = 0.0
-        # The default loss is known to be a mean.
-        self.mean_loss = MeanLoss(batch) if batch.is_split and batch.loss_fn is not None else None
-        self.other_size: OtherSize | None = None
-        if batch.is_split:
-            reason = "microbatch: a second-order pass takes the gradient of the whole minibatch"
-            for which in (Pass.HVP, Pass.LOGIT_CURVATURE):
-                self.result.failures[which] = Failure("refused", reason)
+        self.gradients: list[Tensor] = []  # by the leaves
 
     def install(self) -> list[Tensor]:
         """Put stand-ins in the net and give those of the counted slots."""
@@ -136,23 +126,28 @@ class _Run:
         )
         return [stand_ins[index] for index in self.slots.counted]
 
-    def whole(self) -> Sampled:
-        """Run the passes on all parts and give what they leave behind."""
-        if self.batch.is_split and self.passes != Pass.FORWARD:
-            self.other_size = self.run_other_size()
-        for inputs, targets in self.batch.parts():
-            if Pass.FORWARD in self.result.failures:
-                break
-            self.part(inputs, targets)
-        if self.rows:
-            self.result.jacobian = torch.cat(self.rows)
+    def whole(self, *, is_first: bool, followed: bool) -> Sampled:
+        """Run the passes and give what they leave behind.
+
+        Where the net's first forward pass is not the one that counts, or passes follow behind these, the net must
+        compute the same logits in one pass more.
+        """
+        self.run()
+        is_first = is_first and not self.forward.retried
+        if Pass.FORWARD not in self.result.failures and (followed or not is_first):
+            with suppress(ProxyError):
+                self.forward.require_repetition(self.batch.tensors()[0])
+        self.result.unrepeatable = self.forward.mismatch
+        if self.forward.mismatch is not None and not is_first:
+            self.result.failures[Pass.FORWARD] = self.forward.mismatch
         return self.result
 
     def wants(self, which: Pass) -> bool:
         return which in self.passes and which not in self.result.failures
 
-    def part(self, inputs: Tensor, targets: Tensor) -> None:
-        """Run all passes on one part and add what they give to the result."""
+    def run(self) -> None:
+        """Run all passes; each adds what it gives to the result."""
+        inputs, targets = self.batch.tensors()
         point, recording = None, Recording()
         with self.result.guard(Pass.FORWARD):
             point, output, recording = self.run_forward(inputs)
@@ -167,40 +162,25 @@ class _Run:
                 recording.check_gradients()
         if self.wants(Pass.LOSS_GRAD):
             with self.result.guard(Pass.LOSS_GRAD):
+                self.slots.check_hooks()
                 check_unchanged(zip(self.layers, self.slots.weights, self.slots.of_layers(self.leaves), strict=True))
         logits = self.logits(output)
         if logits is None:
             return
-        dependence = self.other_size.dependence(logits, len(inputs)) if self.other_size is not None else None
-        if dependence is not None:
-            for which in (Pass.INPUT_JACOBIAN, Pass.LOSS_GRAD):
-                self.result.failures.setdefault(which, dependence)
+        self.forward.note_first(logits)
         if self.wants(Pass.INPUT_JACOBIAN):
             with self.result.guard(Pass.INPUT_JACOBIAN):
-                self.input_jacobian(point, logits)
+                self.input_jacobian(inputs, point, logits)
         if not self.wants(Pass.LOSS_GRAD):
             return
         loss = self.loss(logits, targets)
-        if loss is not None and self.mean_loss is not None and loss.requires_grad:
-            with self.result.guard(Pass.LOSS_GRAD):
-                self.mean_loss.check(logits, targets)
         if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
-            loss = loss * (len(inputs) / len(self.batch.inputs)) if self.batch.is_split else loss
-            wanted = self.loss_passes(loss, logits, targets, recording, len(inputs))
+            with self.result.guard(Pass.LOSS_GRAD):
+                known = [*self.slots.installed, *([] if point is None else [point])]
+                check_references(self.forward.net.module, self.slots.parameters, known, logits, loss)
+                self.first_order(loss, recording)
             del loss, logits, output, recording  # the second-order pass needs the memory
-            self.second_order(wanted, inputs, targets)
-
-    def run_other_size(self) -> OtherSize | None:
-        """Run the first samples in a minibatch of another size than the parts have."""
-        assert self.batch.microbatch is not None
-        size = self.batch.microbatch - 1 or 2
-        with self.result.guard(Pass.FORWARD):
-            inputs = self.batch.first(size)
-            _, output, recording = self.forward.recorded(inputs, keep=self.wants(Pass.ACTIVATIONS), jacobian=False)
-        if Pass.FORWARD in self.result.failures:
-            return None
-        logits = self.logits(output)
-        return None if logits is None else OtherSize(size, logits.detach(), rows_of(recording))
+            self.second_order(inputs, targets)
 
     def run_forward(self, inputs: Tensor) -> tuple[Tensor | None, Any, Recording]:
         """Run forward; without the input Jacobian where the net does not take inputs that need a gradient."""
@@ -215,18 +195,18 @@ class _Run:
         self.result.failures[Pass.INPUT_JACOBIAN] = failure
         return result
 
-    def input_jacobian(self, point: Tensor | None, logits: Tensor) -> None:
+    def input_jacobian(self, inputs: Tensor, point: Tensor | None, logits: Tensor) -> None:
         if point is None:
-            raise ProxyError("failed", "integer inputs: no nn.Embedding was called on them, so there is no Jacobian")
+            raise without_embedding(inputs)
         rows = torch.zeros_like(point)
         if logits.requires_grad:
             later = self.wants(Pass.LOSS_GRAD)
             (found,) = torch.autograd.grad(logits.sum(), [point], retain_graph=later, allow_unused=True)
             rows = rows if found is None else found
-        self.rows.append(rows.detach().flatten(1))
+        self.result.jacobian = rows.detach().flatten(1)
 
     def logits(self, output: Any) -> Tensor | None:
-        """The logits of a part; None where the caller's function raised."""
+        """The logits; None where the caller's function raised."""
         try:
             return self.batch.found_logits(output)
         except ProxyError as error:
@@ -234,76 +214,35 @@ class _Run:
             return None
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor | None:
-        """The loss of a part; None where the caller's loss raised."""
+        """The loss; None where the caller's loss raised."""
         try:
             return self.batch.loss(logits, targets)
         except ProxyError as error:
             self.result.failures[Pass.LOSS_GRAD] = error.failure
             return None
 
-    def loss_passes(
-        self, loss: Tensor, logits: Tensor, targets: Tensor, recording: Recording, size: int
-    ) -> Invariance | None:
-        """The backward pass of the loss and what shares its graph; gives what is known of the net's invariance."""
-        invariance: Invariance | None = None
-        if self.wants(Pass.LOGIT_CURVATURE):
-            with self.result.guard(Pass.LOGIT_CURVATURE):
-                invariance = find_invariance(self.layers, self.slots, self.leaves, loss, logits, recording)
-        classifier = None if invariance is None else invariance.classifier
-        with self.result.guard(Pass.LOSS_GRAD):
-            check_references(loss, self.slots.parameters)
-            self.first_order(loss, recording, size, retain_graph=classifier is not None)
-        if classifier is not None and Pass.LOSS_GRAD not in self.result.failures:
-            with self.result.guard(Pass.LOGIT_CURVATURE):
-                self.classifier_part = classifier_part(
-                    self.layers[classifier],
-                    self.slots.of_layers(self.leaves),
-                    self.result.gradients,
-                    logits,
-                    lambda point: self.batch.loss(point, targets),
-                )
-        return invariance
-
-    def first_order(self, loss: Tensor, recording: Recording, size: int, *, retain_graph: bool) -> None:
+    def first_order(self, loss: Tensor, recording: Recording) -> None:
         """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
-        gradients = differentiate(loss, [*self.leaves, *kept], retain_graph=retain_graph)
+        gradients = differentiate(loss, [*self.leaves, *kept])
         # As the weights lie in memory: what is summed with them, and what alone, is summed in the same order.
-        weights = [gradient.contiguous() for gradient in gradients[: len(self.leaves)]]
-        activations = gradients[len(self.leaves) :]
-        if self.batch.is_split:  # the sum over parts should not round to a half-precision type
-            weights = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in weights]
-        self.sums = [a + b for a, b in zip(self.sums, weights, strict=True)] if self.sums else weights
-        self.result.gradients = self.slots.shared(self.sums)
-        self.result.own_gradients = self.slots.of_layers(self.sums)
+        self.gradients = [gradient.contiguous() for gradient in gradients[: len(self.leaves)]]
+        self.result.gradients = self.slots.shared(self.gradients)
+        self.result.own_gradients = self.slots.of_layers(self.gradients)
         if self.wants(Pass.ACTIVATIONS):
             with self.result.guard(Pass.ACTIVATIONS):
-                if self.other_size is not None:
-                    self.other_size.check_rows(recording, size)
-                self.collect(recording, activations, size / len(self.batch.inputs))
+                recording.check_outputs()
+                self.collect(recording, gradients[len(self.leaves) :])
 
-    def second_order(self, invariance: Invariance | None, inputs: Tensor, targets: Tensor) -> None:
+    def second_order(self, inputs: Tensor, targets: Tensor) -> None:
         """What takes the Hessian, after the graph of the first pass is gone."""
-        if Pass.LOSS_GRAD in self.result.failures:
-            return
-        if invariance is not None and self.wants(Pass.LOGIT_CURVATURE):
-            with self.result.guard(Pass.LOGIT_CURVATURE):
-                others = invariance.others
-                products = self.products([self.slots.own[index] for index in others], inputs, targets)
-                weights = self.slots.weights
-                self.result.invariant_grasp = invariant_grasp(
-                    self.result.gradients, weights, invariance, products, self.classifier_part
-                )
-        if self.wants(Pass.HVP):
+        if Pass.LOSS_GRAD not in self.result.failures and self.wants(Pass.HVP):
             with self.result.guard(Pass.HVP):
-                products = self.products(range(len(self.leaves)), inputs, targets)
-                self.result.curvature = self.slots.shared(products)
+                self.result.curvature = self.slots.shared(self.products(inputs, targets))
 
-    def products(self, wanted: Sequence[int], inputs: Tensor, targets: Tensor) -> list[Tensor]:
-        """Rows of the Hessian times the gradient, by the fastest way that is exact for this net."""
-        if not wanted:
-            return []
-        along = directions(self.slots, self.sums)
+    def products(self, inputs: Tensor, targets: Tensor) -> list[Tensor]:
+        """Hessian times the gradient, by the fastest way that is exact for this net."""
+        along = directions(self.slots, self.gradients)
 
         def loss(logits: Tensor) -> Tensor:
             return self.batch.loss(logits, targets)
@@ -311,7 +250,7 @@ class _Run:
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
             self.forward.restart()
             try:
-                return hessian_products(self.slots, along, wanted, lambda: self.forward.logits(inputs), loss)
+                return hessian_products(self.slots, along, lambda: self.forward.logits(inputs), loss)
             except Exception:  # where the faster way raises, the slower one decides whether net or rule is at fault
                 self.forward.restart()
                 leaves = self.install()
@@ -319,28 +258,23 @@ class _Run:
                 with TwiceDifferentiable():
                     logits = self.forward.logits(inputs)
                 gradients = differentiate(loss(logits), leaves, create_graph=True)
-                products = double_backward(gradients, leaves, along)
-                return [products[rank] for rank in wanted]
+                return double_backward(gradients, leaves, along)
 
-    def collect(self, recording: Recording, gradients: Sequence[Tensor], share: float) -> None:
+    def collect(self, recording: Recording, gradients: Sequence[Tensor]) -> None:
         calls: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.layers]
         for layer, output, gradient in zip(recording.layer, recording.outputs, gradients, strict=True):
             calls[layer].append((output.detach(), gradient))
         for name, collector in self.collectors.items():
-            part = collector(Activations(self.layers, calls)) * share
-            before = self.result.collected.get(name)
-            self.result.collected[name] = part if before is None else before + part
+            self.result.collected[name] = collector(Activations(self.layers, calls))
 
 
-def differentiate(
-    value: Tensor, points: Sequence[Tensor], *, create_graph: bool = False, retain_graph: bool = False
-) -> list[Tensor]:
+def differentiate(value: Tensor, points: Sequence[Tensor], *, create_graph: bool = False) -> list[Tensor]:
     """Gradient of a scalar by each point; zero where the value does not depend on it."""
     reached = [point for point in points if point.requires_grad] if value.requires_grad else []
     found: Sequence[Tensor | None] = []
     if reached:
-        found = torch.autograd.grad(
-            value, reached, create_graph=create_graph, retain_graph=retain_graph or create_graph, allow_unused=True
-        )
-    by_point = {id(point): gradient for point, gradient in zip(reached, found, strict=True) if gradient is not None}
+        found = torch.autograd.grad(value, reached, create_graph=create_graph, allow_unused=True)
+    # Embeddings may give sparse gradients, which no sum over a weight takes.
+    dense = [part if part is None or part.layout == torch.strided else part.to_dense() for part in found]
+    by_point = {id(point): gradient for point, gradient in zip(reached, dense, strict=True) if gradient is not None}
     return [by_point[id(point)] if id(point) in by_point else torch.zeros_like(point) for point in points]

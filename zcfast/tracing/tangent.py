@@ -27,6 +27,7 @@ from zcfast.tracing.channels_last import (
     backward,
     has_tangent,
     is_channels_last,
+    move_running_statistics,
     scale_and_shift,
 )
 from zcfast.tracing.pairs import UnsupportedError
@@ -60,35 +61,32 @@ COMPARED = frozenset(
 def hessian_products(
     slots: Slots,
     directions: Sequence[Tensor],
-    wanted: Sequence[int],
     logits_of_net: Callable[[], Tensor],
     loss_of_logits: Callable[[Tensor], Tensor],
 ) -> list[Tensor]:
-    """Multiply rows of the Hessian over the counted weights by a direction.
+    """Multiply the Hessian over the counted weights by a direction.
 
     Args:
         slots: the places of the net's parameters, where stand-ins are installed.
         directions: one tensor for each counted slot.
-        wanted: positions in `slots.counted` of the rows.
         logits_of_net: runs the net and gives its logits.
         loss_of_logits: the loss; of nothing but the logits.
 
     Returns:
-        One tensor for each of `wanted`.
+        One tensor for each counted slot.
 
     Raises:
         UnsupportedError, RuntimeError: forward mode cannot differentiate the net, or not as reverse mode does.
     """
     rank_of = {index: rank for rank, index in enumerate(slots.counted)}
-    leaves = {rank: slots.all[slots.counted[rank]].parameter.detach().clone().requires_grad_() for rank in wanted}
+    points = [slots.all[index].parameter.detach().clone().requires_grad_() for index in slots.counted]
     index_of = {id(slot): index for index, slot in enumerate(slots.all)}
 
     def stand_in(slot: Slot, count: int) -> Tensor:
         if not count:
             return nn.Parameter(slot.parameter.detach().clone(), requires_grad=False)
         rank = rank_of[index_of[id(slot)]]
-        primal = leaves[rank] if rank in leaves else slot.parameter.detach().clone()
-        return forward_ad.make_dual(primal, directions[rank])  # type: ignore[no-any-return, no-untyped-call]
+        return forward_ad.make_dual(points[rank], directions[rank])  # type: ignore[no-any-return, no-untyped-call]
 
     with forward_ad.dual_level():
         slots.install(stand_in)
@@ -96,7 +94,6 @@ def hessian_products(
             dual = logits_of_net()
         logits, tangent = forward_ad.unpack_dual(dual)  # type: ignore[no-untyped-call]
     # Outside the level: a backward pass within it would carry tangents too.
-    points = [leaves[rank] for rank in wanted]
     if tangent is None or not logits.requires_grad:
         return [torch.zeros_like(point) for point in points]
     if loss_of_logits(logits.detach()).requires_grad:
@@ -143,6 +140,7 @@ def _batch_norm(*args: Any, **kwargs: Any) -> Tensor:
     weight, bias = scale_and_shift(primal, weight, bias)
     if is_channels_last(primal):
         value, mean, inverse_deviation = BatchNorm.apply(primal, weight, bias, eps)  # type: ignore[no-untyped-call]
+        move_running_statistics(call, mean, inverse_deviation)
     else:
         value, mean, inverse_deviation = torch.native_batch_norm(
             primal, weight, bias, call.running_mean, call.running_var, True, call.momentum, eps

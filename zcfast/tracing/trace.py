@@ -93,10 +93,20 @@ def trace(
     sampled = Sampled()
     minibatch_passes = passes & ~(Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM)
     if minibatch_passes:
-        sampled = run_sampled(module, layers, batch, minibatch_passes, collectors or {}, train=train)
+        sampled = run_sampled(
+            module,
+            layers,
+            batch,
+            minibatch_passes,
+            collectors or {},
+            train=train,
+            followed=bool(passes & ~minibatch_passes),
+        )
     flows: dict[Pass, Flow] = {}
     for which in _FLOWS:
-        if which in passes:
+        if which in passes and sampled.unrepeatable is not None:
+            sampled.failures[which] = sampled.unrepeatable
+        elif which in passes:
             with sampled.guard(which):
                 flows[which] = run_flow(
                     module,

@@ -1,0 +1,358 @@
+"""What a forward pass changes comes back before the next, or the passes behind it are refused."""
+
+import collections
+import itertools
+import random
+import threading
+import types
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.fx.immutable_collections import immutable_dict, immutable_list
+
+from zcfast.scoring import score
+
+BATCH = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double(), torch.arange(6) % 3
+ALL = ("grad_norm", "snip", "grasp", "fisher", "jacob_cov", "synflow", "synflow_bn")
+
+
+class Slotted:
+    __slots__ = ("t",)
+
+    def __init__(self):
+        self.t = 1.0
+
+
+class Schedule:
+    t = 1.0
+
+
+CALLS = itertools.count()
+SEEN = {"t": 1.0}
+
+
+def halve(holder, name):
+    setattr(holder, name, 0.5 * getattr(holder, name))
+    return getattr(holder, name)
+
+
+def closure():
+    t = 1.0
+
+    def step():
+        nonlocal t
+        t *= 0.5
+        return t
+
+    return step
+
+
+def write(array):
+    array *= 0.5
+    return float(array.flat[0])
+
+
+def pop(container):
+    container.append(0.5 * container.pop())
+    return container[-1]
+
+
+def draw(held):
+    return 1 + float(held.random())
+
+
+# What a net holds, and what a pass reads and changes in it.
+SEEN_BY_SNAPSHOTS = {
+    "number": (lambda: None, lambda net: halve(net, "t")),
+    "list": (lambda: [1.0], lambda net: pop(net.held)),
+    "deque": (lambda: collections.deque([1.0], maxlen=1), lambda net: pop(net.held)),
+    "tensor in a tuple": (lambda: (torch.ones(1),), lambda net: write(net.held[0].numpy())),
+    "tensor in a list in a tuple": (lambda: ([torch.ones(1)],), lambda net: write(net.held[0][0].numpy())),
+    "namespace": (lambda: types.SimpleNamespace(t=1.0), lambda net: halve(net.held, "t")),
+    "object": (Schedule, lambda net: halve(net.held, "t")),
+    "slots": (Slotted, lambda net: halve(net.held, "t")),
+    "object in a tuple": (lambda: (Schedule(),), lambda net: halve(net.held[0], "t")),
+    "object in an object": (lambda: types.SimpleNamespace(a=Schedule()), lambda net: halve(net.held.a, "t")),
+    "array": (lambda: np.ones(3), lambda net: write(net.held)),
+    "array in a dictionary": (lambda: {"a": np.ones(3)}, lambda net: write(net.held["a"])),
+    "numpy's generator": (lambda: np.random.default_rng(0), lambda net: draw(net.held)),
+    "numpy's old generator": (lambda: np.random.RandomState(0), lambda net: draw(net.held)),
+    "python's generator": (lambda: random.Random(0), lambda net: draw(net.held)),
+    "torch's generator": (
+        lambda: torch.Generator().manual_seed(0),
+        lambda net: 1 + float(torch.rand((), generator=net.held)),
+    ),
+    "new attribute": (lambda: None, lambda net: net.__dict__.setdefault("late", [2.0]) and pop(net.late)),
+    "counter": (lambda: collections.Counter(a=1), lambda net: net.held.update("a") or net.held["a"]),
+}
+UNSEEN = {
+    "iterator": (lambda: iter([1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 2, 3, 4, 5, 6, 7, 8]), lambda net: next(net.held)),
+    "iterator that ends": (lambda: iter([0.25]), lambda net: next(net.held, 1.0)),
+    "count": (lambda: itertools.count(1), lambda net: next(net.held)),
+    "generator function": (lambda: (2.0**-n for n in range(99)), lambda net: next(net.held)),
+    "closure": (closure, lambda net: net.held()),
+    "class attribute": (lambda: None, lambda net: halve(Schedule, "t")),
+    "global": (lambda: None, lambda net: SEEN.update(t=0.5 * SEEN["t"]) or SEEN["t"]),
+}
+
+
+class Stateful(nn.Module):
+    def __init__(self, held, read):
+        super().__init__()
+        self.a, self.b = nn.Linear(5, 8), nn.Linear(8, 3)
+        self.held, self.read, self.t = held, read, 1.0
+
+    def forward(self, x):
+        return self.b(torch.relu(self.a(x))) * self.read(self)
+
+
+def stateful(kinds, name):
+    make, read = kinds[name]
+    Schedule.t, SEEN["t"] = 1.0, 1.0
+    torch.manual_seed(0)
+    return Stateful(make(), read).double()
+
+
+@pytest.mark.parametrize("name", SEEN_BY_SNAPSHOTS)
+def test_what_a_snapshot_sees_comes_back(name):
+    net = stateful(SEEN_BY_SNAPSHOTS, name)
+    together = score(net, BATCH, ALL)
+    for proxy in ALL:
+        alone = score(stateful(SEEN_BY_SNAPSHOTS, name), BATCH, [proxy])[proxy]
+        assert (together[proxy].status, together[proxy].value) == ("ok", alone.value), proxy
+    again = score(net, BATCH, ALL)
+    assert {k: s.value for k, s in again.items()} == {k: s.value for k, s in together.items()}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_no_snapshot_sees_is_never_scored_wrongly(name):
+    together = score(stateful(UNSEEN, name), BATCH, ALL)
+    for proxy in ALL:
+        if together[proxy].status == "ok":
+            alone = score(stateful(UNSEEN, name), BATCH, [proxy])[proxy]
+            assert together[proxy].value == alone.value, proxy
+        else:
+            assert together[proxy].status == "refused", proxy
+            assert "the net computes other logits in a second pass" in together[proxy].reason
+    assert together["snip"].status == "ok"
+    assert together["synflow"].status == together["grasp"].status == "refused"
+
+
+def test_nets_that_draw_random_numbers_repeat_themselves():
+    class Drawing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.drop, self.fc = nn.Conv2d(3, 8, 3), nn.Dropout(0.3), nn.Linear(8, 3)
+
+        def forward(self, x):
+            x = self.drop(torch.relu(self.conv(x)))
+            return self.fc((x * torch.rand_like(x) + random.random() + np.random.rand()).mean((2, 3)))
+
+    images = torch.randn(6, 3, 8, 8), BATCH[1]
+    for net in (Drawing(), Drawing().double()):
+        data = images if net.fc.weight.dtype == torch.float32 else (images[0].double(), images[1])
+        assert {s.status for s in score(net, data, ALL).values()} == {"ok"}
+
+
+class ReadOnly(dict):
+    def refuse(self, *args, **keywords):
+        raise TypeError("read-only")
+
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = copy = refuse
+
+
+class Loud(list):
+    """Every method that writes leaves a trace."""
+
+    calls = 0
+
+    def clear(self):
+        type(self).calls += 1
+        super().clear()
+
+    extend = append = clear
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        ReadOnly(width=8),
+        immutable_dict(width=8),
+        immutable_list([5, 8]),
+        types.MappingProxyType({"a": [1]}),
+        frozenset({1}),
+        collections.UserDict(a=1),
+        collections.OrderedDict(a=1),
+        collections.defaultdict(list, a=[1]),
+        Loud([1, 2]),
+        threading.Lock(),
+        np.array(1.0),
+        np.array([object()]),
+    ],
+    ids=lambda held: type(held).__name__,
+)
+def test_containers_that_refuse_to_be_written_are_left_alone(held):
+    net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    expected = score(net, BATCH, ALL)
+    net.held = held
+    result = score(net, BATCH, ALL)
+    assert {k: s.value for k, s in result.items()} == {k: s.value for k, s in expected.items()}
+    assert net.held is held
+    assert len(net) == 3
+    assert Loud.calls == 0
+
+
+def test_a_read_only_container_that_the_net_changes_comes_back():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.config = nn.Linear(5, 3), ReadOnly(width=8)
+
+        def forward(self, x):
+            dict.__setitem__(self.config, "calls", self.config.get("calls", 0) + 1)
+            return self.fc(x) * self.config["calls"]
+
+    net = Net().double()
+    assert {s.status for s in score(net, BATCH, ALL).values()} == {"ok"}
+    assert dict(net.config) == {"width": 8}
+
+
+def test_what_cannot_be_put_back_is_told_and_all_else_comes_back():
+    class Stubborn:
+        __slots__ = ("_t",)
+
+        def __init__(self):
+            object.__setattr__(self, "_t", np.zeros(3))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.held, self.fc = Stubborn(), nn.Linear(5, 3)
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x):
+            self.calls += 1
+            self.held._t += 1
+            self.held._t.flags.writeable = False
+            return self.fc(x)
+
+    net = Net().double()
+    with pytest.warns(RuntimeWarning, match="module: a part of its state could not be put back: ValueError"):
+        score(net, BATCH, ["snip"])
+    assert net.calls == 0
+    assert [name for name, _ in net.named_children()] == ["fc"]
+
+
+class NormEval(nn.Module):
+    """A train() of its own that keeps BatchNorm in evaluation mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.fc = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 3)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize("wrap", [lambda net: net, nn.Sequential], ids=["whole", "part"])
+def test_train_is_always_the_nets_own(wrap):
+    images = torch.randn(6, 3, 8, 8), BATCH[1]
+    torch.manual_seed(0)
+    net = wrap(NormEval())
+    expected = torch.autograd.grad(
+        nn.functional.cross_entropy(net.train()(images[0]), images[1]), [p for p in net.parameters() if p.dim() > 1]
+    )
+    for prepare in (nn.Module.train, lambda net: net.train(), lambda net: net.eval()):
+        prepare(net)
+        modes = [child.training for child in net.modules()]
+        result = score(net, images, ["grad_norm"])["grad_norm"]
+        assert result.value == pytest.approx(sum(part.norm().item() for part in expected), rel=1e-5)
+        assert [child.training for child in net.modules()] == modes
+
+
+def test_a_train_that_raises_is_named():
+    class Net(nn.Linear):
+        def train(self, mode=True):
+            raise RuntimeError("no training here")
+
+    net = Net(5, 3).double()
+    with pytest.raises(ValueError, match=r"module: train\(\) raised RuntimeError: no training here"):
+        score(net, BATCH, ["snip"])
+    assert score(net, BATCH, ["snip"], train=False)["snip"].status == "ok"
+
+
+def test_wrong_logits_have_one_outcome_for_every_proxy():
+    net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    for proxy in ALL:
+        with pytest.raises(TypeError, match="logits: expected a tensor, got NoneType"):
+            score(net, BATCH, [proxy], logits=lambda output: None)
+        raised = score(net, BATCH, [proxy], logits=lambda output: output.no_such_name)[proxy]
+        assert raised.status == "failed"
+        assert "logits raised AttributeError" in raised.reason
+
+
+def test_threads_wait_for_each_other():
+    torch.manual_seed(0)
+    shared = nn.Linear(8, 3).double()
+    nets = [nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.2), nn.BatchNorm1d(8), shared).double() for _ in range(3)]
+    nets.append(nets[0])
+    torch.manual_seed(1)  # of the dropout
+    state = torch.get_rng_state()
+    expected = [{k: s.value for k, s in score(net, BATCH, ("snip", "grasp", "synflow")).items()} for net in nets]
+    states = [{k: v.clone() for k, v in net.state_dict().items()} for net in nets]
+    found = [[] for _ in nets]
+
+    def work(place):
+        for _ in range(5):
+            found[place].append({k: s.value for k, s in score(nets[place], BATCH, [*expected[0]]).items()})
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(nets))]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert torch.equal(torch.get_rng_state(), state)
+    for place, net in enumerate(nets):
+        assert found[place] == [expected[place]] * 5
+        assert all(torch.equal(v, states[place][k]) for k, v in net.state_dict().items())
+
+
+def test_a_call_from_inside_of_another_is_refused():
+    inner, net = nn.Linear(5, 3).double(), nn.Linear(5, 3).double()
+    for held in (inner, net):
+        handle = net.register_forward_hook(lambda *_, held=held: score(held, BATCH, ["snip"]) and None)
+        result = score(net, BATCH, ["snip"])["snip"]
+        handle.remove()
+        assert result.status == "failed"
+        assert "expected a call from outside of other calls" in result.reason
+    assert score(net, BATCH, ["snip"])["snip"].status == "ok"
+
+
+def test_a_forked_process_scores():
+    import os
+
+    entered, done = threading.Event(), threading.Event()
+    net = nn.Linear(5, 3).double()
+    slow = nn.Linear(5, 3).double()
+
+    def hook(*_):
+        entered.set()
+        done.wait(20)
+
+    slow.register_forward_hook(hook)
+    thread = threading.Thread(target=score, args=(slow, BATCH, ["snip"]))
+    thread.start()
+    entered.wait(20)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if score(net, BATCH, ["l2_norm"])["l2_norm"].status == "ok" else 1)
+    done.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0

@@ -1,0 +1,1 @@
+"""What networks of several spaces share: initialisations, layers, options, random states."""

@@ -1,0 +1,88 @@
+"""Finds a model by its import path, and writes its scores as JSON values."""
+
+import dataclasses
+import importlib
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import zcfast
+from zcfast.errors import first_line
+from zcfast.images import ImageBatch
+from zcfast.scoring.net import Score
+from zcfast.tracing.batch import find_logits
+from zcfast.tracing.isolation import isolated
+
+
+def load_module(path: str, seed: int) -> nn.Module:
+    """The model at ``module:name``: an nn.Module, or what a class or function of that name returns without arguments.
+
+    Imports as Python does, from the current directory too. torch's seed is set before the import and again before the
+    call, so that the weights can be drawn again.
+
+    Raises:
+        ValueError: one line that names the path: not of this form, the import or the call raises, or gives no module.
+    """
+    where, colon, name = path.partition(":")
+    if not (colon and name.isidentifier() and all(part.isidentifier() for part in where.split("."))):
+        raise ValueError(f"{path}: expected MODULE:NAME, such as torchvision.models:resnet18")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    torch.manual_seed(seed)
+    try:
+        found = getattr(importlib.import_module(where), name)
+        torch.manual_seed(seed)
+        module = found if isinstance(found, nn.Module) or not callable(found) else found()
+    except (Exception, SystemExit) as error:  # a user's own code: what it raises is the answer
+        raise ValueError(f"{path}: {type(error).__name__}: {first_line(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"{path}: expected an nn.Module or what returns one, got {type(module).__name__}")
+    return module
+
+
+def count_classes(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """How many logits the net, on the CPU, gives for an input of a shape; the net stays as it is.
+
+    Raises:
+        ValueError: the net raises, or its output has no logits [B, classes, ...].
+    """
+    try:
+        with isolated(module, train=False), torch.no_grad():
+            logits = find_logits(module(torch.ones(2, *shape)))
+    except Exception as error:  # a user's own code: what it raises is the answer
+        raise ValueError(f"the model raised {type(error).__name__}: {first_line(error)}") from error
+    if logits.dim() < 2:
+        raise ValueError(f"the model: expected logits [B, classes, ...], got shape {list(logits.shape)}")
+    return logits.shape[1]
+
+
+def as_json(scores: Mapping[str, Score], batch: ImageBatch, **protocol: Any) -> dict[str, Any]:
+    """Scores as JSON values, null where there is no number or JSON has none; with what they were made under."""
+    made_under = dataclasses.asdict(next(iter(scores.values())).protocol)
+    return {
+        **protocol,
+        "zcfast": zcfast.__version__,
+        "torch": torch.__version__,
+        "images": batch.protocol(),
+        "protocol": made_under,
+        "scores": {
+            name: {
+                "value": _finite(score.value),
+                "log_value": _finite(score.log_value),
+                "status": score.status,
+                "reason": score.reason,
+                "higher_is_better": score.higher_is_better,
+                "seconds": score.seconds,
+            }
+            for name, score in scores.items()
+        },
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
