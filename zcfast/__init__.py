@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zcfast import analysis, proxies, report, search
+    from zcfast import analysis, proxies, report, search, spaces
     from zcfast.images import ImageBatch, load_images, random_images
     from zcfast.scores import Scores
     from zcfast.scoring import Score, score
     from zcfast.scoring.architectures import score_architectures
     from zcfast.scoring.space import score_space
-    from zcfast.spaces import space
+    from zcfast.spaces import Space, space
     from zcfast.tables.load import table
     from zcfast.voting import vote
 
@@ -21,6 +21,7 @@ _PUBLIC = {
     "ImageBatch": "zcfast.images",
     "Score": "zcfast.scoring",
     "Scores": "zcfast.scores",
+    "Space": "zcfast.spaces",
     "load_images": "zcfast.images",
     "random_images": "zcfast.images",
     "score": "zcfast.scoring",
@@ -30,11 +31,12 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.voting",
 }
-_SUBMODULES = ("analysis", "proxies", "report", "search")
+_SUBMODULES = ("analysis", "proxies", "report", "search", "spaces")
 __all__ = [
     "ImageBatch",
     "Score",
     "Scores",
+    "Space",
     "__version__",
     "analysis",
     "load_images",
@@ -46,6 +48,7 @@ __all__ = [
     "score_space",
     "search",
     "space",
+    "spaces",
     "table",
     "vote",
 ]

@@ -6,43 +6,34 @@ import torch
 from torch import nn
 
 from tests.spaces.own import builders
+from zcfast.nets.seeding import seeded
 from zcfast.spaces.own.builder import Builder, text
+from zcfast.spaces.own.trial import fixed
 from zcfast.spaces.own.undrawn import Undrawn
 
 VALUES = {"width": 16, "depth": 2, "kernel0": 3, "kernel1": 5}
 
 
-def weights(builder, *keys):
-    return torch.cat([p.detach().flatten() for p in builder.network(VALUES, *keys).parameters()])
+def weights(builder, seed):
+    with seeded(seed):
+        return torch.cat([p.detach().flatten() for p in builder.network(VALUES).parameters()])
 
 
-def test_weights_depend_on_the_keys_alone_and_leave_all_generators():
+def test_weights_depend_on_the_generators_alone():
     builder = Builder(builders.cnn)
-    first = weights(builder, 0, "a")
+    first = weights(builder, 0)
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    assert torch.equal(weights(builder, 0, "a"), first)
-    assert not torch.equal(weights(builder, 1, "a"), first)
-    assert not torch.equal(weights(builder, 0, "b"), first)
+    assert torch.equal(weights(builder, 0), first)
+    assert not torch.equal(weights(builder, 1), first)
+    builder.follow(VALUES)
+    builder.draw(torch.Generator())
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())
 
 
-def test_every_generator_starts_from_the_keys():
-    def build(trial):
-        module = nn.Linear(1, 3)
-        with torch.no_grad():
-            module.weight.copy_(torch.tensor([[random.random()], [np.random.rand()], [float(torch.rand(()))]]))
-        return module
-
-    builder = Builder(build)
-    first, second, other = (builder.network({}, key).weight for key in (0, 0, 1))
-    assert torch.equal(first, second)
-    assert (first != other).all()
-
-
 def test_an_outline_has_the_shapes_and_draws_nothing():
     builder = Builder(builders.cnn)
-    real, outline = builder.network(VALUES, 0), builder.outline(VALUES)
+    real, outline = builder.network(VALUES), builder.ask(fixed(VALUES)).module
     assert [p.shape for p in outline.parameters()] == [p.shape for p in real.parameters()]
     state = torch.get_rng_state()
     with Undrawn():

@@ -6,7 +6,7 @@ from torch import nn
 
 import zcfast
 from tests.spaces.own import builders
-from zcfast.spaces.capabilities import Decisions, Enumerated, Neighbourhood, Sizes
+from zcfast.spaces.capabilities import Decisions, Enumerated, NeighbourGraph, Neighbourhood
 from zcfast.spaces.cells import Texts
 
 EXAMPLE = (torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3]))
@@ -35,7 +35,7 @@ def test_a_text_in_other_words_is_the_same_architecture(space):
 
 
 def test_weights_depend_on_the_generators_seed_and_the_text(space):
-    first, second = space.sample_distinct(2, torch.Generator().manual_seed(1))
+    first, second = space.enumerate()[5], space.enumerate()[100]
     module = space.build(first, generator=torch.Generator().manual_seed(5))
     state = module.state_dict()
     torch.manual_seed(77)
@@ -78,19 +78,29 @@ def test_a_small_space_is_enumerated(space):
     assert cells.texts[0] == '{"depth": 1, "kernel0": 1, "width": 8}'
 
 
-def test_sizes_are_those_of_the_networks(space):
-    sizes = space.capability(Sizes)
-    cells = space.sample(8, torch.Generator().manual_seed(3))
-    real = zcfast.score_architectures(space, ["params", "flops"], cells, None)
-    assert sizes.params(cells).tolist() == real["params"].tolist()
-    assert sizes.flops(cells).tolist() == real["flops"].tolist()
+def test_neighbours_differ_in_one_choice_and_what_it_brings(space):
+    graph = space.capability(NeighbourGraph).neighbour_graph()
+    texts = space.enumerate().texts
+    for place in (0, 3, 60, len(space) - 1):
+        found = {texts[i] for i in graph[place].tolist()}
+        own = json.loads(texts[place])
+        expected = set()
+        for other in texts:
+            values = json.loads(other)
+            if sum(own[name] != values[name] for name in own.keys() & values.keys()) == 1:
+                expected.add(other)
+        assert found == expected
+        drawn = {space.mutate(space.enumerate()[place], torch.Generator().manual_seed(i)).texts[0] for i in range(80)}
+        assert drawn <= found
 
 
 def test_a_space_without_finite_choices_says_what_it_lacks():
     space = zcfast.Space(lambda trial: nn.Linear(3, 2, bias=trial.suggest_float("x", 0, 1) > 0.5), EXAMPLE)
     assert space.offers(Neighbourhood) is space
     for kind in (Decisions, Enumerated):
-        with pytest.raises(ValueError, match=r"choice 'x': expected a step, so that its options can be counted, got none"):
+        with pytest.raises(
+            ValueError, match=r"choice 'x': expected a step, so that its options can be counted, got none"
+        ):
             space.capability(kind)
 
 
@@ -107,14 +117,14 @@ def test_networks_that_cannot_be_built_have_a_reason_and_the_others_go_on():
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [
-        ("{", "architecture: expected JSON, got '{'"),
+        ("{", "architecture: expected choices as JSON, got '{'"),
         ("[1]", "architecture: expected choices by name, got [1]"),
         ('{"width": 8}', "choice 'depth': expected an integer from 1 to 3, got none"),
         ('{"depth": 1, "kernel0": 2, "width": 8}', "choice 'kernel0': expected one of 1, 3, 5, got 2"),
     ],
 )
 def test_a_text_that_is_no_architecture_is_named(space, architecture, message):
-    with pytest.raises(ValueError, match="architecture|choice") as error:
+    with pytest.raises(ValueError, match=r"architecture|choice") as error:
         space.parse(architecture)
     assert message in str(error.value)
     assert message in space.reasons(Texts((architecture,)))[0]

@@ -27,7 +27,9 @@ class ModulesSpace(SearchSpace[Texts], Enumerated):
         for key, maker in makers.items():
             check_kind("modules: name", key, str)
             if not isinstance(maker, nn.Module) and not callable(maker):
-                raise TypeError(f"modules: expected an nn.Module or a function that makes one for {key!r}, got {maker!r}")
+                raise TypeError(
+                    f"modules: expected an nn.Module or a function that makes one for {key!r}, got {maker!r}"
+                )
         self._makers = dict(makers)
         self._places = {key: place for place, key in enumerate(self._makers)}
         self.example = example
@@ -67,7 +69,9 @@ class ModulesSpace(SearchSpace[Texts], Enumerated):
 
     def reasons(self, cells: Texts) -> list[str]:
         """Why each name is none of the space's; empty where it is one."""
-        return ["" if text in self._places else str(unknown("architecture", text, self._places)) for text in cells.texts]
+        return [
+            "" if text in self._places else str(unknown("architecture", text, self._places)) for text in cells.texts
+        ]
 
     def _network(self, cell: Texts, **options: Any) -> Any:
         made = self._makers[cell.texts[0]]
@@ -99,11 +103,7 @@ def of(
     Raises:
         TypeError, ValueError: an argument is wrong; the message says what came.
     """
-    if not isinstance(example, Example):
-        if not isinstance(example, (tuple, list)) or len(example) != 2:
-            raise TypeError(f"example: expected (inputs, targets), got {type(example).__name__}")
-        example = Example(*example)
-    return ModulesSpace(_makers(modules, make), example, name)
+    return ModulesSpace(_makers(modules, make), Example.of(example), name)
 
 
 def _makers(modules: Any, make: Callable[[str], nn.Module] | None) -> Mapping[str, nn.Module | Make]:
