@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.spaces.own import builders
+from tests.spaces.of_own import builders
 from zcfast.spaces.own.builder import Builder
 from zcfast.spaces.own.digits import Digits
 

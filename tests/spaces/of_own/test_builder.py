@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.spaces.own import builders
+from tests.spaces.of_own import builders
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.own.builder import Builder, text
 from zcfast.spaces.own.trial import fixed

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import zcfast
-from tests.spaces.own import builders
+from tests.spaces.of_own import builders
 from zcfast.spaces.capabilities import Decisions, Enumerated, NeighbourGraph, Neighbourhood
 from zcfast.spaces.cells import Texts
 
