@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zcfast.spaces.own.builder import Builder
-from zcfast.spaces.own.choices import Choice
+from zcfast.spaces.own.choices import Choice, ChoiceError
 from zcfast.spaces.own.trial import Trial
 
 LARGEST = 2**62  # numbers of architectures are int64
@@ -29,7 +29,7 @@ class Digits:
         """Ask.
 
         Raises:
-            ValueError: a choice has no finite number of options, or there are more architectures than numbers.
+            ChoiceError: a choice has no finite number of options, or there are more architectures than numbers.
         """
         self._builder = builder
         self._examples: dict[Choice, Trial] = {}  # of each choice an architecture that has it
@@ -90,7 +90,7 @@ class Digits:
                 _size(choice)
                 self._examples[choice] = trial
                 if math.prod(self.sizes) > LARGEST:
-                    raise ValueError(f"build: expected at most 2^62 architectures, got more: {len(self.sizes)} choices")
+                    raise ChoiceError(f"build: expected at most 2^62 architectures, got more: {len(self.sizes)} choices")
 
     def _with_option(self, trial: Trial, changed: Choice, place: int) -> None:
         given = {choice: choice.index(trial.params[name]) or 0 for name, choice in trial.choices.items()}
@@ -110,5 +110,5 @@ class Digits:
 
 def _size(choice: Choice) -> int:
     if choice.size is None:
-        raise ValueError(f"choice {choice.name!r}: expected a step, so that its options can be counted, got none")
+        raise ChoiceError(f"choice {choice.name!r}: expected a step, so that its options can be counted, got none")
     return choice.size
