@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import zcfast
+from tests.contracts import space as contract
 from tests.spaces.of_own import builders
 from zcfast.spaces.capabilities import Decisions, Enumerated, NeighbourGraph, Neighbourhood
 from zcfast.spaces.cells import Texts
@@ -15,6 +16,11 @@ EXAMPLE = (torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), 
 @pytest.fixture(scope="module")
 def space():
     return zcfast.Space(builders.cnn, EXAMPLE)
+
+
+def test_contract(space):
+    contract.check(space)
+    contract.check(zcfast.Space(builders.perceptron, (torch.randn(4, 3, 2, 2), torch.tensor([0, 1, 2, 0]))))
 
 
 def test_samples_are_texts_that_are_read_back(space):
