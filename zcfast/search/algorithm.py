@@ -14,7 +14,7 @@ from zcfast.errors import integer
 from zcfast.search.proxy import Proxy
 from zcfast.search.state import SearchState, replace
 from zcfast.search.streams import Streams
-from zcfast.spaces import CellSpace
+from zcfast.spaces import SearchSpace, listed_space
 from zcfast.spaces import space as named_space
 
 StateT = TypeVar("StateT", bound=SearchState)
@@ -51,7 +51,7 @@ class Algorithm(ABC, Generic[StateT]):
 
     def init(
         self,
-        space: str | CellSpace[Any],
+        space: str | SearchSpace[Any],
         *,
         runs: int,
         seed: int = 0,
@@ -69,7 +69,7 @@ class Algorithm(ABC, Generic[StateT]):
 
         Errors: ValueError for an unknown space, a number out of range, scores of another space.
         """
-        space = space if isinstance(space, CellSpace) else named_space(space)
+        space = listed_space(space)
         runs, seed, first_run = integer("runs", runs), integer("seed", seed), integer("first_run", first_run)
         if runs < 1:
             raise ValueError(f"runs: expected a number >= 1, got {runs}")

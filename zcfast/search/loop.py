@@ -18,8 +18,7 @@ from zcfast.search.proxy import Proxy
 from zcfast.search.source import Evaluate, Repetition, TableSource, evaluated
 from zcfast.search.streams import Streams
 from zcfast.search.trajectory import Trajectory
-from zcfast.spaces import CellSpace
-from zcfast.spaces import space as named_space
+from zcfast.spaces import SearchSpace, listed_space
 from zcfast.tables import Table
 
 
@@ -67,7 +66,7 @@ class _EvaluateError(Exception):
 
 def run(
     algorithm: Algorithm[Any],
-    space: str | CellSpace[Any],
+    space: str | SearchSpace[Any],
     table: Table | Evaluate,
     *,
     budget: int = 300,
@@ -114,7 +113,7 @@ def run(
         SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
     """
     _check_algorithm(algorithm)
-    space = space if isinstance(space, CellSpace) else named_space(space)
+    space = listed_space(space)
     budget, runs, seed = integer("budget", budget), integer("runs", runs), integer("seed", seed)
     device = present_device(device)
     if not 1 <= budget <= len(space):
@@ -184,7 +183,7 @@ class _Record:
         place = (runs, slice(trained.first, trained.first + trained.rows.shape[1]))
         self.rows[place], self.objective[place], self.report[place] = trained.rows, trained.objective, trained.report
 
-    def trajectory(self, space: CellSpace[Any], protocol: dict[str, Any]) -> Trajectory:
+    def trajectory(self, space: SearchSpace[Any], protocol: dict[str, Any]) -> Trajectory:
         return Trajectory(space.name, self.rows, self.objective, self.report, protocol)
 
 
@@ -204,7 +203,7 @@ def _check_evaluate(evaluate: Any, objective: str | None, report: str | None, re
 Query = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
-def _together(evaluate: Evaluate, space: CellSpace[Any]) -> Query:
+def _together(evaluate: Evaluate, space: SearchSpace[Any]) -> Query:
     def query(rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
         try:
             accuracies = evaluated(evaluate, space, rows)
@@ -216,7 +215,7 @@ def _together(evaluate: Evaluate, space: CellSpace[Any]) -> Query:
 
 
 def _lockstep(
-    algorithm: Algorithm[Any], space: CellSpace[Any], query: Query, budget: int, options: dict[str, Any]
+    algorithm: Algorithm[Any], space: SearchSpace[Any], query: Query, budget: int, options: dict[str, Any]
 ) -> Iterator[Trained]:
     """One training of every run after the other."""
     state = algorithm.init(space, **options)
@@ -229,7 +228,7 @@ def _lockstep(
 
 
 def _looked_up(
-    algorithm: Algorithm[Any], space: CellSpace[Any], source: TableSource, budget: int, options: dict[str, Any]
+    algorithm: Algorithm[Any], space: SearchSpace[Any], source: TableSource, budget: int, options: dict[str, Any]
 ) -> Iterator[Trained]:
     """Some trainings of every run after the others."""
     state = algorithm.init(space, **options)
@@ -242,7 +241,7 @@ def _looked_up(
 
 def _asynchronous(
     algorithm: Algorithm[Any],
-    space: CellSpace[Any],
+    space: SearchSpace[Any],
     evaluate: Evaluate,
     budget: int,
     options: dict[str, Any],

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zcfast.search.streams import Streams
-from zcfast.spaces import Cells, CellSpace
+from zcfast.spaces import Cells, SearchSpace
 from zcfast.tables import Table
 
 Repetition = Literal["mean", "random"]
@@ -75,7 +75,7 @@ def _validation_of(table: Table, name: str) -> str:
     return next(found, name)
 
 
-def evaluated(evaluate: Evaluate, space: CellSpace[Any], rows: Tensor) -> Tensor:
+def evaluated(evaluate: Evaluate, space: SearchSpace[Any], rows: Tensor) -> Tensor:
     """What a user's function says of rows [M], float64 [M].
 
     Errors: ValueError for anything but M numbers.

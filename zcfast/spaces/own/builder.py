@@ -45,7 +45,7 @@ class Builder:
         """Run it twice with the same choices, which must ask the same and make the same."""
         if not callable(build):
             raise TypeError(f"build: expected a function of a trial, got {type(build).__name__}")
-        self._build = build
+        self.build = build
         first = self._first_that_builds()
         _require_same(first, self.ask(fixed(first.trial.params), seed=2))
 
@@ -90,7 +90,7 @@ class Builder:
 
     def _module(self, trial: Trial) -> nn.Module:
         try:
-            module = self._build(trial)
+            module = self.build(trial)
         except ChoiceError:
             raise
         except Exception as error:  # a foreign function: what it raises is the result

@@ -90,7 +90,9 @@ class Digits:
                 _size(choice)
                 self._examples[choice] = trial
                 if math.prod(self.sizes) > LARGEST:
-                    raise ChoiceError(f"build: expected at most 2^62 architectures, got more: {len(self.sizes)} choices")
+                    raise ChoiceError(
+                        f"build: expected at most 2^62 architectures, got more: {len(self.sizes)} choices"
+                    )
 
     def _with_option(self, trial: Trial, changed: Choice, place: int) -> None:
         given = {choice: choice.index(trial.params[name]) or 0 for name, choice in trial.choices.items()}

@@ -75,6 +75,10 @@ class Space(SearchSpace[Texts], Neighbourhood):
             space._digits = digits
         return space
 
+    def __reduce__(self) -> Any:
+        """Made again in another process, which must find the function by its import path."""
+        return _made_again, (self._builder.build, self.example, self.name)
+
     def sample(self, n: int, generator: torch.Generator | None = None) -> Texts:
         """``n`` architectures, each choice drawn uniformly, or with ``log`` in equal ratios."""
         check_generator(generator)
@@ -189,6 +193,10 @@ class ListedSpace(CountedSpace, Enumerated, NeighbourGraph):
     @cached_property
     def _choices(self) -> Tensor:
         return self.decode(self._listed)
+
+
+def _made_again(build: Callable[[Any], nn.Module], example: Example, name: str) -> Space:
+    return Space(build, example, name=name)
 
 
 def _texts(trials: Iterable[Trial]) -> Texts:
