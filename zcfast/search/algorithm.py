@@ -69,7 +69,7 @@ class Algorithm(ABC, Generic[StateT]):
 
         Errors: ValueError for an unknown space, a number out of range, scores of another space.
         """
-        space = listed_space(space)
+        listed: Any = listed_space(space)
         runs, seed, first_run = integer("runs", runs), integer("seed", seed), integer("first_run", first_run)
         if runs < 1:
             raise ValueError(f"runs: expected a number >= 1, got {runs}")
@@ -77,8 +77,8 @@ class Algorithm(ABC, Generic[StateT]):
             raise ValueError(f"seed and first_run: expected numbers >= 0, got {seed} and {first_run}")
         for proxy in (self.initial, self.move):
             if proxy is not None:
-                proxy.check(space)
-        return self._init(SearchState(space.name, Streams.of(seed, runs, first_run, present_device(device)), 0, 0))
+                proxy.check(listed)
+        return self._init(SearchState(listed.name, Streams.of(seed, runs, first_run, present_device(device)), 0, 0))
 
     def ask(self, state: StateT) -> tuple[Tensor, StateT]:
         """The row that each run trains next, int64 [R], and the state that knows of it."""

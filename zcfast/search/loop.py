@@ -113,13 +113,13 @@ def run(
         SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
     """
     _check_algorithm(algorithm)
-    space = listed_space(space)
+    listed: Any = listed_space(space)
     budget, runs, seed = integer("budget", budget), integer("runs", runs), integer("seed", seed)
     device = present_device(device)
-    if not 1 <= budget <= len(space):
-        raise ValueError(f"budget: expected 1 to {len(space)} trainings, the size of the space, got {budget}")
-    if isinstance(table, Table) and table.space != space.name:
-        raise ValueError(f"table: expected accuracies of {space.name}, got those of {table.space}")
+    if not 1 <= budget <= len(listed):
+        raise ValueError(f"budget: expected 1 to {len(listed)} trainings, the size of the space, got {budget}")
+    if isinstance(table, Table) and table.space != listed.name:
+        raise ValueError(f"table: expected accuracies of {listed.name}, got those of {table.space}")
     if not isinstance(table, Table):
         _check_evaluate(table, objective, report, repetition)
     elif workers is not None or executor is not None:
@@ -132,13 +132,13 @@ def run(
         protocol |= {"objective": source.objective, "report": source.report, "repetition": repetition}
         protocol["table"] = table.description
         if source.repetition == "mean":
-            steps = _looked_up(algorithm, space, source, budget, options)
+            steps = _looked_up(algorithm, listed, source, budget, options)
         else:
-            steps = _lockstep(algorithm, space, source.query, budget, options)
+            steps = _lockstep(algorithm, listed, source.query, budget, options)
     elif workers is None and executor is None:
-        steps = _lockstep(algorithm, space, _together(table, space), budget, options)
+        steps = _lockstep(algorithm, listed, _together(table, listed), budget, options)
     else:
-        steps = _asynchronous(algorithm, space, table, budget, options, 1 if workers is None else workers, executor)
+        steps = _asynchronous(algorithm, listed, table, budget, options, 1 if workers is None else workers, executor)
     try:
         done = 0
         for trained in steps:
@@ -149,10 +149,10 @@ def run(
             if progress:
                 progress(done, runs * budget)
     except KeyboardInterrupt as error:
-        raise SearchInterrupted(record.trajectory(space, protocol)) from error
+        raise SearchInterrupted(record.trajectory(listed, protocol)) from error
     except _EvaluateError as error:
-        raise SearchFailed(record.trajectory(space, protocol), error.raised) from error.raised
-    return record.trajectory(space, protocol)
+        raise SearchFailed(record.trajectory(listed, protocol), error.raised) from error.raised
+    return record.trajectory(listed, protocol)
 
 
 def describe(algorithm: Algorithm[Any]) -> dict[str, Any]:

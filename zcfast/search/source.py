@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zcfast.search.streams import Streams
-from zcfast.spaces import Cells, SearchSpace
+from zcfast.spaces import Cells, Enumerated, SearchSpace
 from zcfast.tables import Table
 
 Repetition = Literal["mean", "random"]
@@ -80,7 +80,7 @@ def evaluated(evaluate: Evaluate, space: SearchSpace[Any], rows: Tensor) -> Tens
 
     Errors: ValueError for anything but M numbers.
     """
-    cells: Cells = space.enumerate()[rows.cpu()]
+    cells: Cells = space.capability(Enumerated).enumerate()[rows.cpu()]
     values = evaluate(cells)
     try:
         accuracies = torch.as_tensor(values).detach().to(rows.device, torch.float64)

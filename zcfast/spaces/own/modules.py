@@ -34,11 +34,15 @@ class ModulesSpace(SearchSpace[Texts], Enumerated):
         self._places = {key: place for place, key in enumerate(self._makers)}
         self.example = example
         self.name = self.title = name
-        self.classes = len(self)
 
     def __len__(self) -> int:
         """Number of networks."""
         return len(self._makers)
+
+    @property
+    def classes(self) -> int:  # type: ignore[override]
+        """The number of networks: no two are known to be one."""
+        return len(self)
 
     def enumerate(self) -> Texts:
         """All names."""
