@@ -15,7 +15,7 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
       "nasbench101_neighbours(Tensor vertices, Tensor edges, Tensor operations, Tensor lookup, Tensor orders, "
       "Tensor class_first, Tensor class_orbits, Tensor orbits, int relation) -> (Tensor ids, Tensor counts)");
   // Natural logarithm of expected synflow, float64 [N]; the networks' and the initialisation's numbers as in
-  // csrc/initialisation.h and zcfast/networks. An invalid cell is an error on the CPU, which CUDA would have to wait
+  // csrc/initialisation.h and zcfast/spaces. An invalid cell is an error on the CPU, which CUDA would have to wait
   // for: there its score is NaN.
   m.def(
       "nasbench101_expected_synflow(Tensor vertices, Tensor edges, Tensor operations, int stem_channels, int stacks, "
@@ -59,10 +59,6 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
   m.def(
       "flow_convolution(Tensor input, Tensor weight, int count, int stride_height, int stride_width, int pad_height, "
       "int pad_width) -> Tensor");
-  // Average pool of float64 maps [N, C, H, W] of stride 1.
-  m.def(
-      "average_pool(Tensor input, int height, int width, int pad_height, int pad_width, bool count_include_pad) "
-      "-> Tensor");
   // jacob_cov of the rows of a Jacobian: scalar float64.
   m.def("jacobian_correlation(Tensor jacobian, float k=1e-05) -> Tensor");
 }
