@@ -14,11 +14,12 @@ import zcfast
 from zcfast.devices import present_device
 from zcfast.errors import first_line, integer
 from zcfast.search.algorithm import Algorithm
+from zcfast.search.listed import listed_space
 from zcfast.search.proxy import Proxy
 from zcfast.search.source import Evaluate, Repetition, TableSource, evaluated
 from zcfast.search.streams import Streams
 from zcfast.search.trajectory import Trajectory
-from zcfast.spaces import SearchSpace, listed_space
+from zcfast.spaces import CellSpace, SearchSpace
 from zcfast.tables import Table
 
 
@@ -113,13 +114,13 @@ def run(
         SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
     """
     _check_algorithm(algorithm)
-    listed: Any = listed_space(space)
+    searched = listed_space(space)
     budget, runs, seed = integer("budget", budget), integer("runs", runs), integer("seed", seed)
     device = present_device(device)
-    if not 1 <= budget <= len(listed):
-        raise ValueError(f"budget: expected 1 to {len(listed)} trainings, the size of the space, got {budget}")
-    if isinstance(table, Table) and table.space != listed.name:
-        raise ValueError(f"table: expected accuracies of {listed.name}, got those of {table.space}")
+    if not 1 <= budget <= len(searched):
+        raise ValueError(f"budget: expected 1 to {len(searched)} trainings, the size of the searched, got {budget}")
+    if isinstance(table, Table) and table.space != searched.name:
+        raise ValueError(f"table: expected accuracies of {searched.name}, got those of {table.space}")
     if not isinstance(table, Table):
         _check_evaluate(table, objective, report, repetition)
     elif workers is not None or executor is not None:
@@ -132,13 +133,13 @@ def run(
         protocol |= {"objective": source.objective, "report": source.report, "repetition": repetition}
         protocol["table"] = table.description
         if source.repetition == "mean":
-            steps = _looked_up(algorithm, listed, source, budget, options)
+            steps = _looked_up(algorithm, searched, source, budget, options)
         else:
-            steps = _lockstep(algorithm, listed, source.query, budget, options)
+            steps = _lockstep(algorithm, searched, source.query, budget, options)
     elif workers is None and executor is None:
-        steps = _lockstep(algorithm, listed, _together(table, listed), budget, options)
+        steps = _lockstep(algorithm, searched, _together(table, searched), budget, options)
     else:
-        steps = _asynchronous(algorithm, listed, table, budget, options, 1 if workers is None else workers, executor)
+        steps = _asynchronous(algorithm, searched, table, budget, options, 1 if workers is None else workers, executor)
     try:
         done = 0
         for trained in steps:
@@ -149,10 +150,10 @@ def run(
             if progress:
                 progress(done, runs * budget)
     except KeyboardInterrupt as error:
-        raise SearchInterrupted(record.trajectory(listed, protocol)) from error
+        raise SearchInterrupted(record.trajectory(searched, protocol)) from error
     except _EvaluateError as error:
-        raise SearchFailed(record.trajectory(listed, protocol), error.raised) from error.raised
-    return record.trajectory(listed, protocol)
+        raise SearchFailed(record.trajectory(searched, protocol), error.raised) from error.raised
+    return record.trajectory(searched, protocol)
 
 
 def describe(algorithm: Algorithm[Any]) -> dict[str, Any]:
@@ -183,7 +184,7 @@ class _Record:
         place = (runs, slice(trained.first, trained.first + trained.rows.shape[1]))
         self.rows[place], self.objective[place], self.report[place] = trained.rows, trained.objective, trained.report
 
-    def trajectory(self, space: SearchSpace[Any], protocol: dict[str, Any]) -> Trajectory:
+    def trajectory(self, space: CellSpace[Any], protocol: dict[str, Any]) -> Trajectory:
         return Trajectory(space.name, self.rows, self.objective, self.report, protocol)
 
 
@@ -203,7 +204,7 @@ def _check_evaluate(evaluate: Any, objective: str | None, report: str | None, re
 Query = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
-def _together(evaluate: Evaluate, space: SearchSpace[Any]) -> Query:
+def _together(evaluate: Evaluate, space: CellSpace[Any]) -> Query:
     def query(rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
         try:
             accuracies = evaluated(evaluate, space, rows)
@@ -215,7 +216,7 @@ def _together(evaluate: Evaluate, space: SearchSpace[Any]) -> Query:
 
 
 def _lockstep(
-    algorithm: Algorithm[Any], space: SearchSpace[Any], query: Query, budget: int, options: dict[str, Any]
+    algorithm: Algorithm[Any], space: CellSpace[Any], query: Query, budget: int, options: dict[str, Any]
 ) -> Iterator[Trained]:
     """One training of every run after the other."""
     state = algorithm.init(space, **options)
@@ -228,7 +229,7 @@ def _lockstep(
 
 
 def _looked_up(
-    algorithm: Algorithm[Any], space: SearchSpace[Any], source: TableSource, budget: int, options: dict[str, Any]
+    algorithm: Algorithm[Any], space: CellSpace[Any], source: TableSource, budget: int, options: dict[str, Any]
 ) -> Iterator[Trained]:
     """Some trainings of every run after the others."""
     state = algorithm.init(space, **options)
@@ -241,7 +242,7 @@ def _looked_up(
 
 def _asynchronous(
     algorithm: Algorithm[Any],
-    space: SearchSpace[Any],
+    space: CellSpace[Any],
     evaluate: Evaluate,
     budget: int,
     options: dict[str, Any],

@@ -12,6 +12,7 @@ from zcfast.analysis.columns import Column, as_column
 from zcfast.errors import integer
 from zcfast.scores import best_first
 from zcfast.search.streams import Streams
+from zcfast.spaces import CellSpace
 
 if TYPE_CHECKING:
     from zcfast.search.algorithm import Algorithm
@@ -46,8 +47,8 @@ class Proxy:
         places[best_first(scores)] = torch.arange(len(scores))
         return cls(scores, places, amount)
 
-    def check(self, space: Any) -> None:
-        """Raise a ValueError unless the scores are those of a whole space whose architectures are listed."""
+    def check(self, space: CellSpace[Any]) -> None:
+        """Raise a ValueError unless the scores are those of the whole space."""
         if len(self.scores) != len(space):
             raise ValueError(f"scores: expected {len(space)} of {space.title}, got {len(self.scores)}")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zcfast.search.streams import Streams
-from zcfast.spaces import Cells, Enumerated, SearchSpace
+from zcfast.spaces import Cells, CellSpace
 from zcfast.tables import Table
 
 Repetition = Literal["mean", "random"]
@@ -75,12 +75,12 @@ def _validation_of(table: Table, name: str) -> str:
     return next(found, name)
 
 
-def evaluated(evaluate: Evaluate, space: SearchSpace[Any], rows: Tensor) -> Tensor:
+def evaluated(evaluate: Evaluate, space: CellSpace[Any], rows: Tensor) -> Tensor:
     """What a user's function says of rows [M], float64 [M].
 
     Errors: ValueError for anything but M numbers.
     """
-    cells: Cells = space.capability(Enumerated).enumerate()[rows.cpu()]
+    cells: Cells = space.enumerate()[rows.cpu()]
     values = evaluate(cells)
     try:
         accuracies = torch.as_tensor(values).detach().to(rows.device, torch.float64)

@@ -20,7 +20,7 @@ from zcfast.spaces.cell_space import CellSpace
 from zcfast.spaces.cells import Cells, Texts
 from zcfast.spaces.names import released_names
 from zcfast.spaces.own import Space, of
-from zcfast.spaces.registry import as_space, listed_space, names, register, space
+from zcfast.spaces.registry import as_space, names, register, space
 
 __all__ = [
     "Capability",
@@ -43,7 +43,6 @@ __all__ = [
     "Space",
     "Texts",
     "as_space",
-    "listed_space",
     "names",
     "of",
     "register",

@@ -9,7 +9,6 @@ from typing import Any
 
 from zcfast.errors import first_line, unknown
 from zcfast.spaces.base import SearchSpace
-from zcfast.spaces.capabilities import Enumerated
 
 GROUP = "zcfast.spaces"  # of entry points: name = "module:space"
 
@@ -99,20 +98,6 @@ def has_name(space_: SearchSpace[Any]) -> bool:
 def as_space(space_or_name: Any) -> Any:
     """A space as it is, or the one of a name."""
     return space_or_name if isinstance(space_or_name, SearchSpace) else space(space_or_name)
-
-
-def listed_space(space_or_name: Any) -> Any:
-    """A space as it is, or the one of a name, whose architectures are listed and whose name leads to it.
-
-    Raises:
-        ValueError: an unknown name, a space without a list, one that is not registered.
-    """
-    found = as_space(space_or_name)
-    found.capability(Enumerated)
-    if not has_name(found):
-        call = f"zcfast.spaces.register(space, {found.name!r})"
-        raise ValueError(f"space: expected one that its name leads to, got {found.name}: call {call} first")
-    return found
 
 
 @cache
