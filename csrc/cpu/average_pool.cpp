@@ -53,6 +53,7 @@ Tensor average_pool(const Tensor& input, int64_t height, int64_t width, int64_t 
   const int64_t out_height = in_height + 2 * pad_height - height + 1, out_width = in_width + 2 * pad_width - width + 1;
   if (out_height < 1 || out_width < 1)
     fail(op, "input: expected maps that hold a window of ", height, " x ", width, ", got ", shape_of(input));
+  checked_count(op, "input", {input.size(0), input.size(1), out_height, out_width});
   std::vector<double> counts(out_width);
   for (int64_t x = 0; x < out_width; ++x)
     counts[x] = double(count_include_pad ? width : inside(x - pad_width, width, in_width));

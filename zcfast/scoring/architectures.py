@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
@@ -11,18 +11,18 @@ from torch import Tensor
 
 from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
-from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
 from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
 from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
 from zcfast.scoring.fingerprint import fingerprint, package
-from zcfast.scoring.space import closed_forms
+from zcfast.scoring.space import in_closed_form
 from zcfast.scoring.store import Row, Store
 from zcfast.scoring.task import Task, groups
-from zcfast.spaces import Cells, CellSpace
+from zcfast.spaces import Cells, CellSpace, ClosedForm
 from zcfast.spaces import space as named_space
+from zcfast.spaces.forms import closed_forms
 from zcfast.tracing.passes import Pass
 
 
@@ -91,7 +91,7 @@ def score_architectures(
     if integer("seed", seed) < 0:
         raise ValueError(f"seed: expected a number >= 0, got {seed}")
     runner = _executor(workers, executor, parts)
-    chosen = resolve_columns(proxies)
+    chosen = resolve_columns(space, proxies)
     sampled = [proxy for proxy in chosen.values() if proxy is not None]
     closed = [name for name, proxy in chosen.items() if proxy is None]
     initialisation = options.pop("initialisation", space.initialisation)
@@ -101,7 +101,7 @@ def score_architectures(
     batch = _batch(images, reads_images(sampled))
     network = _network_for(space, batch, options)
     own = {"initialisation": initialisation} if "expected_synflow" in closed else {}
-    columns, described = closed_forms(space, closed, cells, **network, **own)
+    columns, described = in_closed_form(space, closed, cells, **network, **own)
     build = {"initialisation": initialisation, **network}
     tensors, by_norm, where = _tensors(space, batch, network), groups(sampled, batch_norm), find_device(device)
     task = Task(space, cells, by_norm, tensors, seed, where, build, one_thread=runner is not None)
@@ -113,7 +113,7 @@ def score_architectures(
         "seed": seed,
         "device": device,
         "images": None if batch is None else batch.protocol(),
-        "columns": _meanings(chosen, described["columns"]),
+        "columns": _meanings(space, chosen, described["columns"]),
     }
     scores = _table(task, rows, protocol, columns, sampled)
     if interrupted:
@@ -202,16 +202,21 @@ def _table(
         texts = [row[label][1] for row in scored]
         if any(texts):
             reasons[label] = texts
-    return Scores(task.space.name, cells, {name: columns[name] for name in protocol["columns"]}, protocol, reasons)
+    return Scores(task.space, cells, {name: columns[name] for name in protocol["columns"]}, protocol, reasons)
 
 
-def _meanings(chosen: dict[str, Proxy | None], closed: dict[str, Any]) -> dict[str, Any]:
+def _meanings(space: CellSpace[Any], chosen: dict[str, Proxy | None], closed: dict[str, Any]) -> dict[str, Any]:
     """What each column of the table is, in the order asked for."""
+    forms = closed_forms(space)
     meanings = {name: _describe(proxy) for name, proxy in chosen.items() if proxy is not None} | closed
-    return {column: meanings[column] for name, proxy in chosen.items() for column in _columns_of(name, proxy)}
+    return {
+        column: meanings[column]
+        for name, proxy in chosen.items()
+        for column in _columns_of(closed_forms(space), name, proxy)
+    }
 
 
-def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
+def resolve_columns(space: CellSpace[Any], proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
     """The labels of the proxies asked for and the sampled proxy of each, None for a closed form.
 
     Raises:
@@ -219,15 +224,16 @@ def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
     """
     if isinstance(proxies, str) or not isinstance(proxies, Iterable):
         raise ValueError(f"proxies: expected a list of names, got {proxies!r}")
-    names = list(dict.fromkeys([*CLOSED_FORMS, *registered()]))
+    forms = closed_forms(space)
+    names = list(dict.fromkeys([*forms, *registered()]))
     chosen: dict[str, Proxy | None] = {}
     taken: set[str] = set()
     for each in proxies:
         if isinstance(each, str) and each not in names:
             raise unknown("proxy", each, names)
-        proxy = None if each in CLOSED_FORMS else resolve(each)
+        proxy = None if each in forms else resolve(each)
         name = str(each) if proxy is None else proxy.label
-        for column in _columns_of(name, proxy):
+        for column in _columns_of(forms, name, proxy):
             if column in taken:
                 raise ValueError(f"proxies: expected each once, got {column} twice")
             taken.add(column)
@@ -237,9 +243,9 @@ def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
     return chosen
 
 
-def _columns_of(name: str, proxy: Proxy | None) -> list[str]:
+def _columns_of(forms: Mapping[str, ClosedForm], name: str, proxy: Proxy | None) -> list[str]:
     """The columns of a proxy that ``resolve_columns`` has found."""
-    return [name] if proxy is not None else list(CLOSED_FORMS[name].columns)
+    return [name] if proxy is not None else list(forms[name].columns)
 
 
 def reads_images(proxies: Sequence[Proxy]) -> list[str]:
