@@ -59,10 +59,6 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
   m.def(
       "flow_convolution(Tensor input, Tensor weight, int count, int stride_height, int stride_width, int pad_height, "
       "int pad_width) -> Tensor");
-  // Average pool of float64 maps [N, C, H, W] of stride 1.
-  m.def(
-      "average_pool(Tensor input, int height, int width, int pad_height, int pad_width, bool count_include_pad) "
-      "-> Tensor");
   // jacob_cov of the rows of a Jacobian: scalar float64.
   m.def("jacobian_correlation(Tensor jacobian, float k=1e-05) -> Tensor");
 }

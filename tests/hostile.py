@@ -71,10 +71,6 @@ def calls():
         "flow_convolution": {
             "input": normal(2, 1, 3, 4, 5, dtype=torch.float64), "weight": normal(7, 3, 3, 2), "count": 1, **flow,
         },
-        "average_pool": {
-            "input": normal(2, 3, 6, 5, dtype=torch.float64), "height": 3, "width": 2, "pad_height": 1, "pad_width": 0,
-            "count_include_pad": False,
-        },
         "jacobian_correlation": {"jacobian": normal(9, 20), "k": 1e-5},
     }  # fmt: skip
 

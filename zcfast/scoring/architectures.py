@@ -23,7 +23,7 @@ from zcfast.scoring.task import Task, groups
 from zcfast.spaces import Cells, CellSpace, ClosedForm
 from zcfast.spaces import space as named_space
 from zcfast.spaces.forms import closed_forms
-from zcfast.tracing.passes import Pass
+from zcfast.tracing.passes import FLOWS, Pass
 
 
 class ScoringInterrupted(KeyboardInterrupt):
@@ -35,7 +35,6 @@ class ScoringInterrupted(KeyboardInterrupt):
         self.scores = scores
 
 
-_FLOWS = Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM
 Images = ImageBatch | tuple[Tensor, Tensor]
 
 
@@ -209,11 +208,7 @@ def _meanings(space: CellSpace[Any], chosen: dict[str, Proxy | None], closed: di
     """What each column of the table is, in the order asked for."""
     forms = closed_forms(space)
     meanings = {name: _describe(proxy) for name, proxy in chosen.items() if proxy is not None} | closed
-    return {
-        column: meanings[column]
-        for name, proxy in chosen.items()
-        for column in _columns_of(closed_forms(space), name, proxy)
-    }
+    return {column: meanings[column] for name, proxy in chosen.items() for column in _columns_of(forms, name, proxy)}
 
 
 def resolve_columns(space: CellSpace[Any], proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
@@ -250,7 +245,7 @@ def _columns_of(forms: Mapping[str, ClosedForm], name: str, proxy: Proxy | None)
 
 def reads_images(proxies: Sequence[Proxy]) -> list[str]:
     """The labels of those sampled proxies that need a minibatch of images."""
-    return [proxy.label for proxy in proxies if proxy.needs & ~_FLOWS]
+    return [proxy.label for proxy in proxies if proxy.needs not in (Pass.NONE, *FLOWS)]
 
 
 def _check_batch_norm(batch_norm: Any, closed: list[str]) -> None:

@@ -63,7 +63,8 @@ class Task:
 
 def groups(proxies: list[Proxy], batch_norm: bool) -> dict[bool, list[Proxy]]:
     """Proxies by whether their network has BatchNorm."""
-    without = [proxy for proxy in proxies if not batch_norm or proxy.needs == Pass.LINEAR_FLOW]
+    flows = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_SIGNED)
+    without = [proxy for proxy in proxies if not batch_norm or proxy.needs in flows]
     groups = {True: [proxy for proxy in proxies if proxy not in without], False: without}
     return {has: group for has, group in groups.items() if group}
 

@@ -10,13 +10,11 @@ from zcfast.tracing.batch import Batch
 from zcfast.tracing.flow import Flow, run_flow
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.passes import Pass
+from zcfast.tracing.passes import FLOWS, Pass
 from zcfast.tracing.recording import Activations
 from zcfast.tracing.sampled import Collector, Sampled, run_sampled
 
 __all__ = ["Activations", "Batch", "Pass", "Trace", "trace"]
-
-_FLOWS = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_BATCHNORM)
 
 
 @dataclass
@@ -91,7 +89,9 @@ def trace(
     passes = passes.with_requirements()
     weights = _weights(module, layers, train=train)
     sampled = Sampled()
-    minibatch_passes = passes & ~(Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM)
+    minibatch_passes = passes
+    for which in FLOWS:
+        minibatch_passes &= ~which
     if minibatch_passes:
         sampled = run_sampled(
             module,
@@ -103,19 +103,20 @@ def trace(
             followed=bool(passes & ~minibatch_passes),
         )
     flows: dict[Pass, Flow] = {}
-    for which in _FLOWS:
-        if which in passes and sampled.unrepeatable is not None:
+    for which in (each for each in FLOWS if each in passes):
+        if sampled.unrepeatable is not None:
             sampled.failures[which] = sampled.unrepeatable
-        elif which in passes:
-            with sampled.guard(which):
-                flows[which] = run_flow(
-                    module,
-                    layers,
-                    batch,
-                    keep_batchnorm=which is Pass.LINEAR_FLOW_BATCHNORM,
-                    per_layer=flow_per_layer,
-                    train=train,
-                )
+            continue
+        with sampled.guard(which):
+            flows[which] = run_flow(
+                module,
+                layers,
+                batch,
+                keep_batchnorm=which is Pass.LINEAR_FLOW_BATCHNORM,
+                signed=which is Pass.LINEAR_FLOW_SIGNED,
+                per_layer=flow_per_layer,
+                train=train,
+            )
     return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds))
 
 
