@@ -1,6 +1,5 @@
 """Scores architectures of a search space as sampled networks: real weights, a real minibatch."""
 
-import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -313,7 +312,7 @@ def _describe(proxy: Proxy) -> dict[str, str]:
     """Definition, unit and source of a column."""
     has_logarithm = type(proxy).log_value is not Proxy.log_value
     return {
-        "definition": (inspect.getdoc(type(proxy)) or proxy.label).partition("\n")[0],
+        "definition": proxy.definition or proxy.label,
         "unit": "ln(score)" if has_logarithm else "score",
         "source": proxy.source,
     }

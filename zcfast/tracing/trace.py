@@ -1,5 +1,6 @@
 """Runs what the requested proxies need of a net, once, and holds the results."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from zcfast.tracing.flow import Flow, run_flow
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.passes import FLOWS, Pass
+from zcfast.tracing.products import run_products
 from zcfast.tracing.recording import Activations
 from zcfast.tracing.sampled import Collector, Sampled, run_sampled
 
@@ -29,6 +31,7 @@ class Trace:
         sampled: results of the passes over the minibatch.
         flows: synflow's passes that succeeded.
         saliency_kinds: the sums over gradients that will be asked for, so that one sweep over memory serves all.
+        products: multiply-adds of a forward pass for one sample, if they were asked for.
     """
 
     module: nn.Module
@@ -38,6 +41,7 @@ class Trace:
     sampled: Sampled
     flows: Mapping[Pass, Flow]
     saliency_kinds: tuple[str, ...] = ()
+    products: float = math.nan
     _saliencies: dict[str, Tensor] = field(default_factory=dict)
 
     def saliency(self, kind: str) -> Tensor:
@@ -89,7 +93,7 @@ def trace(
     passes = passes.with_requirements()
     weights = _weights(module, layers, train=train)
     sampled = Sampled()
-    minibatch_passes = passes
+    minibatch_passes = passes & ~Pass.PRODUCTS
     for which in FLOWS:
         minibatch_passes &= ~which
     if minibatch_passes:
@@ -100,7 +104,7 @@ def trace(
             minibatch_passes,
             collectors or {},
             train=train,
-            followed=bool(passes & ~minibatch_passes),
+            followed=any(which in passes for which in FLOWS),
         )
     flows: dict[Pass, Flow] = {}
     for which in (each for each in FLOWS if each in passes):
@@ -117,7 +121,11 @@ def trace(
                 per_layer=flow_per_layer,
                 train=train,
             )
-    return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds))
+    products = math.nan
+    if Pass.PRODUCTS in passes:
+        with sampled.guard(Pass.PRODUCTS):
+            products = run_products(module, batch, train=train)
+    return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds), products)
 
 
 def _weights(module: nn.Module, layers: Sequence[Layer], *, train: bool) -> list[Tensor]:
