@@ -385,3 +385,21 @@ def test_help_of_both_commands(run):
         status, out, _ = run(*words)
         assert status == 0
         assert "--images" in out
+
+
+def test_an_own_space_by_its_import_path(run, tmp_path):
+    out = tmp_path / "own.parquet"
+    own = ["score", "tests.spaces.own:TwoLayers", "--proxies", "snip,params", "--out", str(out)]
+    status, output, error = run(*own, "--sample", "4", "--seed", "1")
+    assert (status, error) == (0, "")
+    assert "4 cells in" in output
+    loaded = Scores.load(out, "tests.spaces.own:TwoLayers")
+    assert (len(set(loaded.cells.texts)), list(loaded.columns)) == (4, ["snip", "params"])
+    for arguments, message in (
+        ((), "expected one of them for snip, params, which build every network\n"),
+        (("--sample", "40"), "expected at most about 6 different architectures of tests.spaces.own:TwoLayers, got 40"),
+        (("--sample", "2", "--images", "random"), "has an example of its own, got 'random'"),
+        (("--sample", "2", "--option", "modules=1"), "unknown option 'modules'"),
+    ):
+        status, _, error = run(*own, *arguments)
+        assert (status, message in error) == (1, True), error

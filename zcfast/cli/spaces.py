@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zcfast.proxies import Proxy
     from zcfast.scores import Scores
     from zcfast.scoring.store import Store
-    from zcfast.spaces import Cells, CellSpace
+    from zcfast.spaces import Cells, SearchSpace
 
 Progress = Callable[[int, int], None]
 
@@ -146,10 +146,11 @@ def _workers(cells: Cells | None, device: str) -> int:
     return 1 if cells is None or device != "cpu" else max(1, min(torch.get_num_threads(), len(cells) // 10))
 
 
-def _cells(space: CellSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
+def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
     """The architectures asked for; None for all."""
     import torch
 
+    from zcfast.spaces import Enumerated
     from zcfast.spaces.listing import read_architectures
 
     if sample is not None and architectures is not None:
@@ -158,23 +159,22 @@ def _cells(space: CellSpace[Any], sample: int | None, architectures: Path | None
         return read_architectures(space, architectures)
     if sample is None:
         return None
-    if sample > len(space):
-        raise ValueError(f"--sample: expected at most {len(space)} architectures, the size of the space, got {sample}")
+    listed = space.offers(Enumerated)
+    if listed is not None and sample > len(listed):
+        raise ValueError(f"--sample: expected at most {len(listed)} architectures, the size of the space, got {sample}")
     cells: Cells = space.sample_distinct(sample, torch.Generator().manual_seed(seed))
     return cells
 
 
 def _computation(
-    space: CellSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
+    space: SearchSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
 ) -> Callable[[Store, Progress], Scores]:
     """What makes the scores, with all that can be wrong before the first of them found out."""
-    from dataclasses import asdict
-
     import zcfast
     from zcfast.errors import unknown
     from zcfast.scoring.architectures import reads_images, resolve_columns, score_architectures
 
-    known = (*asdict(space.network), "initialisation", "batch_norm")
+    known = dict.fromkeys([*space.options, "initialisation"])
     for key in options:
         if key not in known:
             raise unknown("option", key, known)
@@ -187,12 +187,10 @@ def _computation(
     if cells is None:
         took = _duration(space, network, sampling.batch_size, sampled)
         labels = ", ".join(proxy.label for proxy in sampled)
-        raise ValueError(
-            f"--sample N or --architectures FILE: expected one of them for {labels}, which build every network: all "
-            f"{len(space):,} would take about {took} of one core"
-        )
+        expected = f"expected one of them for {labels}, which build every network"
+        raise ValueError(f"--sample N or --architectures FILE: {expected}{took}")
     readers = reads_images(sampled)
-    if readers and sampling.images is None:
+    if readers and sampling.images is None and space.minibatch is None:
         raise ValueError(f"--images: expected a path, or 'random' for noise, for {', '.join(readers)}, got none")
     batch = None if sampling.images is None else _images(space, network, sampling)
     return lambda store, progress: score_architectures(
@@ -209,20 +207,28 @@ def _computation(
     )
 
 
-def _images(space: CellSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
+def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
     from zcfast.images import load_images, random_images
+    from zcfast.spaces import CellSpace
 
     assert sampling.images is not None
     if sampling.images != arguments.RANDOM:
         return load_images(sampling.images, sampling.batch_size, sampling.seed)
+    if not isinstance(space, CellSpace):
+        raise ValueError(f"--images: expected none, or a path, as {space.name} has an example of its own, got 'random'")
     full = space.network_with(network)
     shape = (full.image_channels, full.resolution, full.resolution)
     return random_images(sampling.batch_size, shape, full.classes, sampling.seed)
 
 
-def _duration(space: CellSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
-    """A rough time for the whole space on one core, in words."""
+def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
+    """A rough time for the whole space on one core, in words; nothing for a space that cannot tell."""
+    from zcfast.spaces import Enumerated, Sizes
     from zcfast.tracing.passes import Pass
+
+    listed, counted = space.offers(Enumerated), space.offers(Sizes)
+    if listed is None or counted is None:
+        return ""
 
     needs = Pass.NONE
     for proxy in proxies:
@@ -230,6 +236,7 @@ def _duration(space: CellSpace[Any], network: dict[str, Any], batch_size: int, p
     # In forward passes: a backward pass is two, the second-order pass a forward pass with tangents and its backward.
     lengths = {Pass.FORWARD: 1, Pass.LOSS_GRAD: 2, Pass.INPUT_JACOBIAN: 2, Pass.HVP: 6}
     passes = batch_size * sum(length for which, length in lengths.items() if which in needs)
-    flops = space.flops(space.enumerate(), **network).double().sum().item()
+    flops = counted.flops(listed.enumerate(), **network).double().sum().item()
     hours = flops * max(passes, 10) / RATE / 3600  # synflow has one image, in float64
-    return f"{hours / 24:,.0f} days" if hours >= 48 else f"{max(hours, 0.1):.1f} hours"
+    took = f"{hours / 24:,.0f} days" if hours >= 48 else f"{max(hours, 0.1):.1f} hours"
+    return f": all {len(listed):,} would take about {took} of one core"

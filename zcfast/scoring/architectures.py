@@ -6,7 +6,7 @@ from contextlib import closing, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
@@ -16,12 +16,12 @@ from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
 from zcfast.scoring.fingerprint import fingerprint, package
-from zcfast.scoring.space import in_closed_form
+from zcfast.scoring.space import check_cells, in_closed_form
 from zcfast.scoring.store import Row, Store
 from zcfast.scoring.task import Task, groups
-from zcfast.spaces import Cells, CellSpace, ClosedForm
-from zcfast.spaces import space as named_space
+from zcfast.spaces import Cells, ClosedForm, SearchSpace, as_space
 from zcfast.spaces.forms import closed_forms
+from zcfast.tracing.batch import Loss
 from zcfast.tracing.passes import FLOWS, Pass
 
 
@@ -38,10 +38,10 @@ Images = ImageBatch | tuple[Tensor, Tensor]
 
 
 def score_architectures(
-    space: str | CellSpace[Any],
+    space: str | SearchSpace[Any],
     proxies: Sequence[str | Proxy],
     cells: Cells,
-    images: Images | None,
+    images: Images | None = None,
     *,
     seed: int = 0,
     device: str = "cpu",
@@ -49,22 +49,26 @@ def score_architectures(
     executor: Executor | None = None,
     parts: str | os.PathLike[str] | Store | None = None,
     progress: Callable[[int, int], None] | None = None,
+    loss_fn: Loss | None = None,
+    logits: Callable[[Any], Tensor] | None = None,
+    layers: tuple[type[nn.Module], ...] | None = None,
     **options: Any,
 ) -> Scores:
     """One row an architecture, each scored as it stands on a network with freshly drawn weights.
 
-    The weights depend on the seed and the architecture's index in the space alone, so neither on the order nor on the
-    other architectures. ``synflow`` is that of the network built without BatchNorm, whose mean over the weights is
-    ``expected_synflow``; on NAS-Bench-201 its cells have biases. All other proxies take the network with BatchNorm.
+    The weights depend on the seed and the architecture alone, so neither on the order nor on the other architectures.
+    Where the space can leave BatchNorm out (``batch_norm`` among its options), ``synflow`` is that of the network built
+    without it, whose mean over the weights is ``expected_synflow``; all other proxies take the network with BatchNorm.
 
     Args:
         space: the search space or its name.
         proxies: names of sampled proxies (zcfast.proxies), configured ones, and names of closed forms
             (as ``score_space`` takes them), which are computed without building a network.
         cells: the N valid architectures.
-        images: the minibatch: inputs float [B, channels, H, W] with H = W, and targets int64 [B]. It sets the
-            network's resolution and image_channels, and its classes if it says how many there are. None if no proxy
-            reads images (``reads_images``).
+        images: the minibatch: inputs [B, ...] and targets, of float32 networks. Networks of cells take images [B,
+            channels, H, W] with H = W, which set resolution and image_channels, and classes if the minibatch says how
+            many there are. None: the example of the space, if that is a minibatch; networks of cells have none, which
+            is well if no proxy reads it (``reads_images``).
         seed: of the weights.
         device: "cpu" or "cuda", where the networks run.
         workers: score in so many processes of one thread each: results are bit-identical for any number of them. 1 is
@@ -74,6 +78,7 @@ def score_architectures(
         parts: with workers or an executor, a directory that keeps what was scored, or a ``Store`` that is entered: the
             same call goes on where a killed one ended. Kept scores of other code, options or images are not taken.
         progress: called with the number of rows done and of all rows.
+        loss_fn, logits, layers: as for ``score``.
         options: of the network, ``initialisation`` and ``batch_norm`` as for ``space.build``.
 
     Returns:
@@ -85,33 +90,36 @@ def score_architectures(
         OSError: parts that cannot be written or that another process has; a worker that was killed or ended.
         ScoringInterrupted: Ctrl-C after the first architecture; it has the scores so far.
     """
-    space = space if isinstance(space, CellSpace) else named_space(space)
+    searched: SearchSpace[Any] = as_space(space)
     if integer("seed", seed) < 0:
         raise ValueError(f"seed: expected a number >= 0, got {seed}")
     runner = _executor(workers, executor, parts)
-    chosen = resolve_columns(space, proxies)
+    chosen = resolve_columns(searched, proxies)
     sampled = [proxy for proxy in chosen.values() if proxy is not None]
     closed = [name for name, proxy in chosen.items() if proxy is None]
-    initialisation = options.pop("initialisation", space.initialisation)
-    batch_norm = options.pop("batch_norm", True)
-    named_initialisation(initialisation)
-    _check_batch_norm(batch_norm, closed)
-    batch = _batch(images, reads_images(sampled))
-    network = _network_for(space, batch, options)
+    check_cells(searched, cells)
+    initialisation = options.pop("initialisation", searched.initialisation)
+    if initialisation is not None:
+        named_initialisation(initialisation)
+    batch_norm = _batch_norm(searched, closed, options)
+    batch = _batch(searched, images, reads_images(sampled))
+    network = options if batch is None else searched.fitting(batch, options)
     own = {"initialisation": initialisation} if "expected_synflow" in closed else {}
-    columns, described = in_closed_form(space, closed, cells, **network, **own)
+    columns, described = in_closed_form(searched, closed, cells, **network, **own)
     build = {"initialisation": initialisation, **network}
-    tensors, by_norm, where = _tensors(space, batch, network), groups(sampled, batch_norm), find_device(device)
-    task = Task(space, cells, by_norm, tensors, seed, where, build, one_thread=runner is not None)
+    given = {"loss_fn": loss_fn, "logits": logits, "layers": layers}
+    options_of_score = {name: value for name, value in given.items() if value is not None}
+    tensors, by_norm, where = _tensors(searched, batch, network), groups(sampled, batch_norm), find_device(device)
+    task = Task(searched, cells, by_norm, tensors, seed, where, build, options_of_score, one_thread=runner is not None)
     rows, interrupted = _run(task, sampled, runner or InProcess(), parts, progress)
     protocol = {
         **described,
         "initialisation": initialisation,
-        "batch_norm": batch_norm,
+        "batch_norm": batch_norm is not False,
         "seed": seed,
         "device": device,
         "images": None if batch is None else batch.protocol(),
-        "columns": _meanings(space, chosen, described["columns"]),
+        "columns": _meanings(searched, chosen, described["columns"]),
     }
     scores = _table(task, rows, protocol, columns, sampled)
     if interrupted:
@@ -180,6 +188,7 @@ def _claims(task: Task, proxies: list[Proxy]) -> dict[str, Any]:
         "device": str(task.device),
         "groups": {str(has): [proxy.label for proxy in group] for has, group in task.groups.items()},
         "build": task.build,
+        "score": {name: fingerprint(value) for name, value in task.options.items()},
     }
 
 
@@ -203,15 +212,15 @@ def _table(
     return Scores(task.space, cells, {name: columns[name] for name in protocol["columns"]}, protocol, reasons)
 
 
-def _meanings(space: CellSpace[Any], chosen: dict[str, Proxy | None], closed: dict[str, Any]) -> dict[str, Any]:
+def _meanings(space: SearchSpace[Any], chosen: dict[str, Proxy | None], closed: dict[str, Any]) -> dict[str, Any]:
     """What each column of the table is, in the order asked for."""
-    forms = closed_forms(space)
     meanings = {name: _describe(proxy) for name, proxy in chosen.items() if proxy is not None} | closed
+    forms = closed_forms(space)
     return {column: meanings[column] for name, proxy in chosen.items() for column in _columns_of(forms, name, proxy)}
 
 
-def resolve_columns(space: CellSpace[Any], proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
-    """The labels of the proxies asked for and the sampled proxy of each, None for a closed form.
+def resolve_columns(space: SearchSpace[Any], proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
+    """The labels of the proxies asked for and the sampled proxy of each, None for a closed form of the space.
 
     Raises:
         ValueError: an unknown name, a column twice, or none.
@@ -247,65 +256,49 @@ def reads_images(proxies: Sequence[Proxy]) -> list[str]:
     return [proxy.label for proxy in proxies if proxy.needs not in (Pass.NONE, *FLOWS)]
 
 
-def _check_batch_norm(batch_norm: Any, closed: list[str]) -> None:
+def _batch_norm(space: SearchSpace[Any], closed: list[str], options: dict[str, Any]) -> bool | None:
+    """Whether networks have BatchNorm, taken from the options; None for a space that cannot leave it out."""
+    if "batch_norm" not in space.options:
+        return None
+    batch_norm = options.pop("batch_norm", True)
     if not isinstance(batch_norm, bool):
         raise ValueError(f"batch_norm: expected true or false, got {batch_norm!r}")
     for name in ("params", "path_statistics", "path_rank"):
         if not batch_norm and name in closed:
             raise ValueError(f"batch_norm: expected true, as {name} describes the network with BatchNorm, got false")
+    return batch_norm
 
 
-def _batch(images: Images | None, readers: list[str]) -> ImageBatch | None:
-    """The minibatch, checked on its own."""
+def _batch(space: SearchSpace[Any], images: Images | None, readers: list[str]) -> ImageBatch | None:
+    """The minibatch, or that of the space; None if no proxy reads one and there is none."""
     if images is None:
+        example = space.minibatch
+        if example is not None:
+            return _batch(space, (example.inputs, example.targets), readers)
         if readers:
             raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
         return None
     batch = images if isinstance(images, ImageBatch) else ImageBatch(*_pair(images), None, {"images": "tensors"})
-    inputs, targets = batch
-    if inputs.dim() != 4 or inputs.shape[2] != inputs.shape[3] or not inputs.is_floating_point() or not len(inputs):
-        raise ValueError(f"images: expected floats [B, channels, H, H], got {inputs.dtype} {list(inputs.shape)}")
-    if targets.shape != inputs.shape[:1] or targets.dtype != torch.int64:
-        raise ValueError(f"targets: expected int64 [{len(inputs)}], got {targets.dtype} {list(targets.shape)}")
-    if not inputs.isfinite().all():
+    if not batch.inputs.isfinite().all():
         raise ValueError("images: expected finite numbers, got NaN or infinity")
     return batch
 
 
 def _pair(images: Any) -> tuple[Tensor, Tensor]:
     parts = images if isinstance(images, tuple | list) else (images,)
-    if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
+    if len(parts) != 2 or not all(isinstance(part, Tensor) and part.dim() for part in parts):
         came = ", ".join(type(part).__name__ for part in parts)
         raise ValueError(f"images: expected an ImageBatch or tensors (inputs, targets), got {came}")
     return parts[0], parts[1]
 
 
-def _network_for(space: CellSpace[Any], batch: ImageBatch | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Options of the network that fits the images."""
-    space.network_with(options)
+def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Inputs and targets; the example for proxies that take no more than its shape."""
     if batch is None:
-        return options
-    fitting = {"resolution": batch.inputs.shape[2], "image_channels": batch.inputs.shape[1]}
-    if batch.classes is not None:
-        fitting["classes"] = batch.classes
-    for name, value in fitting.items():
-        if options.get(name, value) != value:
-            raise ValueError(f"{name}: expected {value}, that of the images, got {options[name]}")
-    network = space.network_with({**options, **fitting})
-    low, high = int(batch.targets.min()), int(batch.targets.max())
-    if low < 0 or high >= network.classes:
-        expected = f"targets below the number of classes, {network.classes}"
-        raise ValueError(f"classes: expected {expected}, got targets from {low} to {high}")
-    return {**options, **fitting}
-
-
-def _tensors(space: CellSpace[Any], batch: ImageBatch | None, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Inputs and targets; one sample of ones for proxies that take no more than its shape."""
-    if batch is None:
-        full = space.network_with(network)
-        inputs = torch.ones(1, full.image_channels, full.resolution, full.resolution)
-        return inputs, torch.zeros(1, dtype=torch.int64)
-    return batch.inputs.to("cpu", torch.float32), batch.targets.cpu()
+        example = space.example_with(network)
+        return example.inputs, example.targets
+    inputs = batch.inputs.cpu()
+    return inputs.float() if inputs.is_floating_point() else inputs, batch.targets.cpu()
 
 
 def _describe(proxy: Proxy) -> dict[str, str]:

@@ -65,7 +65,7 @@ def in_closed_form(
         if not any(name in form.options for form in forms.values()):
             raise ValueError(f"{name}: no effect on {', '.join(proxies)}")
     protocol = _protocol(space, forms, network, own)
-    _check_cells(space, cells)
+    check_cells(space, cells)
     return _columns(forms, cells, network, own, progress), protocol
 
 
@@ -82,7 +82,8 @@ def _forms(space: SearchSpace[Any], proxies: Sequence[str]) -> dict[str, ClosedF
     return {name: known[name] for name in proxies}
 
 
-def _check_cells(space: SearchSpace[Any], cells: Any) -> None:
+def check_cells(space: SearchSpace[Any], cells: Any) -> None:
+    """Raise a ValueError for anything but valid architectures of the space."""
     kind = type(space.sample(0))
     if type(cells) is not kind:
         raise ValueError(f"cells: expected {kind.__name__} of {space.title}, got {type(cells).__name__}")

@@ -15,7 +15,7 @@ from torch import Tensor
 from zcfast.proxies import Proxy
 from zcfast.scoring.net import Score, score
 from zcfast.scoring.store import Row
-from zcfast.spaces import Cells, CellSpace
+from zcfast.spaces import Cells, SearchSpace
 from zcfast.tracing.passes import Pass, describe
 
 
@@ -24,35 +24,38 @@ class Task:
     """Architectures and all that their scores depend on. Called with a row, it scores that one.
 
     Attributes:
-        groups: proxies by whether their network has BatchNorm.
+        groups: proxies by whether their network has BatchNorm, None where the space does not ask.
         batch: inputs and targets, on the CPU.
         seed: of the weights.
         device: where the networks run.
         build: options of ``space.build``.
+        options: of ``score``.
         one_thread: whether to score on one thread of torch, as the number of threads moves the last digits.
     """
 
-    space: CellSpace[Any]
+    space: SearchSpace[Any]
     cells: Cells
-    groups: dict[bool, list[Proxy]]
+    groups: dict[bool | None, list[Proxy]]
     batch: tuple[Tensor, Tensor]
     seed: int
     device: torch.device
     build: dict[str, Any]
+    options: dict[str, Any]
     one_thread: bool
 
     def __call__(self, row: int) -> Row:
         """Score and reason of each proxy."""
         cell = self.cells[row]
         scored: Row = {}
-        seed = _seed_of(self.seed, int(self.space.index(cell)))
+        seed = _seed_of(self.seed, self.space.seeds(cell)[0])
         inputs, targets = (tensor.to(self.device) for tensor in self.batch)
         with _one_thread() if self.one_thread else nullcontext():
             for batch_norm, proxies in self.groups.items():
                 generator = torch.Generator().manual_seed(seed)
+                norm: dict[str, Any] = {} if batch_norm is None else {"batch_norm": batch_norm}
                 try:
-                    module = self.space.build(cell, batch_norm=batch_norm, generator=generator, **self.build)
-                    scores = score(module.to(self.device), (inputs, targets), proxies)
+                    module = self.space.build(cell, generator=generator, **norm, **self.build)
+                    scores = score(module.to(self.device), (inputs, targets), proxies, **self.options)
                 except Exception as error:  # one architecture's failure is not another's
                     failed = f"failed: {describe(error).reason}"
                     scored |= {proxy.label: (math.nan, failed) for proxy in proxies}
@@ -61,8 +64,10 @@ class Task:
         return scored
 
 
-def groups(proxies: list[Proxy], batch_norm: bool) -> dict[bool, list[Proxy]]:
-    """Proxies by whether their network has BatchNorm."""
+def groups(proxies: list[Proxy], batch_norm: bool | None) -> dict[bool | None, list[Proxy]]:
+    """Proxies by whether their network has BatchNorm; None of a space that has networks of one kind."""
+    if batch_norm is None:
+        return {None: proxies} if proxies else {}
     flows = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_SIGNED)
     without = [proxy for proxy in proxies if not batch_norm or proxy.needs in flows]
     groups = {True: [proxy for proxy in proxies if proxy not in without], False: without}
@@ -79,9 +84,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _seed_of(seed: int, index: int) -> int:
-    """A seed of its own for each architecture; neighbouring seeds and indices have nothing in common."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{index}".encode()).digest()[:8], "big")
+def _seed_of(seed: int, key: str) -> int:
+    """A seed of its own for each architecture; neighbouring seeds and keys have nothing in common."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big")
 
 
 def _number(each: Score) -> float:
