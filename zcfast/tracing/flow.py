@@ -27,7 +27,7 @@ from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.pairs import CountedWeight, Pair, PairRules, UnsupportedError
 from zcfast.tracing.parameters import Slot, Slots
-from zcfast.tracing.passes import ProxyError, describe
+from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
 from zcfast.tracing.recording import recorded
 from zcfast.tracing.references import check_references, check_unchanged
 from zcfast.tracing.sampled import differentiate
@@ -85,7 +85,7 @@ def run_flow(
         if total is None:
             total = _flow_of(layerwise.sum().item())
             run.check_rounding(total.value)
-    except ProxyError:
+    except (ProxyError, WrongArgumentError):
         raise
     except Exception as error:
         raise ProxyError("failed", f"in float64, as synflow runs: {describe(error).reason}") from error
