@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from zcfast.scoring import Score, score
     from zcfast.scoring.architectures import score_architectures
     from zcfast.scoring.space import score_space
-    from zcfast.spaces import space
+    from zcfast.spaces import Space, space
     from zcfast.tables.load import table
     from zcfast.voting import vote
 
@@ -21,6 +21,7 @@ _PUBLIC = {
     "ImageBatch": "zcfast.images",
     "Score": "zcfast.scoring",
     "Scores": "zcfast.scores",
+    "Space": "zcfast.spaces",
     "load_images": "zcfast.images",
     "random_images": "zcfast.images",
     "score": "zcfast.scoring",
@@ -35,6 +36,7 @@ __all__ = [
     "ImageBatch",
     "Score",
     "Scores",
+    "Space",
     "__version__",
     "analysis",
     "load_images",

@@ -223,6 +223,6 @@ def test_every_compared_operation_is_tested_here():
     """By its name: each is in the tables above or gives no tensor of the net's values."""
     tested = {name.split(",")[0].removeprefix("Tensor.") for name in (*IMAGES, *SEQUENCES)}
     tested |= {"permute", "contiguous", "view", "reshape", "transpose", "unsqueeze", "__getitem__", "__get__"}
-    tested |= {"size", "dim", "numel", "is_contiguous", "fn", "_max_pool1d"}
+    tested |= {"size", "dim", "numel", "is_contiguous", "device", "fn", "_max_pool1d"}
     missing = {function.__name__ for function in COMPARED} - tested
     assert not missing

@@ -16,6 +16,7 @@ class MultiplyAdds(Proxy):
 
     name = "multiply_adds"
     source = "torch.utils.flop_counter"
+    definition = "Multiply-adds of all matrix products and convolutions that a forward pass runs, for one sample."
     needs = Pass.PRODUCTS
     sums_layers = False
 

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from zcfast.devices import present_device
 from zcfast.errors import integer
+from zcfast.search.listed import listed_space
 from zcfast.search.proxy import Proxy
 from zcfast.search.state import SearchState, replace
 from zcfast.search.streams import Streams
-from zcfast.spaces import CellSpace
+from zcfast.spaces import SearchSpace
 from zcfast.spaces import space as named_space
 
 StateT = TypeVar("StateT", bound=SearchState)
@@ -51,7 +52,7 @@ class Algorithm(ABC, Generic[StateT]):
 
     def init(
         self,
-        space: str | CellSpace[Any],
+        space: str | SearchSpace[Any],
         *,
         runs: int,
         seed: int = 0,
@@ -69,7 +70,7 @@ class Algorithm(ABC, Generic[StateT]):
 
         Errors: ValueError for an unknown space, a number out of range, scores of another space.
         """
-        space = space if isinstance(space, CellSpace) else named_space(space)
+        searched = listed_space(space)
         runs, seed, first_run = integer("runs", runs), integer("seed", seed), integer("first_run", first_run)
         if runs < 1:
             raise ValueError(f"runs: expected a number >= 1, got {runs}")
@@ -77,8 +78,8 @@ class Algorithm(ABC, Generic[StateT]):
             raise ValueError(f"seed and first_run: expected numbers >= 0, got {seed} and {first_run}")
         for proxy in (self.initial, self.move):
             if proxy is not None:
-                proxy.check(space)
-        return self._init(SearchState(space.name, Streams.of(seed, runs, first_run, present_device(device)), 0, 0))
+                proxy.check(searched)
+        return self._init(SearchState(searched.name, Streams.of(seed, runs, first_run, present_device(device)), 0, 0))
 
     def ask(self, state: StateT) -> tuple[Tensor, StateT]:
         """The row that each run trains next, int64 [R], and the state that knows of it."""

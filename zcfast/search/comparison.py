@@ -15,7 +15,7 @@ from zcfast.search.proxy import move_proposal, warmup
 from zcfast.search.random_search import RandomSearch
 from zcfast.search.reinforce import Reinforce
 from zcfast.search.trajectory import Trajectory, order_statistic
-from zcfast.spaces import CellSpace
+from zcfast.spaces import SearchSpace
 from zcfast.tables import Table
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def paper_algorithms(scores: Tensor, warm: int = 3000) -> dict[str, Algorithm[An
 
 def compare(
     algorithms: Mapping[str, Algorithm[Any]],
-    space: str | CellSpace[Any],
+    space: str | SearchSpace[Any],
     table: Table,
     *,
     progress: Callable[[str], None] | None = None,

@@ -14,12 +14,12 @@ import zcfast
 from zcfast.devices import present_device
 from zcfast.errors import first_line, integer
 from zcfast.search.algorithm import Algorithm
+from zcfast.search.listed import listed_space
 from zcfast.search.proxy import Proxy
 from zcfast.search.source import Evaluate, Repetition, TableSource, evaluated
 from zcfast.search.streams import Streams
 from zcfast.search.trajectory import Trajectory
-from zcfast.spaces import CellSpace
-from zcfast.spaces import space as named_space
+from zcfast.spaces import CellSpace, SearchSpace
 from zcfast.tables import Table
 
 
@@ -67,7 +67,7 @@ class _EvaluateError(Exception):
 
 def run(
     algorithm: Algorithm[Any],
-    space: str | CellSpace[Any],
+    space: str | SearchSpace[Any],
     table: Table | Evaluate,
     *,
     budget: int = 300,
@@ -114,13 +114,13 @@ def run(
         SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
     """
     _check_algorithm(algorithm)
-    space = space if isinstance(space, CellSpace) else named_space(space)
+    searched = listed_space(space)
     budget, runs, seed = integer("budget", budget), integer("runs", runs), integer("seed", seed)
     device = present_device(device)
-    if not 1 <= budget <= len(space):
-        raise ValueError(f"budget: expected 1 to {len(space)} trainings, the size of the space, got {budget}")
-    if isinstance(table, Table) and table.space != space.name:
-        raise ValueError(f"table: expected accuracies of {space.name}, got those of {table.space}")
+    if not 1 <= budget <= len(searched):
+        raise ValueError(f"budget: expected 1 to {len(searched)} trainings, the size of the searched, got {budget}")
+    if isinstance(table, Table) and table.space != searched.name:
+        raise ValueError(f"table: expected accuracies of {searched.name}, got those of {table.space}")
     if not isinstance(table, Table):
         _check_evaluate(table, objective, report, repetition)
     elif workers is not None or executor is not None:
@@ -133,13 +133,13 @@ def run(
         protocol |= {"objective": source.objective, "report": source.report, "repetition": repetition}
         protocol["table"] = table.description
         if source.repetition == "mean":
-            steps = _looked_up(algorithm, space, source, budget, options)
+            steps = _looked_up(algorithm, searched, source, budget, options)
         else:
-            steps = _lockstep(algorithm, space, source.query, budget, options)
+            steps = _lockstep(algorithm, searched, source.query, budget, options)
     elif workers is None and executor is None:
-        steps = _lockstep(algorithm, space, _together(table, space), budget, options)
+        steps = _lockstep(algorithm, searched, _together(table, searched), budget, options)
     else:
-        steps = _asynchronous(algorithm, space, table, budget, options, 1 if workers is None else workers, executor)
+        steps = _asynchronous(algorithm, searched, table, budget, options, 1 if workers is None else workers, executor)
     try:
         done = 0
         for trained in steps:
@@ -150,10 +150,10 @@ def run(
             if progress:
                 progress(done, runs * budget)
     except KeyboardInterrupt as error:
-        raise SearchInterrupted(record.trajectory(space, protocol)) from error
+        raise SearchInterrupted(record.trajectory(searched, protocol)) from error
     except _EvaluateError as error:
-        raise SearchFailed(record.trajectory(space, protocol), error.raised) from error.raised
-    return record.trajectory(space, protocol)
+        raise SearchFailed(record.trajectory(searched, protocol), error.raised) from error.raised
+    return record.trajectory(searched, protocol)
 
 
 def describe(algorithm: Algorithm[Any]) -> dict[str, Any]:

@@ -9,18 +9,40 @@ from torch import Tensor
 
 from zcfast import search_ops
 from zcfast.search.proxy import Proxy
+from zcfast.spaces import Decisions, Enumerated, NeighbourGraph
 from zcfast.spaces import space as named_space
 from zcfast.spaces.neighbours import Neighbours
 
 
 @lru_cache(maxsize=4)
 def graph_of(space: str, device: torch.device) -> Neighbours:
-    """The neighbours of every architecture under the space's own relation."""
+    """The neighbours of every architecture: by the space's own relation, or else by a change of one choice."""
     if device.type != "cpu":
         graph = graph_of(space, torch.device("cpu"))
         return Neighbours(graph.offsets.to(device), graph.ids.to(device))
-    own: Neighbours = named_space(space).neighbour_graph()
+    searched = named_space(space)
+    decisions = searched.offers(Decisions)
+    if searched.offers(NeighbourGraph) is None and decisions is not None:
+        return _by_choices(searched.capability(Enumerated), decisions)
+    own: Neighbours = searched.capability(NeighbourGraph).neighbour_graph()
     return own
+
+
+def _by_choices(listed: Enumerated, decisions: Decisions) -> Neighbours:
+    """The architectures with another option in one choice that counts, of every architecture of the space."""
+    choices, own = decisions.decode(listed.enumerate()), torch.arange(len(listed))
+    found = []
+    for place, size in enumerate(decisions.sizes):
+        for option in range(size):
+            changed = choices.clamp(min=0)
+            changed[:, place] = option
+            rows = listed.index(decisions.encode(changed))
+            found.append(torch.where((choices[:, place] >= 0) & (rows != own), rows, -1))
+    ids = torch.stack(found, 1).sort(1).values
+    repeated = torch.zeros_like(ids, dtype=torch.bool)
+    repeated[:, 1:] = ids[:, 1:] == ids[:, :-1]
+    ids = ids.masked_fill(repeated, -1)
+    return Neighbours.of_rows(ids, (ids >= 0).sum(1))
 
 
 @lru_cache(maxsize=4)

@@ -19,6 +19,7 @@ from zcfast.spaces.capabilities import (
 from zcfast.spaces.cell_space import CellSpace
 from zcfast.spaces.cells import Cells, Texts
 from zcfast.spaces.names import released_names
+from zcfast.spaces.own import Space, of
 from zcfast.spaces.registry import as_space, names, register, space
 
 __all__ = [
@@ -39,9 +40,11 @@ __all__ = [
     "Readers",
     "SearchSpace",
     "Sizes",
+    "Space",
     "Texts",
     "as_space",
     "names",
+    "of",
     "register",
     "released_names",
     "space",

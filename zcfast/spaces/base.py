@@ -36,6 +36,15 @@ class Example:
     inputs: Any
     targets: Any
 
+    @classmethod
+    def of(cls, value: Any) -> "Example":
+        """An example as it is, or one of a pair (inputs, targets); a TypeError says what else came."""
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, (tuple, list)) or len(value) != 2:
+            raise TypeError(f"example: expected (inputs, targets), got {type(value).__name__}")
+        return cls(*value)
+
 
 class SearchSpace(ABC, Generic[CellsT]):
     """Architectures that can be drawn, written as texts and built. The text is what an architecture is known by.

@@ -53,6 +53,7 @@ COMPARED = frozenset(
         ),
         *(torch.mean, Tensor.mean, torch.sum, Tensor.sum, F.interpolate),
         *(torch.zeros_like, Tensor.size, Tensor.dim, Tensor.numel, Tensor.is_contiguous),
+        torch.device,  # which torch before 2.13 shows to modes as an operation
         *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim")),
     }
 )

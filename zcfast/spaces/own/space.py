@@ -1,0 +1,220 @@
+"""A search space of a user's own function from choices to a network."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zcfast.errors import integer
+from zcfast.spaces.base import CapabilityT, Example, SearchSpace
+from zcfast.spaces.capabilities import Decisions, Enumerated, NeighbourGraph, Neighbourhood
+from zcfast.spaces.cells import Texts
+from zcfast.spaces.neighbours import Neighbours, check_generator
+from zcfast.spaces.own.builder import Builder, text
+from zcfast.spaces.own.choices import ChoiceError
+from zcfast.spaces.own.digits import Digits
+from zcfast.spaces.own.trial import Trial, changed
+
+LISTED = 10_000  # the most architectures, as the product of all choices, that are listed: each is asked for once
+_CHUNK = 256  # rows of the list that are compared with all others at once
+
+
+class Space(SearchSpace[Texts], Neighbourhood):
+    """The networks that a function makes of its choices.
+
+        def build(trial):
+            width = trial.suggest_int("width", 16, 64, step=8)
+            kernels = [trial.suggest_categorical(f"kernel{i}", [3, 5, 7]) for i in range(6)]
+            return MyNet(width, kernels)
+
+        space = zcfast.Space(build, example=(inputs, targets))
+
+    The function asks for its choices as it asks an Optuna trial, so that the same one runs in a study. Later choices
+    may depend on earlier ones. An architecture's text is its choices as JSON. Its layers draw their weights from the
+    generator's seed and the text alone.
+
+    A space whose choices can be counted is a ``zcfast.spaces.Decisions`` too, and one of at most 10,000 architectures a
+    ``zcfast.spaces.Enumerated``, on which every search algorithm runs.
+    """
+
+    _builder: Builder
+    _uncounted: str
+
+    def __new__(cls, build: Callable[[Any], nn.Module], example: Any, *, name: str | None = None) -> Space:
+        """Ask the function for a few architectures.
+
+        Args:
+            build: from a trial to an nn.Module on the CPU. The same choices must give the same network but for weights.
+            example: a minibatch (inputs, targets) that the networks take: inputs [B, ...], targets [B, ...].
+            name: what files call the space; the function's by default. ``zcfast.space("mymodule:space")`` and the
+                command line call it by that path instead, by which it is found again.
+
+        Raises:
+            TypeError, ValueError: build or example is wrong; the message says what came.
+        """
+        builder = Builder(build)
+        example = Example.of(example)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name: expected a text, got {name!r}")
+        kind, digits, reason = Space, None, ""
+        try:
+            digits = Digits(builder)
+            kind = ListedSpace if math.prod(digits.sizes) <= LISTED else CountedSpace
+        except ChoiceError as error:
+            reason = str(error)
+        space = object.__new__(kind)
+        space._builder, space.example, space._uncounted = builder, example, reason
+        space.name = space.title = name or _name(build)
+        if isinstance(space, CountedSpace) and digits is not None:
+            space._digits = digits
+        return space
+
+    def __reduce__(self) -> Any:
+        """Made again in another process, which must find the function by its import path."""
+        return _made_again, (self._builder.build, self.example, self.name)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Texts:
+        """``n`` architectures, each choice drawn uniformly, or with ``log`` in equal ratios."""
+        check_generator(generator)
+        if integer("n", n) < 0:
+            raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
+        return _texts(self._builder.draw(generator) for _ in range(n))
+
+    def format(self, cells: Texts) -> list[str]:
+        """The choices of each architecture as JSON with sorted names."""
+        return list(cells.texts)
+
+    def parse(self, architecture: Any) -> Texts:
+        """The architectures of a text, of choices by name, or of a list of these."""
+        several = not isinstance(architecture, (str, Mapping))
+        return _texts(map(self._parse, architecture if several else [architecture]))
+
+    def reasons(self, cells: Texts) -> list[str]:
+        """Why each text is no architecture of the space; empty where it is one."""
+        return [self._reason(each) for each in cells.texts]
+
+    def mutate(self, cells: Texts, generator: torch.Generator | None = None) -> Texts:
+        """Another option for one choice of each architecture, drawn uniformly as are the choices that it brings."""
+        check_generator(generator)
+        return _texts(self._builder.asked(changed(self._parse(each), generator)) for each in cells.texts)
+
+    def capability(self, kind: type[CapabilityT]) -> CapabilityT:
+        """What the space offers of a kind; a ValueError says why it has none."""
+        if self._uncounted and kind in (Decisions, Enumerated, NeighbourGraph):
+            raise ValueError(f"{self.name}: expected a space with {kind.gives}, got one without: {self._uncounted}")
+        return super().capability(kind)
+
+    def _network(self, cell: Texts, **options: Any) -> nn.Module:
+        return self._builder.network(json.loads(cell.texts[0]))
+
+    def _parse(self, architecture: Any) -> Trial:
+        if isinstance(architecture, str):
+            try:
+                architecture = json.loads(architecture)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"architecture: expected choices as JSON, got {architecture[:60]!r}") from error
+        if not isinstance(architecture, Mapping):
+            raise ValueError(f"architecture: expected choices by name, got {str(architecture)[:60]}")
+        return self._builder.follow(architecture)
+
+    def _reason(self, architecture: str) -> str:
+        try:
+            written = text(self._parse(architecture).params)
+        except ValueError as error:
+            return str(error)
+        return "" if written == architecture else f"expected the text {written}"
+
+
+class CountedSpace(Space, Decisions):
+    """A space whose choices have a finite number of options each."""
+
+    _digits: Digits
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many options each choice has."""
+        return self._digits.sizes
+
+    def encode(self, choices: Tensor) -> Texts:
+        """See ``Decisions``."""
+        return _texts(map(self._digits.decode, choices.tolist()))
+
+    def decode(self, cells: Texts) -> Tensor:
+        """See ``Decisions``."""
+        return self._digits.encode([self._parse(each) for each in cells.texts])
+
+
+class ListedSpace(CountedSpace, Enumerated, NeighbourGraph):
+    """A space of so few architectures that they are listed, in the order of their numbers."""
+
+    def __len__(self) -> int:
+        """Number of architectures."""
+        return len(self._listed)
+
+    @property
+    def classes(self) -> int:  # type: ignore[override]
+        """The number of architectures: no two of them are known to be one network."""
+        return len(self)
+
+    def enumerate(self) -> Texts:
+        """All architectures. The first call asks the function for each."""
+        return self._listed
+
+    def index(self, cells: Texts) -> Tensor:
+        """Position in ``enumerate()``, int64 [N]; -1 where the text is none of it."""
+        return torch.tensor([self._places.get(each, -1) for each in cells.texts], dtype=torch.int64)
+
+    def neighbours(self, cells: Texts, relation: str = "choice") -> Neighbours:
+        """The architectures that differ in one choice, and in those that it brings or takes away."""
+        if relation != "choice":
+            raise ValueError(f"relation: expected 'choice', got {relation!r}")
+        self.require_valid(cells)
+        return _differing(self.decode(cells), self._choices)
+
+    def neighbour_graph(self, relation: str | None = None, symmetric: bool = False) -> Neighbours:
+        """``neighbours`` of every architecture; every edge has one that leads back."""
+        return self.neighbours(self.enumerate(), relation or "choice")
+
+    @cached_property
+    def _listed(self) -> Texts:
+        numbers = range(math.prod(self._digits.sizes))
+        return Texts(tuple(dict.fromkeys(text(self._digits.numbered(number).params) for number in numbers)))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {each: place for place, each in enumerate(self._listed.texts)}
+
+    @cached_property
+    def _choices(self) -> Tensor:
+        return self.decode(self._listed)
+
+
+def _made_again(build: Callable[[Any], nn.Module], example: Example, name: str) -> Space:
+    return Space(build, example, name=name)
+
+
+def _texts(trials: Iterable[Trial]) -> Texts:
+    return Texts(tuple(text(trial.params) for trial in trials))
+
+
+def _name(build: Callable[..., Any]) -> str:
+    name = getattr(build, "__name__", type(build).__name__)
+    return name if name.isidentifier() else "own"
+
+
+def _differing(choices: Tensor, listed: Tensor) -> Neighbours:
+    """Rows of the list, int64 [M, D], that differ from each of [N, D] in one of the choices that both have."""
+    counts, ids = [], []
+    for rows in torch.split(choices.short(), _CHUNK):
+        both = (rows[:, None] >= 0) & (listed.short() >= 0)
+        differ = ((rows[:, None] != listed.short()) & both).sum(2) == 1
+        counts.append(differ.sum(1))
+        ids.append(differ.nonzero()[:, 1])
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), *counts]).cumsum(0)
+    return Neighbours(offsets, torch.cat([torch.zeros(0, dtype=torch.int64), *ids]))
