@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.channels_last import suits
 from zcfast.tracing.curvature import directions, double_backward
-from zcfast.tracing.forward import Forward
+from zcfast.tracing.forward import Forward, equal_to_rounding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.parameters import Slots
@@ -173,6 +173,7 @@ class _Run:
             return
         loss = self.loss(logits, targets)
         if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
+            self.kept_loss = (logits.detach(), loss.detach())
             with self.result.guard(Pass.LOSS_GRAD):
                 check_references(loss, self.slots.parameters)
                 self.first_order(loss, recording)
@@ -218,6 +219,18 @@ class _Run:
             self.result.failures[Pass.LOSS_GRAD] = error.failure
             return None
 
+    def check_loss(self) -> None:
+        """Raise ProxyError where a second call of the caller's loss gives another value."""
+        logits, value = self.kept_loss
+        if self.batch.loss_fn is None:
+            return
+        with torch.no_grad():
+            again = self.batch.loss(logits, self.batch.tensors()[1])
+        if not equal_to_rounding(value, again):
+            raise ProxyError(
+                "refused", "loss_fn has another value at a second call: it keeps state or draws random numbers"
+            )
+
     def first_order(self, loss: Tensor, recording: Recording) -> None:
         """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
@@ -234,6 +247,7 @@ class _Run:
         """What takes the Hessian, after the graph of the first pass is gone."""
         if Pass.LOSS_GRAD not in self.result.failures and self.wants(Pass.HVP):
             with self.result.guard(Pass.HVP):
+                self.check_loss()
                 self.result.curvature = self.slots.shared(self.products(inputs, targets))
 
     def products(self, inputs: Tensor, targets: Tensor) -> list[Tensor]:
