@@ -10,8 +10,9 @@ import torch
 
 from bench.timing import measured
 from tests.expected import networks
-from zcfast.expected.synflow import nasbench101_expected_synflow, nasbench201_expected_synflow
 from zcfast.spaces import space
+from zcfast.spaces.nasbench101.closed_forms import nasbench101_expected_synflow
+from zcfast.spaces.nasbench201.closed_forms import nasbench201_expected_synflow
 
 FUNCTIONS = {"nasbench101": nasbench101_expected_synflow, "nasbench201": nasbench201_expected_synflow}
 

@@ -8,9 +8,10 @@ import torch
 from bench.plain_cells import plain_index, plain_neighbours
 from bench.timing import measured
 from tests.spaces import original
-from zcfast import _tables, space_ops
+from zcfast import _tables
 from zcfast.spaces import space
 from zcfast.spaces.nasbench101 import _index_tables
+from zcfast.spaces.nasbench101 import ops as space_ops
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = space("nasbench101")

@@ -13,8 +13,9 @@ import sys
 import torch
 
 from tests.expected import networks
-from zcfast.expected.synflow import nasbench101_expected_synflow, nasbench201_expected_synflow
 from zcfast.spaces import space
+from zcfast.spaces.nasbench101.closed_forms import nasbench101_expected_synflow
+from zcfast.spaces.nasbench201.closed_forms import nasbench201_expected_synflow
 
 
 def compare(forward, initialisation, closed_form, count, generator):

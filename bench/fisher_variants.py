@@ -16,9 +16,9 @@ from torch import nn
 
 import zcfast
 from zcfast.analysis import bootstrap, spearman
-from zcfast.networks.nasbench201 import Cell
 from zcfast.proxies.fisher import Fisher
 from zcfast.reproduction.benchmarks import NASBENCH201, Benchmark
+from zcfast.spaces.nasbench201.network import Cell
 from zcfast.tables import load
 
 BATCH_SIZE = 64

@@ -64,7 +64,7 @@ def plain_index(vertices: Tensor, edges: Tensor, operations: Tensor, tables: Seq
 def plain_neighbours(
     vertices: Tensor, edges: Tensor, operations: Tensor, tables: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """As zcfast.space_ops.nasbench101_neighbours of canonical cells by the relation "pruned"."""
+    """As zcfast.spaces.nasbench101.ops.nasbench101_neighbours of canonical cells by the relation "pruned"."""
     own, _ = plain_index(vertices, edges, operations, tables)
     inner, slots = vertices.long() - 2, vertices.long() * (vertices.long() - 1) // 2
     edited = []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from zcfast.spaces import NasBench101Cells
+from zcfast.spaces.nasbench101 import NasBench101Cells
 
 DATA = Path(os.environ.get("ZCFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -7,7 +7,11 @@ import pytest
 import torch
 from pyarrow import parquet
 
+import zcfast
+from tests.spaces.own import TwoLayers
 from zcfast.scores import Scores, best_first
+from zcfast.spaces import registry
+from zcfast.spaces import space as named_space
 
 
 def test_a_saved_file_loads_as_it_was(scores, tmp_path):
@@ -206,3 +210,54 @@ def test_every_truncation_and_damaged_page_is_noticed(scores, tmp_path):
             loaded = Scores.load(path)
             # Not noticed: a byte that nothing reads, or one of a page's header that changes nothing.
             assert all(torch.equal(loaded[name], column) for name, column in scores.columns.items())
+
+
+@pytest.fixture
+def own_scores():
+    own = TwoLayers()
+    return Scores(own, own.parse(["8 tanh", "4 relu"]), {"snip": torch.tensor([2.0, torch.nan])}, {"seed": 0})
+
+
+def test_an_own_space_is_given_again(own_scores, tmp_path):
+    path = tmp_path / "own.parquet"
+    own_scores.save(path)
+    assert parquet.read_table(path).column_names == ["architecture", "snip"]
+    loaded = Scores.load(path, own_scores.space)
+    assert loaded.space is own_scores.space
+    assert loaded.cells.texts == ("8 tanh", "4 relu")
+    assert loaded["snip"][0] == 2
+    assert loaded.keys() == ["8 tanh", "4 relu"]
+    with pytest.raises(ValueError, match=r"own.parquet: unknown search space 'two_layers'"):
+        Scores.load(path)
+    with pytest.raises(ValueError, match=r"own.parquet: expected scores of nasbench201, got those of two_layers"):
+        Scores.load(path, "nasbench201")
+
+
+def test_a_file_imports_nothing(own_scores, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_found", {})
+    path = tmp_path / "own.parquet"
+    found = named_space("tests.spaces.own:TwoLayers")
+    Scores(found, own_scores.cells, own_scores.columns, {}).save(path)
+    assert Scores.load(path).space is found
+    registry._found.clear()
+    expected = r"own.parquet: expected a known space, got one at an import path, tests.spaces.own:TwoLayers: call"
+    with pytest.raises(ValueError, match=expected):
+        Scores.load(path)
+    assert Scores.load(path, "tests.spaces.own:TwoLayers")["snip"][0] == 2
+
+
+def test_a_table_of_an_own_space(own_scores, tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("architecture,accuracy\n16 relu,0.9\n8 tanh,0.5\n")
+    table = zcfast.table(own_scores.space, path)
+    assert (table.names, len(table)) == (("16 relu", "8 tanh"), 2)
+    assert table.query(own_scores.keys(), "accuracy").tolist()[0] == 0.5
+    assert table.query(own_scores.cells, "accuracy").isnan().tolist() == [False, True]
+    table.save(tmp_path / "own_table.parquet")
+    assert zcfast.table(own_scores.space, tmp_path / "own_table.parquet").names == table.names
+    path.write_text("architecture,accuracy\n16 relu,0.9\n16 relu,0.5\n")
+    with pytest.raises(ValueError, match=r"rows 0 and 1: the same architecture of two_layers twice"):
+        zcfast.table(own_scores.space, path)
+    path.write_text("index,accuracy\n1,0.9\n")
+    with pytest.raises(ValueError, match=r"column 'index': expected texts of two_layers"):
+        zcfast.table(own_scores.space, path)

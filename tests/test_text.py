@@ -4,8 +4,10 @@ import torch
 
 from zcfast.report import text
 from zcfast.scores import Scores
-from zcfast.spaces import Cells
+from zcfast.spaces import Graph
 from zcfast.spaces import space as named_space
+from zcfast.spaces.nasbench101 import NasBench101Cells
+from zcfast.spaces.nasbench201 import NasBench201Cells
 
 
 def edge_mask(*edges):
@@ -13,7 +15,16 @@ def edge_mask(*edges):
 
 
 def draw(vertices, edges, operations):
-    return [line.rstrip() for line in text.draw_nasbench101(vertices, edge_mask(*edges), operations)]
+    return [line.rstrip() for line in drawn("nasbench101", cell_of(vertices, edges, operations))]
+
+
+def drawn(name, cell):
+    return text.draw(named_space(name).capability(Graph).drawing(cell))
+
+
+def cell_of(vertices, edges, operations):
+    encoding = torch.tensor([vertices]).char(), torch.tensor([edge_mask(*edges)]).int(), torch.tensor([operations])
+    return NasBench101Cells(*encoding[:2], encoding[2].char())
 
 
 def test_the_smallest_cell():
@@ -43,11 +54,11 @@ def test_a_rail_that_joins_and_goes_on():
 
 def test_lines_fit_a_narrow_terminal():
     every = [(source, target) for target in range(7) for source in range(target)]
-    assert max(map(len, text.draw_nasbench101(7, edge_mask(*every), [2] * 5))) <= 60
+    assert max(map(len, draw(7, every, [2] * 5))) <= 60
 
 
 def test_nasbench201():
-    assert text.draw_nasbench201([3, 1, 2, 0, 4, 3]) == [
+    assert drawn("nasbench201", NasBench201Cells(torch.tensor([[3, 1, 2, 0, 4, 3]]).char())) == [
         "0 → 1  nor_conv_3x3",
         "0 → 2  skip_connect  1 → 2  nor_conv_1x1",
         "0 → 3  none          1 → 3  avg_pool_3x3  2 → 3  nor_conv_3x3",
@@ -68,8 +79,9 @@ def test_best(scores, space):
         assert first[:2] == [*space.format(scores.cells[0]), "0 → 1  avg_pool_3x3"]
 
 
-def test_a_space_without_a_drawing():
-    assert text.draw(Cells()) == []
+def test_a_space_without_a_drawing(monkeypatch, scores, space):
+    monkeypatch.setattr(type(space), "elsewhere", {})
+    assert len(text.best(scores, "params", 1).splitlines()) == 2
 
 
 def test_missing(scores):

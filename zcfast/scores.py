@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zcfast.errors import first_line, integer, unknown
+from zcfast.errors import first_line, integer, printable, unknown
 from zcfast.files import replace_file
-from zcfast.spaces import Cells
-from zcfast.spaces import space as named_space
+from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
+from zcfast.spaces.registry import loaded_space
 
 if TYPE_CHECKING:
     import pyarrow
@@ -30,7 +30,7 @@ class Scores:
     """One row an architecture: its encoding and one column for each proxy.
 
     Attributes:
-        space: name of the search space.
+        space: the search space; its name is taken too.
         cells: the N architectures scored.
         columns: proxy name -> [N] tensor. Higher is better. NaN: no score; -inf: the logarithm of a score of zero.
         protocol: how the scores were made, as JSON values: versions, options, definition and unit of each column.
@@ -40,14 +40,15 @@ class Scores:
     Errors: ValueError for a column without one entry for each cell, or with the name of another column of the file.
     """
 
-    space: str
+    space: SearchSpace[Any]
     cells: Cells
     columns: dict[str, Tensor]
     protocol: dict[str, Any]
     reasons: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the columns against the cells."""
+        """Find the space of a name, and check the columns against the cells."""
+        object.__setattr__(self, "space", as_space(self.space))
         taken = {*KEY_COLUMNS, *self.cells.tensors()}
         for name, column in self.columns.items():
             if column.shape != (len(self),):
@@ -88,27 +89,42 @@ class Scores:
     def to_arrow(self) -> pyarrow.Table:
         """The scores as an Arrow table, one row an architecture.
 
-        Columns: `index`, the row of the architecture in the space's `enumerate()`; its name in the benchmark's release,
-        `hash` (32 hexadecimal digits) for NAS-Bench-101, `architecture` (the string of NATS-Bench) for NAS-Bench-201;
-        its encoding, one column for each field of the cells; the scores; `reason_` and the name of a column, the texts
-        of `reasons`, null where there is a score. The schema's metadata has the protocol as JSON under the key
-        b"zcfast".
+        Columns: `index`, the row of the architecture in the space's `enumerate()`, if it has one; its name, `hash` of
+        32 hexadecimal digits where the benchmark's release has these, else `architecture`, its text; its encoding, one
+        column for each field of the cells; the scores; `reason_` and the name of a column, the texts of `reasons`, null
+        where there is a score. The schema's metadata has the protocol as JSON under the key b"zcfast".
         """
         import pyarrow
 
-        space = named_space(self.space)
-        arrays = {"index": _to_arrow(space.index(self.cells))}
-        keys = space.keys(self.cells)
-        if keys.dim() == 2:
-            arrays["hash"] = _hexadecimal(keys)
-        else:
-            arrays["architecture"] = pyarrow.array(space.format(self.cells), pyarrow.string())
+        arrays = self._names()
         for name, column in {**self.cells.tensors(), **self.columns}.items():
             arrays[name] = _to_arrow(column)
         for name, texts in self.reasons.items():
             arrays[REASON + name] = pyarrow.array([text or None for text in texts], pyarrow.string())
-        header = {"format": FORMAT, "space": self.space, "columns": list(self.columns), "protocol": self.protocol}
+        header = {"format": FORMAT, "space": self.space.name, "columns": list(self.columns), "protocol": self.protocol}
         return pyarrow.table(arrays).replace_schema_metadata({METADATA_KEY: json.dumps(header)})
+
+    def keys(self) -> Tensor | list[str]:
+        """What a table finds the architectures by: rows of the space's `enumerate()`, int64 [N], or their texts.
+
+        Errors: ValueError for an architecture outside the space.
+        """
+        self.space.require_valid(self.cells)
+        listed = self.space.offers(Enumerated)
+        return self.space.format(self.cells) if listed is None else listed.index(self.cells).cpu()
+
+    def _names(self) -> dict[str, pyarrow.Array]:
+        """The columns that say which architectures these are."""
+        import pyarrow
+
+        arrays = {}
+        listed = self.space.offers(Enumerated)
+        if listed is not None:
+            arrays["index"] = _to_arrow(listed.index(self.cells))
+            keys = listed.keys(self.cells)
+            if keys.dim() == 2:
+                return {**arrays, "hash": _hexadecimal(keys)}
+        return {**arrays, "architecture": pyarrow.array(self.space.format(self.cells), pyarrow.string())}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table of `to_arrow` as a Parquet file; `path` is replaced in one step or not at all.
@@ -122,31 +138,45 @@ class Scores:
             parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Scores:
+    def load(cls, path: str | os.PathLike[str], space: str | SearchSpace[Any] | None = None) -> Scores:
         """Read a file that `save` wrote, with the tensors on the CPU.
 
-        Errors: ValueError for a missing, unreadable or damaged file and for one that `save` did not write.
+        Args:
+            path: the file.
+            space: the search space, for one that has no name; by default the one that the file names. An import path in
+                a file is followed only once `zcfast.space` has been there: a file shall not choose what is imported.
+
+        Errors: ValueError for a missing, unreadable or damaged file, one that `save` did not write, and one of another
+            space.
         """
         table = _read(path)
         header = _header(path, table.schema.metadata or {})
         try:
-            space = named_space(header["space"])
+            found = loaded_space(header["space"]) if space is None else as_space(space)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        empty = space.enumerate()[:0]
+        if found.name != header["space"]:
+            raise ValueError(f"{path}: expected scores of {found.name}, got those of {printable(header['space'])}")
         try:
-            encoding = {name: _to_torch(table.column(name), like) for name, like in empty.tensors().items()}
             columns = {name: _to_torch(table.column(name)) for name in header["columns"]}
             given = [name for name in columns if REASON + name in table.column_names]
             reasons = {name: _texts(table.column(REASON + name)) for name in given}
-            cells = dataclasses.replace(empty, **encoding)
-            space.require_valid(cells)
-            return cls(space.name, cells, columns, header["protocol"], reasons)
+            return cls(found, _cells(found, table), columns, header["protocol"], reasons)
         except (KeyError, TypeError, ValueError) as error:
             message = (
-                f"{path}: expected the columns of {space.name} scores, got a file without them: {first_line(error)}"
+                f"{path}: expected the columns of {found.name} scores, got a file without them: {first_line(error)}"
             )
             raise ValueError(message) from error
+
+
+def _cells(space: SearchSpace[Any], table: pyarrow.Table) -> Cells:
+    """The architectures of a file: their encoding, or else what their texts say."""
+    empty = space.sample(0)
+    encoding = {name: _to_torch(table.column(name), like) for name, like in empty.tensors().items()}
+    texts = [] if encoding else _texts(table.column("architecture"))
+    cells: Cells = dataclasses.replace(empty, **encoding) if encoding else space.parse(texts)
+    space.require_valid(cells)
+    return cells
 
 
 def best_first(column: Tensor) -> Tensor:

@@ -11,12 +11,13 @@ import zcfast
 from bench.bench_reductions import KINDS, resnet50_weights, saliency_loop
 from bench.plain_cells import plain_index, plain_neighbours
 from tests.expected import networks
-from zcfast import _tables, ops, reference, search, search_ops, space_ops
-from zcfast.expected.synflow import nasbench101_expected_synflow
+from zcfast import _tables, ops, reference, search, search_ops
 from zcfast.search.ageing_evolution import EvolutionState
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.streams import Streams
-from zcfast.spaces import NasBench101Cells
+from zcfast.spaces.nasbench101 import NasBench101Cells
+from zcfast.spaces.nasbench101 import ops as space_ops
+from zcfast.spaces.nasbench101.closed_forms import nasbench101_expected_synflow
 
 # Of the magnitudes; csrc/cuda says where float32 sums come in.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-12, torch.bfloat16: 4e-6, torch.float16: 4e-6}

@@ -103,7 +103,13 @@ def decisions(space: SearchSpace[Any]) -> None:
     assert read.shape == (len(cells), len(chosen.sizes))
     assert read.dtype == torch.int64
     assert ((read >= -1) & (read < torch.tensor(chosen.sizes))).all()
-    assert space.format(chosen.encode(read.clamp(min=0))) == space.format(cells)
+    again, listed = chosen.encode(read.clamp(min=0)), space.offers(Enumerated)
+    if listed is None:
+        assert space.format(again) == space.format(cells)
+    else:
+        assert torch.equal(listed.index(again), listed.index(cells))
+        some = space.sample(50, _seeded(9))
+        assert torch.equal(listed.index(chosen.encode(chosen.decode(some).clamp(min=0))), listed.index(some))
     assert chosen.available.shape == (len(chosen.sizes), max(chosen.sizes))
 
 

@@ -10,9 +10,9 @@ from torch import nn
 import zcfast
 from tests.contracts.search import drawn_accuracies, drawn_scores
 from zcfast import analysis, search
-from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
 from zcfast.images import random_images
 from zcfast.proxies import registered
+from zcfast.spaces.forms import closed_forms
 from zcfast.tables import Metric, Table
 
 SMALL = {"stem_channels": 8, "modules": 1}
@@ -150,7 +150,8 @@ def test_cells(name, device):
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
 def test_closed_forms(name, device, tmp_path):
     here = zcfast.space(name).sample(20, torch.Generator().manual_seed(3))
-    expected, found = (zcfast.score_space(name, [*CLOSED_FORMS], cells=cells) for cells in (here, here.to(device)))
+    forms = [*closed_forms(zcfast.space(name))]
+    expected, found = (zcfast.score_space(name, forms, cells=cells) for cells in (here, here.to(device)))
     for column in expected.columns:
         assert found[column].device.type == device
         torch.testing.assert_close(found[column].cpu(), expected[column], rtol=1e-5, atol=0)

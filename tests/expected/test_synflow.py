@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from tests.expected import networks
 from tests.shared import released_nasbench101, shared_data
-from zcfast.expected.synflow import nasbench101_expected_synflow, nasbench201_expected_synflow
-from zcfast.networks.nasbench101 import NasBench101Network
-from zcfast.networks.nasbench201 import NasBench201Network
-from zcfast.spaces import NasBench101Cells, NasBench201Cells, space
+from zcfast.spaces import space
+from zcfast.spaces.nasbench101 import NasBench101Cells
+from zcfast.spaces.nasbench101.closed_forms import nasbench101_expected_synflow
+from zcfast.spaces.nasbench101.network import NasBench101Network
+from zcfast.spaces.nasbench201 import NasBench201Cells
+from zcfast.spaces.nasbench201.closed_forms import nasbench201_expected_synflow
+from zcfast.spaces.nasbench201.network import NasBench201Network
 
 SPACE101, SPACE201 = space("nasbench101"), space("nasbench201")
 INITIALISATIONS = st.sampled_from(["kaiming_fan_out", "kaiming_fan_in", "pytorch"])

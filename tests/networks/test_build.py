@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.expected import networks
-from zcfast.expected.synflow import nasbench101_expected_synflow, nasbench201_expected_synflow
 from zcfast.spaces import names, space
+from zcfast.spaces.nasbench101.closed_forms import nasbench101_expected_synflow
+from zcfast.spaces.nasbench201.closed_forms import nasbench201_expected_synflow
 
 SMALL = {
     "nasbench101": {"stem_channels": 8, "modules": 1, "resolution": 16, "classes": 5},

@@ -31,8 +31,8 @@ def without_graph(logits, targets):
 
 
 WRONG = [
-    ("batch", (IMAGES, TARGETS + 5), ValueError, "targets: expected classes 0 to 4, got"),
-    ("batch", (IMAGES, TARGETS - 5), ValueError, "targets: expected classes 0 to 4, got"),
+    ("batch", (IMAGES, TARGETS + 5), ValueError, "targets: expected classes 0 to 4, or -100 to ignore, got"),
+    ("batch", (IMAGES, TARGETS - 5), ValueError, "targets: expected classes 0 to 4, or -100 to ignore, got"),
     ("batch", (IMAGES, TARGETS[:3]), ValueError, "targets: expected one a sample"),
     ("batch", (IMAGES, TARGETS[:, None]), ValueError, "targets: expected shape"),
     ("batch", (IMAGES, TARGETS.tolist()), TypeError, "targets: expected a tensor, got list"),
@@ -55,7 +55,7 @@ WRONG = [
     ("loss_fn", lambda y, t: 0.0, TypeError, "loss_fn: expected to return a tensor, got float"),
     ("logits", lambda y: None, TypeError, "logits: expected a tensor, got NoneType"),
     ("logits", lambda y: y.round().long(), ValueError, "logits: expected floats, got torch.int64"),
-    ("logits", lambda y: y[:, :0], ValueError, "targets: expected classes 0 to -1"),
+    ("logits", lambda y: y[:, :0], ValueError, "logits: expected two classes or more"),
     ("layers", (nn.Conv2d, "Linear"), TypeError, "layers: expected a tuple of types"),
     ("layers", (nn.BatchNorm2d,), TypeError, "layers: expected a tuple of types"),
     ("layers", nn.Conv2d, TypeError, "layers: expected a tuple of types"),

@@ -5,7 +5,7 @@ import torch
 
 from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
 from zcfast import search
-from zcfast.search.decisions import decisions_of
+from zcfast.search.decisions import decisions_of, rows_of_choices
 from zcfast.search.reinforce import _draw, _scaled
 from zcfast.search.state import replace
 from zcfast.spaces import space
@@ -65,7 +65,7 @@ def test_draws_follow_the_policy():
 def test_draws_of_nasbench101_are_valid_encodings_of_their_rows():
     state = search.reinforce().init("nasbench101", runs=3000)
     rows, choices = _draw(state, state.streams, 0)
-    assert torch.equal(decisions_of("nasbench101").rows(choices), rows)
+    assert torch.equal(rows_of_choices("nasbench101", choices), rows)
     edges = choices[:, :21].double().mean(0)
     assert (edges < 0.55).all()  # more than nine edges are rare among the valid ones, and half of all draws
 
@@ -75,7 +75,7 @@ def test_policies_with_few_valid_encodings_draw_on_beside_the_others():
     logits = state.logits.clone()
     logits[1::2, :21, 0] = 2.5  # edges are rare
     rows, choices = _draw(replace(state, logits=logits), state.streams, 0)
-    assert torch.equal(decisions_of("nasbench101").rows(choices), rows)
+    assert torch.equal(rows_of_choices("nasbench101", choices), rows)
     alone = search.reinforce().init("nasbench101", runs=1, first_run=39)
     assert _draw(replace(alone, logits=logits[39:]), alone.streams, 0)[0] == rows[39]
 

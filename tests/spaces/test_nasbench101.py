@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.shared import released_nasbench101
 from tests.spaces import original
-from zcfast import space_ops
-from zcfast.spaces import NasBench101Cells, space
+from zcfast.spaces import space
+from zcfast.spaces.nasbench101 import NasBench101Cells
+from zcfast.spaces.nasbench101 import ops as space_ops
 
 SPACE = space("nasbench101")
 CHAIN = "conv3x3:0|conv1x1:1|output:2"

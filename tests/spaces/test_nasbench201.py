@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from tests.shared import shared_data
-from zcfast.networks.nasbench201 import DATASETS
-from zcfast.spaces import NasBench201Cells, space
+from zcfast.spaces import space
+from zcfast.spaces.nasbench201 import NasBench201Cells
+from zcfast.spaces.nasbench201.network import DATASETS
 
 SPACE = space("nasbench201")
 FIRST = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"

@@ -17,7 +17,6 @@ from zcfast.analysis.search_cost import best_at_k, regret_at_k, trainings_until_
 from zcfast.analysis.top import precision_at_k, top_fraction_in_top_k, top_fraction_overlap, top_k_overlap
 from zcfast.errors import check_kind, unknown
 from zcfast.scores import Scores
-from zcfast.spaces import space
 
 if TYPE_CHECKING:
     import pyarrow
@@ -83,14 +82,14 @@ def summary(
 
     check_kind("scores", scores, Scores)
     check_kind("table", table, Table)
-    if scores.space != table.space:
-        raise ValueError(f"table: expected accuracies of {scores.space}, got {table.space}")
+    if scores.space.name != table.space:
+        raise ValueError(f"table: expected accuracies of {scores.space.name}, got {table.space}")
     if resamples < 0:
         raise ValueError(f"resamples: expected a number >= 0, got {resamples}")
     if neighbours is not None and not (isinstance(neighbours, tuple | list) and len(neighbours) == 2):
         came = type(neighbours).__name__
         raise ValueError(f"neighbours: expected offsets and ids, such as (graph.offsets, graph.ids), got {came}")
-    index = space(scores.space).require_valid(scores.cells).cpu()
+    index = scores.keys()
     measure = partial(_measure, resamples=resamples, confidence=confidence)
     rows = []
     for metric in chosen_metrics(table, metrics):

@@ -37,5 +37,5 @@ def report(
     page = html(loaded, tables.load(loaded.space, table), metrics=chosen, top=top)
     with replace_file(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    typer.echo(f"{len(loaded):,} cells of {loaded.space}: {', '.join(loaded.columns)}")
+    typer.echo(f"{len(loaded):,} cells of {loaded.space.name}: {', '.join(loaded.columns)}")
     typer.echo(f"written to {out}: {len(page.encode()) / 1e6:.1f} MB")

@@ -128,8 +128,8 @@ def _column(space: CellSpace[Any], proxy: str, path: Path | None) -> Tensor:
         known: Tensor = zcfast.score_space(space, [proxy])[proxy]
         return known
     loaded = Scores.load(path)
-    if loaded.space != space.name:
-        raise ValueError(f"{path}: expected scores of {space.name}, got those of {loaded.space}")
+    if loaded.space.name != space.name:
+        raise ValueError(f"{path}: expected scores of {space.name}, got those of {loaded.space.name}")
     column = torch.full((len(space),), torch.nan, dtype=torch.float64)
     column[space.index(loaded.cells)] = loaded[proxy].double()
     return column

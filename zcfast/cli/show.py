@@ -47,7 +47,7 @@ def _show_scores(file: Path, table: Path | None, top: int | None) -> None:
 
     loaded = Scores.load(file)
     accuracies = None if table is None else tables.load(loaded.space, table)
-    typer.echo(f"{len(loaded):,} cells of {loaded.space}: {', '.join(loaded.columns)}")
+    typer.echo(f"{len(loaded):,} cells of {loaded.space.name}: {', '.join(loaded.columns)}")
     summaries.scores(loaded, accuracies, top)
 
 

@@ -177,7 +177,7 @@ def _computation(
     for key in options:
         if key not in known:
             raise unknown("option", key, known)
-    sampled = [proxy for proxy in resolve_columns(names).values() if proxy is not None]
+    sampled = [proxy for proxy in resolve_columns(space, names).values() if proxy is not None]
     if not sampled:
         for flag in sampling.given:
             raise ValueError(f"{flag}: no effect on {', '.join(names)}")

@@ -1,25 +1,28 @@
 """The effective path statistics of whole search spaces in closed form; definitions in docs/expected.md."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from zcfast.expected.paths import ABSENT, CONV1X1, CONV3X3, IDENTITY, POOL, PROJECTION, Links, slot, to_output
-from zcfast.spaces import Cells, CellSpace
-from zcfast.spaces.nasbench101 import MAX_VERTICES, NasBench101Cells
-from zcfast.spaces.nasbench201 import OPERATIONS as NASBENCH201_OPERATIONS
-from zcfast.spaces.nasbench201 import NasBench201Cells
+from zcfast.expected.paths import ABSENT, CONV1X1, CONV3X3, POOL, PROJECTION, Links, to_output
 
-_OF_NASBENCH201 = {
-    "none": ABSENT,
-    "skip_connect": IDENTITY,
-    "nor_conv_1x1": CONV1X1,
-    "nor_conv_3x3": CONV3X3,
-    "avg_pool_3x3": POOL,
-}
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers of N cells on paths: their operations, int8 [L, N], and widths in channels of the output, [L, N]."""
+
+    operations: Tensor
+    widths: Tensor
+
+    def width(self, *operations: int) -> Tensor:
+        """Channels of all layers with these operations, float64 [N]."""
+        return sum((self.widths * (self.operations == each) for each in operations), torch.zeros(())).sum(0)
+
+    def count(self, *operations: int) -> Tensor:
+        """How many layers have these operations, float64 [N]."""
+        return sum(((self.operations == each).sum(0) for each in operations), torch.zeros(())).double()
+
 
 # Column -> definition and unit. "Mean" is the mean over the paths from the cell's input to its output, weighted by
 # variance.
@@ -50,7 +53,7 @@ COLUMNS = {
 }
 
 
-def path_statistics(space: CellSpace[Any], cells: Any, network: dict[str, Any]) -> dict[str, Tensor]:
+def path_statistics(links: Links, layers: Layers, params: Tensor) -> dict[str, Tensor]:
     """Every column of ``COLUMNS``, float64 [N].
 
     Let every convolution and projection give variance 1 (BatchNorm), as the cell's input has it, pools and identities
@@ -62,28 +65,13 @@ def path_statistics(space: CellSpace[Any], cells: Any, network: dict[str, Any]) 
     NaN, ``path_ln_count`` is -inf, everything else but the parameters is 0.
 
     Args:
-        space: NAS-Bench-101 or NAS-Bench-201.
-        cells: N valid cells.
-        network: options of the network; of all columns they change only ``path_ln_params``.
+        links: N cells, the links on paths alone (``Links.on_paths``).
+        layers: their layers on paths.
+        params: parameters of their networks, int64 [N].
     """
-    links, layers = _OF_SPACE[type(cells)](cells)
     columns = {**_over_paths(links), **_of_layers(layers), **_of_output(links)}
-    columns["path_ln_params"] = space.params(cells, **network).double().log()
+    columns["path_ln_params"] = params.double().log()
     return {name: columns[name] for name in COLUMNS}
-
-
-@dataclass(frozen=True)
-class _Layers:
-    """The layers of N cells on paths: their operations, int8 [L, N], and widths in channels of the output, [L, N]."""
-
-    operations: Tensor
-    widths: Tensor
-
-    def width(self, *operations: int) -> Tensor:
-        return sum((self.widths * (self.operations == each) for each in operations), torch.zeros(())).sum(0)
-
-    def count(self, *operations: int) -> Tensor:
-        return sum(((self.operations == each).sum(0) for each in operations), torch.zeros(())).double()
 
 
 def _over_paths(links: Links) -> dict[str, Tensor]:
@@ -105,7 +93,7 @@ def _over_paths(links: Links) -> dict[str, Tensor]:
     return {**defined, "path_ln_count": paths.count.log(), "path_variance": paths.variance}
 
 
-def _of_layers(layers: _Layers) -> dict[str, Tensor]:
+def _of_layers(layers: Layers) -> dict[str, Tensor]:
     return {
         "path_conv_layers": layers.count(CONV3X3, CONV1X1, PROJECTION),
         "path_projections": layers.count(PROJECTION),
@@ -117,61 +105,10 @@ def _of_layers(layers: _Layers) -> dict[str, Tensor]:
 
 
 def _of_output(links: Links) -> dict[str, Tensor]:
-    into = _Layers(links.into_output(), links.weights)
+    into = Layers(links.into_output(), links.weights)
     return {
         "path_fan_in": (into.operations != ABSENT).sum(0).double(),
         "path_output_conv3x3": into.width(CONV3X3),
         "path_output_conv1x1": into.width(CONV1X1),
         "path_output_pool": into.width(POOL),
     }
-
-
-def _nasbench101(cells: NasBench101Cells) -> tuple[Links, _Layers]:
-    """A vertex's operation goes on each of its links, the output to the last vertex whatever the number of vertices."""
-    last = MAX_VERTICES - 1
-    edges, output = cells.edges, cells.vertices.int() - 1
-    given = torch.tensor([CONV3X3, CONV1X1, POOL], dtype=torch.int8, device=cells.device)
-    kinds = [torch.full_like(cells.vertices, PROJECTION), *given[cells.operations.clamp(min=0).int()].unbind(1)]
-    operations = torch.zeros(slot(0, MAX_VERTICES), len(cells), dtype=torch.int8, device=cells.device)
-    for v in range(1, MAX_VERTICES):
-        for u in range(v):
-            there = (edges >> slot(u, v) & 1).to(torch.int8) * kinds[u]
-            operations[slot(u, last)] += there * (output == v)
-            if v < last:
-                operations[slot(u, v)] = there * (output > v)
-    feeding = torch.ones(last, len(cells), dtype=torch.float64, device=cells.device)
-    links = Links.on_paths(operations, feeding)
-    feeding[1:] /= (links.into_output()[1:] != ABSENT).sum(0).clamp(min=1)
-    widths = _widths(links)
-    to = [links.operations[slot(0, v)] for v in range(1, MAX_VERTICES)]  # one projection for each link of the input
-    inner = [kind * (width > 0) for kind, width in zip(kinds[1:], widths[1:last], strict=True)]
-    return links, _Layers(torch.stack([*inner, *to]), torch.stack([*widths[1:last], *widths[1:]]))
-
-
-def _widths(links: Links) -> list[Tensor]:
-    """Channels of every vertex, of the output's: an equal part for those that feed it, else the largest that it feeds.
-
-    0 for the input and for vertices on no path.
-    """
-    last = links.vertices - 1
-    widths = [torch.zeros_like(links.weights[0])] * last + [torch.ones_like(links.weights[0])]
-    for u in range(last - 1, 0, -1):
-        own = links.weights[u] * (links.operations[slot(u, last)] != ABSENT)
-        for v in range(u + 1, last):
-            fed = torch.maximum(own, widths[v] * (links.operations[slot(u, v)] != ABSENT))
-            own = torch.where(links.operations[slot(u, last)] != ABSENT, own, fed)
-        widths[u] = own
-    return widths
-
-
-def _nasbench201(cells: NasBench201Cells) -> tuple[Links, _Layers]:
-    codes = torch.tensor([_OF_NASBENCH201[name] for name in NASBENCH201_OPERATIONS], dtype=torch.int8)
-    operations = codes.to(cells.device)[cells.operations.int()].T
-    links = Links.on_paths(operations, torch.ones(3, len(cells), dtype=torch.float64, device=cells.device))
-    return links, _Layers(links.operations, torch.ones_like(links.operations, dtype=torch.float64))
-
-
-_OF_SPACE: dict[type[Cells], Callable[[Any], tuple[Links, _Layers]]] = {
-    NasBench101Cells: _nasbench101,
-    NasBench201Cells: _nasbench201,
-}

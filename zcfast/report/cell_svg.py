@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import NamedTuple
 
-from zcfast.spaces import Cells, NasBench101Cells, NasBench201Cells, nasbench201
+from zcfast.spaces.capabilities import Drawing
 
 STEP, HALF_WIDTH, HALF_HEIGHT, RISE = 66, 23, 12, 15  # pixels
-LABELS_101 = ("3×3", "1×1", "pool")
-KINDS_101 = ("conv3", "conv1", "pool")
-LABELS_201 = ("none", "skip", "1×1", "3×3", "pool")
-KINDS_201 = ("none", "skip", "conv1", "conv3", "pool")
 
 
 class _Edge(NamedTuple):
@@ -20,23 +17,14 @@ class _Edge(NamedTuple):
     kind: str = "plain"
 
 
-def draw(cell: Cells) -> str:
-    """A batch of one cell as an <svg> element; "" for a space without a drawing.
+def draw(drawing: Drawing) -> str:
+    """An architecture as an <svg> element.
 
-    Its texts are ours alone, whatever the file held. Its classes (`conv3`, `conv1`, `pool`, `skip`, `none`, `end`) are
-    coloured by the page.
+    Its texts are the space's alone, whatever a file held. Its classes are the kinds of ``Mark``, coloured by the page.
     """
-    if isinstance(cell, NasBench101Cells):
-        codes = cell.operations[0].tolist()[: int(cell.vertices) - 2]
-        vertices = [("in", "end"), *((LABELS_101[code], KINDS_101[code]) for code in codes), ("out", "end")]
-        mask = int(cell.edges)
-        edges = [_Edge(x, y) for y in range(len(vertices)) for x in range(y) if mask >> (x + y * (y - 1) // 2) & 1]
-        return _svg(vertices, edges, STEP)
-    if isinstance(cell, NasBench201Cells):
-        vertices = [("0", "end"), ("1", "end"), ("2", "end"), ("3", "end")]
-        pairs = zip(nasbench201.EDGES, cell.operations[0].tolist(), strict=True)
-        return _svg(vertices, [_Edge(*edge, LABELS_201[code], KINDS_201[code]) for edge, code in pairs], 2 * STEP)
-    return ""
+    vertices = [(mark.short, mark.kind) for mark in drawing.vertices]
+    edges = [_Edge(x, y, mark.short, mark.kind) if mark else _Edge(x, y) for x, y, mark in drawing.edges]
+    return _svg(vertices, edges, 2 * STEP if any(edge.label for edge in edges) else STEP)
 
 
 def _svg(vertices: list[tuple[str, str]], edges: list[_Edge], step: int) -> str:
@@ -52,7 +40,7 @@ def _svg(vertices: list[tuple[str, str]], edges: list[_Edge], step: int) -> str:
     pills = [_pill(edge, rise, step, above) for edge, rise in zip(edges, rises, strict=True) if edge.label]
     return (
         f'<svg class="cell" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img" '
-        f'aria-label="{_in_words(vertices, edges)}">{"".join(lines + boxes + pills)}</svg>'
+        f'aria-label="{escape(_in_words(vertices, edges))}">{"".join(lines + boxes + pills)}</svg>'
     )
 
 
@@ -96,7 +84,7 @@ def _vertex(x: float, y: float, label: str, kind: str) -> str:
         f'<rect x="{x - HALF_WIDTH:g}" y="{y - HALF_HEIGHT:g}" width="{2 * HALF_WIDTH}" height="{2 * HALF_HEIGHT}" '
         'rx="7"/>'
     )
-    return f'<g class="vertex {kind}">{box}<text x="{x:g}" y="{y + 4:g}">{label}</text></g>'
+    return f'<g class="vertex {kind}">{box}<text x="{x:g}" y="{y + 4:g}">{escape(label)}</text></g>'
 
 
 def _pill(edge: _Edge, rise: float, step: int, middle: float) -> str:

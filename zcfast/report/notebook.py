@@ -7,11 +7,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from zcfast.report.text import number
+from zcfast.spaces import Enumerated
 from zcfast.spaces import names as spaces
-from zcfast.spaces import space
 
 if TYPE_CHECKING:
     from zcfast.scores import Scores
+    from zcfast.spaces import Cells
     from zcfast.tables import Table
 
 ROWS, COLUMNS = 5, 8
@@ -21,9 +22,10 @@ def scores(scores: Scores) -> str:
     """The space, the number of rows, and the first rows of the first columns."""
     first, shown = scores.cells[:ROWS], list(scores.columns)[:COLUMNS]
     values = [[number(value) for value in scores.columns[name][:ROWS].tolist()] for name in shown]
-    rows = [[str(index), *row] for index, *row in zip(space(scores.space).index(first).tolist(), *values, strict=True)]
-    title = f"{scores.space}: {len(scores):,} architectures, {_count(len(scores.columns), 'score')}"
-    return _table(title, ["index", *shown], rows, _left_out(len(scores), len(scores.columns)))
+    rows = [[name, *row] for name, *row in zip(_labels(scores, first), *values, strict=True)]
+    title = f"{scores.space.name}: {len(scores):,} architectures, {_count(len(scores.columns), 'score')}"
+    heading = "index" if scores.space.offers(Enumerated) else "architecture"
+    return _table(title, [heading, *shown], rows, _left_out(len(scores), len(scores.columns)))
 
 
 def table(table: Table) -> str:
@@ -37,6 +39,12 @@ def table(table: Table) -> str:
     title = f"{table.space}: {len(table):,} {kind}, {_count(len(table.metrics), 'metric')}. {table.description}"
     headings = ["metric", "data", "split", "epochs", "unit", "seeds", "values"]
     return _table(title, headings, rows, _left_out(0, len(table.metrics), "metric"))
+
+
+def _labels(scores: Scores, cells: Cells) -> list[str]:
+    """Rows of the space's list of architectures, or their texts."""
+    listed = scores.space.offers(Enumerated)
+    return scores.space.format(cells) if listed is None else [str(row) for row in listed.index(cells).tolist()]
 
 
 def _left_out(rows: int, columns: int, noun: str = "column") -> str:

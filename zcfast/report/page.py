@@ -20,10 +20,18 @@ from zcfast.report import cell_svg, provenance
 from zcfast.report.numbers import TRAINED, names, numbers
 from zcfast.report.text import number
 from zcfast.scores import Scores
-from zcfast.spaces import space
+from zcfast.spaces import Graph, released_names
 from zcfast.tables import Table
 
 MISSING = "the report needs {}, which is not installed: pip install 'zcfast[report]'"
+
+LEGEND = {
+    "conv3": "3×3 convolution",
+    "conv1": "1×1 convolution",
+    "pool": "3×3 pooling",
+    "skip": "skip",
+    "none": "none",
+}  # kinds of zcfast.spaces.Mark
 
 
 def html(scores: Scores, table: Table, *, metrics: Sequence[str] | None = None, top: int = 10) -> str:
@@ -48,14 +56,14 @@ def html(scores: Scores, table: Table, *, metrics: Sequence[str] | None = None, 
     page, library = _template(), _plot_library()
     check_kind("scores", scores, Scores)
     check_kind("table", table, Table)
-    if scores.space != table.space:
-        raise ValueError(f"table: expected accuracies of {scores.space}, got {table.space}")
+    if scores.space.name != table.space:
+        raise ValueError(f"table: expected accuracies of {scores.space.name}, got {table.space}")
     if top < 0:
         raise ValueError(f"top: expected a number of rows >= 0, got {top}")
     chosen = chosen_metrics(table, metrics)
     if not chosen:
         raise ValueError("metrics: expected one or more, got none")
-    index = space(scores.space).require_valid(scores.cells).cpu()
+    index = scores.keys()
     accuracies = {metric: table.query(index, metric) for metric in chosen}
     best, cells = _best(scores, accuracies, top)
     data = {**names(scores, accuracies, table), "results": numbers(scores, accuracies), "best": best}
@@ -64,10 +72,11 @@ def html(scores: Scores, table: Table, *, metrics: Sequence[str] | None = None, 
     rendered: str = page.render(
         scores=scores,
         table=table,
-        title=space(scores.space).title,
+        title=scores.space.title,
         rows=f"{len(scores):,}",
         trained=TRAINED,
         cells=cells,
+        legend=_legend(scores),
         columns=provenance.of_columns(scores),
         run=provenance.of_run(scores),
         metrics=provenance.of_metrics(table, chosen, accuracies),
@@ -91,8 +100,18 @@ def _best(scores: Scores, accuracies: dict[str, Tensor], top: int) -> tuple[list
         rows = present[best_scored(column[present], top)].tolist() if top and len(present) else []
         lists.append([_best_row(row, places, column, accuracies) for row in rows])
     chosen = scores.cells[list(places)]
-    labels = _names(scores, list(places))
-    return lists, [{"name": label, "svg": cell_svg.draw(chosen[at])} for at, label in enumerate(labels)]
+    searched = scores.space
+    graph = searched.offers(Graph)
+    drawn = ["" if graph is None else cell_svg.draw(graph.drawing(chosen[at])) for at in range(len(chosen))]
+    labels = released_names(searched, chosen)
+    return lists, [{"name": label, "svg": svg} for label, svg in zip(labels, drawn, strict=True)]
+
+
+def _legend(scores: Scores) -> list[tuple[str, str]]:
+    """The operations that drawings of the space's architectures have: kind and words."""
+    graph = scores.space.offers(Graph)
+    kinds = () if graph is None else [mark.kind for mark in graph.marks]
+    return [(kind, words) for kind, words in LEGEND.items() if kind in kinds]
 
 
 def _best_row(row: int, places: dict[int, int], column: Tensor, accuracies: dict[str, Tensor]) -> dict[str, Any]:
@@ -117,15 +136,8 @@ def _point_labels(scores: Scores, results: list[dict[str, Any]]) -> dict[int, An
     rows = sorted(drawn)
     columns = [column[rows].tolist() for column in scores.columns.values()]
     values = [[number(value) for value in row] for row in zip(*columns, strict=True)]
-    return {row: [name, each] for row, name, each in zip(rows, _names(scores, rows), values, strict=True)}
-
-
-def _names(scores: Scores, rows: list[int]) -> list[str]:
-    """What the benchmark's release calls the architectures of some rows."""
-    search_space = space(scores.space)
-    cells = scores.cells[rows]
-    keys = search_space.keys(cells)
-    return search_space.format(cells) if keys.dim() == 1 else [bytes(digest).hex() for digest in keys.tolist()]
+    labels = released_names(scores.space, scores.cells[rows])
+    return {row: [name, each] for row, name, each in zip(rows, labels, values, strict=True)}
 
 
 def _json_for_script(data: Any) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table as TextTable
 from zcfast.analysis import spearman, spearman_top, top_fraction_in_top_k
 from zcfast.scores import Scores
 from zcfast.scoring import Score
-from zcfast.spaces import Cells, NasBench101Cells, NasBench201Cells, nasbench101, nasbench201, space
+from zcfast.spaces import Drawing, Graph, released_names
 from zcfast.tables import Table
 
 WIDTH, INDENT, GAP = 80, "     ", "   "
@@ -25,13 +25,13 @@ def best(scores: Scores, by: str, k: int) -> str:
     rows = scores.top(k, by)
     rows = rows[~scores[by][rows].isnan()]
     cells = scores.cells[rows]
-    keys = space(scores.space).keys(cells)
-    names = space(scores.space).format(cells) if keys.dim() == 1 else [bytes(digest).hex() for digest in keys.tolist()]
+    graph, names = scores.space.offers(Graph), released_names(scores.space, cells)
     blocks = []
     for place, row in enumerate(rows.tolist()):
         values = [f"{name} {number(column[row].item())}" for name, column in scores.columns.items()]
         first, *more = _lines(values)
-        lines = [*more, names[place], *draw(cells[place])]
+        drawn = [] if graph is None else draw(graph.drawing(cells[place]))
+        lines = [*more, names[place], *drawn]
         blocks.append("\n".join([f"{place + 1:3d}. {first}", *(INDENT + line for line in lines)]))
     return "\n\n".join(blocks)
 
@@ -61,28 +61,24 @@ def number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def draw(cell: Cells) -> list[str]:
-    """Lines that show a batch of one cell; none for a space without a drawing."""
-    if isinstance(cell, NasBench101Cells):
-        return draw_nasbench101(int(cell.vertices), int(cell.edges), cell.operations[0].tolist())
-    if isinstance(cell, NasBench201Cells):
-        return draw_nasbench201(cell.operations[0].tolist())
-    return []
+def draw(drawing: Drawing) -> list[str]:
+    """Lines that show an architecture: as a graph, or as operations on its edges where it has them there."""
+    return _edges(drawing) if any(mark for _, _, mark in drawing.edges) else _graph(drawing)
 
 
-def draw_nasbench101(vertices: int, edges: int, operations: list[int]) -> list[str]:
-    """A cell as a graph, one line a vertex from input to output.
+def _graph(drawing: Drawing) -> list[str]:
+    """One line a vertex from input to output.
 
     Every vertex (◆) sends a rail down from where it stands; where a line to the right leaves the rail (├, ┼, ╰, ┴), it
     feeds the vertex at the line's end. A rail that a line only passes is │.
     """
-    labels = ["input", *(nasbench101.SHORT_NAMES[operation] for operation in operations[: vertices - 2]), "output"]
-    sources = [[x for x in range(y) if edges >> (x + y * (y - 1) // 2) & 1] for y in range(vertices)]
+    vertices = len(drawing.vertices)
+    sources = [[x for x, target, _ in drawing.edges if target == y] for y in range(vertices)]
     last = [max((y for y in range(vertices) if x in sources[y]), default=x) for x in range(vertices)]
     lines = []
     for vertex, feeding in enumerate(sources):
         rails = "".join(_rail(x, vertex, feeding, last[x] > vertex) for x in range(vertex))
-        text = f"{vertex} {labels[vertex]}"
+        text = f"{vertex} {drawing.vertices[vertex].name}"
         if feeding:
             text = f"{text:12} ← {', '.join(map(str, feeding))}"
         lines.append(f"{rails + '◆':{3 * vertices}}{text}")
@@ -99,15 +95,11 @@ def _rail(source: int, vertex: int, feeding: list[int], goes_on: bool) -> str:
     return glyph + ("──" if entered else "  ")
 
 
-def draw_nasbench201(operations: list[int]) -> list[str]:
-    """A cell as the operations on its six edges, one line for each node that they lead to."""
+def _edges(drawing: Drawing) -> list[str]:
+    """One line for each vertex that operations lead to."""
     lines = []
-    for node in (1, 2, 3):
-        into = [
-            f"{source} → {target}  {nasbench201.OPERATIONS[operation]:14}"
-            for (source, target), operation in zip(nasbench201.EDGES, operations, strict=True)
-            if target == node
-        ]
+    for vertex in range(1, len(drawing.vertices)):
+        into = [f"{x} → {y}  {mark.name if mark else '':14}" for x, y, mark in drawing.edges if y == vertex]
         lines.append("".join(into).rstrip())
     return lines
 
@@ -123,7 +115,7 @@ def ranking(scores: Scores, table: Table) -> TextTable:
         text.add_column(heading, overflow="fold")
     for heading in ("Spearman", "in top 10 %", "top 5 % in 64"):
         text.add_column(heading, justify="right", no_wrap=True)
-    index = space(scores.space).index(scores.cells).cpu()
+    index = scores.keys()
     for metric in table.headline:
         accuracies = table.query(index, metric)
         for name, column in scores.columns.items():

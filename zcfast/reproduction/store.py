@@ -72,7 +72,7 @@ class ScoreStore:
         protocol = protocol_of(scores)
         if protocol is None:
             return
-        space = named_space(scores.space)
+        space = named_space(scores.space.name)
         size = len(space)
         stored = self._found.setdefault(protocol, Stored({}, {}))
         index = space.index(scores.cells)
@@ -119,7 +119,7 @@ def protocol_of(scores: Scores) -> Protocol | None:
     if not isinstance(images, dict) or "seed" not in given:
         return None
     return Protocol(
-        scores.space,
+        scores.space.name,
         tuple(sorted(given.get("network", {}).items())),
         str(given.get("initialisation", "")),
         bool(given.get("batch_norm", True)),

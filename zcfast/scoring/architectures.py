@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
-from zcfast.expected.proxies import PROXIES as CLOSED_FORMS
 from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
 from zcfast.proxies import Proxy, registered, resolve
@@ -23,8 +22,9 @@ from zcfast.scoring import sharded
 from zcfast.scoring.net import Score, score
 from zcfast.scoring.sharded import Task
 from zcfast.scoring.space import score_space
-from zcfast.spaces import Cells, CellSpace
+from zcfast.spaces import Cells, CellSpace, ClosedForm, as_space
 from zcfast.spaces import space as named_space
+from zcfast.spaces.forms import closed_forms
 from zcfast.tracing.passes import Pass, describe
 
 
@@ -91,7 +91,7 @@ def score_architectures(
         raise ValueError(f"workers: expected a number >= 1, got {workers}")
     if parts is not None and workers is None:
         raise ValueError("parts: no effect without workers")
-    chosen = resolve_columns(proxies)
+    chosen = resolve_columns(space, proxies)
     sampled = {name: proxy for name, proxy in chosen.items() if proxy is not None}
     closed = [name for name in chosen if name not in sampled]
     initialisation = options.pop("initialisation", space.initialisation)
@@ -111,7 +111,7 @@ def score_architectures(
         own_options = {"initialisation": initialisation, "batch_norm": batch_norm, **network}
         task = Task(space.name, tuple(sampled.values()), cells, batch, seed, device, own_options)
         scored = _in_shards(task, parts, workers, progress)
-    order = [column for name, proxy in chosen.items() for column in _columns_of(name, proxy)]
+    order = [column for name, proxy in chosen.items() for column in _columns_of(closed_forms(space), name, proxy)]
     described = {name: _describe(proxy) for name, proxy in sampled.items()}
     protocol = {
         **in_closed_form.protocol,
@@ -124,13 +124,13 @@ def score_architectures(
     }
     found = {**{name: in_closed_form[name][scored.rows] for name in in_closed_form.columns}, **scored.columns}
     columns = {name: found[name] for name in order}
-    scores = Scores(space.name, cells[scored.rows], columns, protocol, scored.reasons)
+    scores = Scores(as_space(space), cells[scored.rows], columns, protocol, scored.reasons)
     if len(scores) < len(cells):
         raise ScoringInterrupted(scores)
     return scores
 
 
-def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
+def resolve_columns(space: CellSpace[Any], proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
     """The labels of the proxies asked for and the sampled proxy of each, None for a closed form.
 
     Raises:
@@ -138,15 +138,16 @@ def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
     """
     if isinstance(proxies, str) or not isinstance(proxies, Iterable):
         raise ValueError(f"proxies: expected a list of names, got {proxies!r}")
-    names = list(dict.fromkeys([*CLOSED_FORMS, *registered()]))
+    forms = closed_forms(space)
+    names = list(dict.fromkeys([*forms, *registered()]))
     chosen: dict[str, Proxy | None] = {}
     taken: set[str] = set()
     for each in proxies:
         if isinstance(each, str) and each not in names:
             raise unknown("proxy", each, names)
-        proxy = None if each in CLOSED_FORMS else resolve(each)
+        proxy = None if each in forms else resolve(each)
         name = str(each) if proxy is None else proxy.label
-        for column in _columns_of(name, proxy):
+        for column in _columns_of(forms, name, proxy):
             if column in taken:
                 raise ValueError(f"proxies: expected each once, got {column} twice")
             taken.add(column)
@@ -156,9 +157,9 @@ def resolve_columns(proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
     return chosen
 
 
-def _columns_of(name: str, proxy: Proxy | None) -> list[str]:
+def _columns_of(forms: Mapping[str, ClosedForm], name: str, proxy: Proxy | None) -> list[str]:
     """The columns of a proxy that ``resolve_columns`` has found."""
-    return [name] if proxy is not None else list(CLOSED_FORMS[name].columns)
+    return [name] if proxy is not None else list(forms[name].columns)
 
 
 def reads_images(proxies: Sequence[Proxy]) -> list[str]:

@@ -9,16 +9,15 @@ from torch import Tensor
 
 import zcfast
 from zcfast.errors import unknown
-from zcfast.expected.proxies import PROXIES
 from zcfast.scores import Scores
-from zcfast.spaces import Cells, CellSpace
-from zcfast.spaces import space as named_space
+from zcfast.spaces import Cells, ClosedForm, ClosedForms, Enumerated, SearchSpace, as_space
+from zcfast.spaces.forms import closed_forms
 
 CHUNK = 32_768  # cells between two reports of progress, and between two chances to interrupt
 
 
 def score_space(
-    space: str | CellSpace[Any],
+    space: str | SearchSpace[Any],
     proxies: Sequence[str],
     *,
     cells: Cells | None = None,
@@ -45,64 +44,74 @@ def score_space(
     Raises:
         ValueError: an unknown space, proxy or option, an option that no requested proxy takes, an invalid cell.
     """
-    space = named_space(space) if isinstance(space, str) else space
-    if not isinstance(space, CellSpace):
-        raise ValueError(f"space: expected a search space or its name, got {space!r}")
-    if isinstance(proxies, str) or len(set(proxies)) != len(proxies):
-        raise ValueError(f"proxies: expected a list of different names, got {proxies!r}")
-    for name in proxies:
-        if name not in PROXIES:
-            raise unknown("proxy", name, PROXIES)
-    own_names = {name for proxy in PROXIES.values() for name in proxy.options}
+    searched: SearchSpace[Any] = as_space(space)
+    forms = _forms(searched, proxies)
+    own_names = {name for form in closed_forms(searched).values() for name in form.options}
     network = {name: value for name, value in options.items() if name not in own_names}
     own = {name: value for name, value in options.items() if name in own_names}
     for name in own:
-        if not any(name in PROXIES[proxy].options for proxy in proxies):
+        if not any(name in form.options for form in forms.values()):
             raise ValueError(f"{name}: no effect on {', '.join(proxies)}")
-    protocol = _protocol(space, proxies, network, own)
-    cells = space.enumerate() if cells is None else cells
-    if type(cells) is not type(space.enumerate()):
-        raise ValueError(f"cells: expected cells of {space.title}, got {type(cells).__name__}")
+    protocol = _protocol(searched, forms, network, own)
+    cells = searched.capability(Enumerated).enumerate() if cells is None else cells
+    _check_cells(searched, cells)
+    return Scores(searched, cells, _columns(forms, cells, network, own, progress), protocol)
+
+
+def _forms(space: SearchSpace[Any], proxies: Sequence[str]) -> dict[str, ClosedForm]:
+    """The closed forms asked for, by name."""
+    if isinstance(proxies, str) or len(set(proxies)) != len(proxies):
+        raise ValueError(f"proxies: expected a list of different names, got {proxies!r}")
+    known = closed_forms(space)
+    if proxies and not known:
+        space.capability(ClosedForms)
+    for name in proxies:
+        if name not in known:
+            raise unknown("proxy", name, known)
+    return {name: known[name] for name in proxies}
+
+
+def _check_cells(space: SearchSpace[Any], cells: Any) -> None:
+    kind = type(space.sample(0))
+    if type(cells) is not kind:
+        raise ValueError(f"cells: expected {kind.__name__} of {space.title}, got {type(cells).__name__}")
     space.require_valid(cells)
-    return Scores(space.name, cells, _columns(space, proxies, cells, network, own, progress), protocol)
 
 
 def _columns(
-    space: CellSpace[Any],
-    proxies: Sequence[str],
+    forms: dict[str, ClosedForm],
     cells: Cells,
     network: dict[str, Any],
     own: dict[str, Any],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Tensor]:
-    chunks: dict[str, list[dict[str, Tensor]]] = {name: [] for name in proxies}
+    chunks: dict[str, list[dict[str, Tensor]]] = {name: [] for name in forms}
     for start in range(0, max(len(cells), 1), CHUNK):
         chunk = cells[start : start + CHUNK]
-        for name in proxies:
-            proxy = PROXIES[name]
-            taken = {option: value for option, value in own.items() if option in proxy.options}
-            chunks[name].append(proxy.compute(space, chunk, network, taken))
+        for name, form in forms.items():
+            taken = {option: value for option, value in own.items() if option in form.options}
+            chunks[name].append(form.compute(chunk, network, taken))
         if progress:
             progress(min(start + CHUNK, len(cells)), len(cells))
     columns = {}
     for name, parts in chunks.items():
         joined = {column: torch.cat([part[column] for part in parts]) for column in parts[0]}
-        within = PROXIES[name].within
+        within = forms[name].within
         columns.update(within(joined) if within else joined)
     return columns
 
 
 def _protocol(
-    space: CellSpace[Any], proxies: Sequence[str], network: dict[str, Any], own: dict[str, Any]
+    space: SearchSpace[Any], forms: dict[str, ClosedForm], network: dict[str, Any], own: dict[str, Any]
 ) -> dict[str, Any]:
     """What a reader of the scores needs to make them again."""
     return {
         "zcfast": zcfast.__version__,
         "torch": torch.__version__,
         "space": space.title,
-        "network": dataclasses.asdict(space.network_with(network)),
+        "network": space.network_options(network),
         "initialisation": own.get("initialisation", space.initialisation),
         "columns": {
-            column: dataclasses.asdict(meaning) for name in proxies for column, meaning in PROXIES[name].columns.items()
+            column: dataclasses.asdict(meaning) for form in forms.values() for column, meaning in form.columns.items()
         },
     }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zcfast.search import exact
-from zcfast.search.cell_graphs import TYPES, cell_graphs
+from zcfast.search.cell_graphs import cell_graphs, count_types
 from zcfast.search.streams import Streams
 
 _CHUNK = 64  # cells of each run that are scored at once
@@ -34,7 +34,7 @@ class PairwiseNetwork:
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """Of the weights in their order; the last row of a graph convolution's is the bias."""
-        widths = [TYPES[self.space], *[self.hidden] * (self.layers - 1)]
+        widths = [count_types(self.space), *[self.hidden] * (self.layers - 1)]
         return [*((width + 1, self.hidden) for width in widths), (self.hidden, 1)]
 
     def drawn(self, streams: Streams) -> Tensor:
@@ -80,7 +80,7 @@ class PairwiseNetwork:
             part.reshape(runs, *shape)
             for part, shape in zip(torch.split(parameters, sizes, 1), self.shapes, strict=True)
         ]
-        nodes, kinds = types.shape[1], torch.arange(TYPES[self.space], device=rows.device)
+        nodes, kinds = types.shape[1], torch.arange(count_types(self.space), device=rows.device)
         state, edges = (types[..., None] == kinds).double(), edges.double()
         for weight in weights[:-1]:
             gathered = torch.nn.functional.pad(exact.product(edges, state), (0, 1), value=1)

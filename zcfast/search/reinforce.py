@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zcfast import search_ops
 from zcfast.search.algorithm import Algorithm
-from zcfast.search.decisions import decisions_of
+from zcfast.search.decisions import decisions_of, rows_of_choices
 from zcfast.search.proxy import Proxy
 from zcfast.search.state import SearchState, replace
 from zcfast.search.streams import Streams
@@ -179,7 +179,7 @@ def _draw(state: ReinforceState, streams: Streams, step: int) -> tuple[Tensor, T
         bits = torch.cat([own.bits(step * ATTEMPTS + attempt, CANDIDATES * size) for attempt in attempts], 1)
         numbers = search_ops.unit_interval(bits).reshape(len(left), -1, size)
         drawn = torch.stack([numbers >= bound[left, None] for bound in cumulative.unbind(2)]).sum(0).minimum(last)
-        found = decisions.rows(drawn)
+        found = rows_of_choices(state.space, drawn)
         first = (found >= 0).int().argmax(1)
         each = torch.arange(len(left), device=state.device)
         rows[left] = found[each, first]

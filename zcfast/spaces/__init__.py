@@ -7,16 +7,18 @@ from zcfast.spaces.capabilities import (
     ClosedForms,
     Column,
     Decisions,
+    Drawing,
     Enumerated,
     Graph,
+    Mark,
     NeighbourGraph,
     Neighbourhood,
+    Readers,
     Sizes,
 )
 from zcfast.spaces.cell_space import CellSpace
 from zcfast.spaces.cells import Cells, Texts
-from zcfast.spaces.nasbench101 import NasBench101, NasBench101Cells
-from zcfast.spaces.nasbench201 import NasBench201, NasBench201Cells
+from zcfast.spaces.names import released_names
 from zcfast.spaces.registry import as_space, names, register, space
 
 __all__ = [
@@ -27,20 +29,20 @@ __all__ = [
     "ClosedForms",
     "Column",
     "Decisions",
+    "Drawing",
     "Enumerated",
     "Example",
     "Graph",
-    "NasBench101",
-    "NasBench101Cells",
-    "NasBench201",
-    "NasBench201Cells",
+    "Mark",
     "NeighbourGraph",
     "Neighbourhood",
+    "Readers",
     "SearchSpace",
     "Sizes",
     "Texts",
     "as_space",
     "names",
     "register",
+    "released_names",
     "space",
 ]

@@ -1,10 +1,12 @@
 """What every search space offers; all else is a capability (capabilities.py)."""
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from functools import lru_cache
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from zcfast.spaces.capabilities import Capability
 from zcfast.spaces.cells import Cells
 from zcfast.spaces.neighbours import check_generator
 
+WEIGHTS = ("initialisation", "batch_norm")  # options that leave the network what it is
 CellsT = TypeVar("CellsT", bound=Cells)
 CapabilityT = TypeVar("CapabilityT", bound=Capability)
 
@@ -47,6 +50,8 @@ class SearchSpace(ABC, Generic[CellsT]):
         options: what ``build`` takes beside a generator, and what holds by default.
         initialisation: how ``build`` draws weights by default (zcfast/nets/initialisation.py); None leaves them as the
             modules draw them themselves.
+        elsewhere: capabilities that lie outside the class, imported when they are asked for: "module:name" of what
+            makes one from the space.
     """
 
     name: str
@@ -55,6 +60,7 @@ class SearchSpace(ABC, Generic[CellsT]):
     example: Example
     options: Mapping[str, Any] = {}
     initialisation: str | None = None
+    elsewhere: ClassVar[Mapping[type[Capability], str]] = {}
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """A space without a title is called by its name."""
@@ -147,6 +153,15 @@ class SearchSpace(ABC, Generic[CellsT]):
             if name not in self.options:
                 raise unknown("option", name, self.options)
 
+    def network_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options that say what the networks are, those of ``options`` and the others by default.
+
+        Raises:
+            ValueError: as ``check_options``.
+        """
+        self.check_options(options)
+        return {name: value for name, value in {**self.options, **options}.items() if name not in WEIGHTS}
+
     def fitting(self, batch: Any, options: dict[str, Any]) -> dict[str, Any]:
         """``options`` completed by those that make networks fit a minibatch (inputs, targets and maybe classes)."""
         return options
@@ -160,5 +175,13 @@ class SearchSpace(ABC, Generic[CellsT]):
         return found
 
     def offers(self, kind: type[CapabilityT]) -> CapabilityT | None:
-        """What the space offers of a kind, if anything. A space that has it in another object gives that."""
-        return self if isinstance(self, kind) else None
+        """What the space offers of a kind, if anything."""
+        if isinstance(self, kind):
+            return self
+        return _loaded(self, self.elsewhere[kind]) if kind in self.elsewhere else None
+
+
+@lru_cache(maxsize=256)
+def _loaded(space: SearchSpace[Any], path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)(space)

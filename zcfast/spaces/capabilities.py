@@ -7,6 +7,7 @@ giving it from ``offers``.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -110,21 +111,53 @@ class NeighbourGraph(Neighbourhood):
         """``neighbours`` of every architecture; ``symmetric`` adds the edges that lead back."""
 
 
-class Graph(Capability):
-    """Architectures as graphs of operations, for drawings and for predictors that read graphs.
+INPUT, OUTPUT, OPERATION = 0, 1, 2  # kinds of vertices; operations have the kinds from OPERATION on
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An operation, or an end of a cell, in drawings.
 
     Attributes:
-        kinds: names of the kinds of vertices, the first the input, the second the output.
+        name: in words.
+        short: of a few letters, for pictures.
+        kind: what sets its colour: "conv3", "conv1", "pool", "skip", "none" or "end".
+    """
+
+    name: str
+    short: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One architecture to draw: its vertices in topological order, and edges source, target and maybe an operation."""
+
+    vertices: tuple[Mark, ...]
+    edges: tuple[tuple[int, int, Mark | None], ...]
+
+
+class Graph(Capability):
+    """Architectures as graphs of operations, for predictors that read graphs and for drawings.
+
+    Attributes:
+        kinds: how many kinds of vertices there are, those of the ends included.
+        marks: the operations.
     """
 
     gives = "architectures as graphs"
-    instead = "the predictors also read zcfast.spaces.Decisions"
+    instead = "the predictor also reads zcfast.spaces.Decisions"
 
-    kinds: ClassVar[tuple[str, ...]]
+    kinds: ClassVar[int]
+    marks: ClassVar[tuple[Mark, ...]]
 
     @abstractmethod
     def graphs(self, cells: Any) -> tuple[Tensor, Tensor]:
-        """Kinds int64 [N, V], -1 for no vertex, and edges bool [N, V, V]: edges[n, v, u] where u feeds v, u < v."""
+        """Kinds int64 [N, V], -1 for no vertex, and edges bool [N, V, V]: [n, v, u] where vertex u feeds v."""
+
+    @abstractmethod
+    def drawing(self, cell: Any) -> Drawing:
+        """A batch of one, to draw."""
 
 
 class Sizes(Capability):
@@ -179,3 +212,18 @@ class ClosedForms(Capability):
     @abstractmethod
     def forms(self) -> Mapping[str, ClosedForm]:
         """The closed forms by name."""
+
+
+class Readers(Capability):
+    """Files of accuracies as the benchmark released them."""
+
+    gives = "files of accuracies of its own"
+    instead = "zcfast.table reads CSV and Parquet files for every space"
+
+    @abstractmethod
+    def reader(self, path: Path) -> Callable[[Path], Any] | None:
+        """What makes a zcfast.tables.Table of a file or directory; None for one of another kind."""
+
+    @abstractmethod
+    def archive(self, archive: Any) -> Any:
+        """The zcfast.tables.Table of an .npz archive, zcfast/tables/archive.py."""

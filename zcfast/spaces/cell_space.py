@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zcfast.errors import integer
 from zcfast.nets.options import with_options
-from zcfast.spaces.base import Example, SearchSpace
+from zcfast.spaces.base import WEIGHTS, Example, SearchSpace
 from zcfast.spaces.capabilities import Enumerated, NeighbourGraph, Sizes
 from zcfast.spaces.cells import Cells
 from zcfast.spaces.neighbours import Neighbours, check_generator
@@ -61,6 +61,14 @@ class CellSpace(SearchSpace[CellsT], Enumerated, NeighbourGraph, Sizes):
     def network_with(self, options: Mapping[str, Any]) -> Any:
         """``network`` with some options replaced; a ValueError names one that it does not have or that cannot be."""
         return with_options(self.network, options)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Raise a ValueError for an option that ``build`` does not take or that cannot be."""
+        self.network_with({name: value for name, value in options.items() if name not in WEIGHTS})
+
+    def network_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All fields of the network."""
+        return dataclasses.asdict(self.network_with(options))
 
     def is_valid(self, cells: CellsT) -> Tensor:
         """Whether each encoding is an architecture of the space, bool [N]; ``reasons`` says why not."""

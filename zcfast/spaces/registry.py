@@ -17,7 +17,16 @@ _BUILT_IN = {
     "nasbench101": "zcfast.spaces.nasbench101:NasBench101",
     "nasbench201": "zcfast.spaces.nasbench201:NasBench201",
 }
+# Benchmarks without a space here: where the reader of their accuracies is, a function of name and path.
+TABLES = {
+    "nasbench_macro": "zcfast.spaces.nasbench_macro.readers:read",
+    "nasbench_nlp": "zcfast.spaces.nasbench_nlp.readers:read",
+    "pytorchcv": "zcfast.spaces.pytorchcv.readers:read",
+    "transnas_macro": "zcfast.spaces.transnas.readers:read",
+    "transnas_micro": "zcfast.spaces.transnas.readers:read",
+}
 _registered: dict[str, SearchSpace[Any]] = {}
+_found: dict[str, SearchSpace[Any]] = {}  # by name or import path, once imported
 
 
 def names() -> list[str]:
@@ -66,6 +75,26 @@ def space(name: str) -> Any:  # a SearchSpace and what else it offers
     return _imported(where[name], name)
 
 
+def loaded_space(name: str) -> Any:
+    """The space that a file names; one at an import path only if it was found before, as a file shall import nothing.
+
+    Raises:
+        ValueError: an unknown name, or an import path of this process's first time.
+    """
+    if isinstance(name, str) and ":" in name and name not in _found:
+        call = f"zcfast.space({name!r})"
+        raise ValueError(f"expected a known space, got one at an import path, {name}: call {call} first, or give it")
+    return space(name)
+
+
+def has_name(space_: SearchSpace[Any]) -> bool:
+    """Whether the space's name leads to it in this process."""
+    try:
+        return loaded_space(space_.name) is space_
+    except ValueError:
+        return False
+
+
 def as_space(space_or_name: Any) -> Any:
     """A space as it is, or the one of a name."""
     return space_or_name if isinstance(space_or_name, SearchSpace) else space(space_or_name)
@@ -76,8 +105,16 @@ def _installed() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group=GROUP)}
 
 
-@cache
 def _imported(path: str, name: str | None = None) -> SearchSpace[Any]:
+    wanted = name or path
+    if wanted not in _found:
+        _found[wanted] = _import(path)
+        if _registered.get(getattr(_found[wanted], "name", "")) is not _found[wanted]:
+            _found[wanted].name = wanted
+    return _found[wanted]
+
+
+def _import(path: str) -> SearchSpace[Any]:
     module, colon, attribute = path.partition(":")
     if not (colon and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))):
         raise ValueError(f"{path}: expected MODULE:NAME, such as mymodule:space")
@@ -90,6 +127,4 @@ def _imported(path: str, name: str | None = None) -> SearchSpace[Any]:
         raise ValueError(f"{path}: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(found, SearchSpace):
         raise ValueError(f"{path}: expected a search space or what makes one, got {type(found).__name__}")
-    if _registered.get(getattr(found, "name", "")) is not found:
-        found.name = name or path
     return found

@@ -12,14 +12,15 @@ from torch import Tensor
 
 from zcfast.errors import first_line
 from zcfast.scores import KEY_COLUMNS
-from zcfast.spaces import CellSpace
+from zcfast.spaces import Enumerated, SearchSpace
+from zcfast.spaces.registry import has_name
 from zcfast.tables.keys import DIGITS, rows_of_digests
 from zcfast.tables.table import Metric, Table, check_rows, scatter
 
 UNNAMED = ("", "__index_level_0__")  # pandas' row labels, in its CSV and Parquet files: no measurement
 
 
-def read_parquet(space: CellSpace[Any], file: parquet.ParquetFile) -> Table:
+def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
     """A Parquet file; see `from_arrow`."""
     try:
         table = file.read()
@@ -28,7 +29,7 @@ def read_parquet(space: CellSpace[Any], file: parquet.ParquetFile) -> Table:
     return from_arrow(space, table)
 
 
-def read_csv(space: CellSpace[Any], path: str | os.PathLike[str]) -> Table:
+def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     """A CSV file with a header, an empty field where an accuracy is missing; see `from_arrow`."""
     # Without this a column of digits-only hashes would be read as numbers and lose its leading zeros.
     text = {name: pyarrow.string() for name in ("hash", "architecture")}
@@ -43,13 +44,15 @@ def read_csv(space: CellSpace[Any], path: str | os.PathLike[str]) -> Table:
     return from_arrow(space, table)
 
 
-def from_arrow(space: CellSpace[Any], table: pyarrow.Table) -> Table:
+def from_arrow(space: SearchSpace[Any], table: pyarrow.Table) -> Table:
     """Join a table of any order of rows to the space.
 
     Columns: one of `hash` (hexadecimal digits), `index` (row in `enumerate()`) and `architecture` (any text that
     `space.parse` takes), the first of them being the key; every other column is a metric and must hold numbers, but for
-    pandas' row labels, which have no name and are left out.
+    pandas' row labels, which have no name and are left out. The rows of the result are those of `enumerate()`; where
+    the space has none, or no name by which it is found again, they are the file's, and their names the texts.
     """
+    listed = space.offers(Enumerated) if has_name(space) else None
     keys = [name for name in KEY_COLUMNS if name in table.column_names]
     if not keys:
         came = ", ".join(table.column_names[:8]) or "none"
@@ -61,13 +64,31 @@ def from_arrow(space: CellSpace[Any], table: pyarrow.Table) -> Table:
         raise ValueError("expected every column once, got two of one name")
     if not table.num_rows:
         raise ValueError("expected a row for each architecture, got none")
-    index = _index(space, keys[0], table.column(keys[0]))
+    about = f"{space.name}: {table.num_rows} rows of a user's file"
+    if listed is None:
+        texts = _texts_of(space, keys[0], table.column(keys[0]))
+        measured = {name: _metric(_numbers(name, table.column(name))) for name in names}
+        return Table(space.name, measured, tuple(names), about, texts)
+    index = _index(listed, keys[0], table.column(keys[0]))
     check_rows(index, space.name)
-    metrics = {}
-    for name in names:
-        values = scatter(index, _numbers(name, table.column(name)), len(space))
-        metrics[name] = Metric(values[None], dataset="", split="", epochs=None, unit="as in the file")
-    return Table(space.name, metrics, tuple(names), f"{space.name}: {len(index)} rows of a user's file")
+    metrics = {name: _metric(scatter(index, _numbers(name, table.column(name)), len(listed))) for name in names}
+    return Table(space.name, metrics, tuple(names), about)
+
+
+def _metric(values: Tensor) -> Metric:
+    return Metric(values[None], dataset="", split="", epochs=None, unit="as in the file")
+
+
+def _texts_of(space: SearchSpace[Any], key: str, column: pyarrow.ChunkedArray) -> tuple[str, ...]:
+    """The architectures of the key column, each once, as the space writes them."""
+    if key != "architecture" or not pyarrow.types.is_string(column.type) or column.null_count:
+        raise ValueError(f"column {key!r}: expected texts of {space.name} in every row of a column 'architecture'")
+    texts = space.format(space.parse(column.to_pylist()))
+    rows: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        if rows.setdefault(text, row) != row:
+            raise ValueError(f"rows {rows[text]} and {row}: the same architecture of {space.name} twice")
+    return tuple(texts)
 
 
 def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
@@ -77,7 +98,7 @@ def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
     return torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
 
 
-def _index(space: CellSpace[Any], key: str, column: pyarrow.ChunkedArray) -> Tensor:
+def _index(space: Any, key: str, column: pyarrow.ChunkedArray) -> Tensor:
     """The row in `enumerate()` of every entry of the key column, int64 [N]."""
     if column.null_count:
         raise ValueError(f"column {key!r}: expected a key in every row, got {column.null_count} empty ones")
@@ -90,10 +111,11 @@ def _index(space: CellSpace[Any], key: str, column: pyarrow.ChunkedArray) -> Ten
         raise ValueError(f"column {key!r}: expected strings, got {column.type}")
     if key == "hash":
         return _index_of_hashes(space, column)
-    return space.index(space.parse(column.to_pylist()))
+    found: Tensor = space.index(space.parse(column.to_pylist()))
+    return found
 
 
-def _index_of_hashes(space: CellSpace[Any], column: pyarrow.ChunkedArray) -> Tensor:
+def _index_of_hashes(space: Any, column: pyarrow.ChunkedArray) -> Tensor:
     texts = column.to_pylist()
     readable = [DIGITS.fullmatch(text) is not None for text in texts]
     digits = "".join(text if fits else 32 * "0" for text, fits in zip(texts, readable, strict=True))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from zcfast.spaces import Cells, CellSpace
+from zcfast.spaces import Cells, CellSpace, Texts
 from zcfast.spaces import space as named_space
 
 Keys = Cells | Tensor | npt.NDArray[Any] | Sequence[str] | Sequence[int]
@@ -28,6 +28,8 @@ def rows_of(space: str, names: tuple[str, ...], keys: Any) -> Tensor:
         keys = keys.cpu().long()
         return torch.where((keys >= 0) & (keys < size), keys, -1)
     if names:
+        if isinstance(keys, Texts):
+            keys = keys.texts
         if isinstance(keys, str | Cells | Tensor):
             raise ValueError(f"keys: expected names or row numbers of {space}, got {type(keys).__name__}")
         place = {name: row for row, name in enumerate(names)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,89 +11,79 @@ from pyarrow import parquet
 
 from zcfast import scores
 from zcfast.errors import first_line, unknown
-from zcfast.spaces import CellSpace, NasBench101, NasBench201, names
-from zcfast.spaces import space as named_space
-from zcfast.tables import (
-    columns,
-    named,
-    nasbench101,
-    nasbench101_tfrecord,
-    nasbench201,
-    natsbench,
-    pickles,
-    stored,
-)
+from zcfast.spaces import Readers, SearchSpace, as_space, names
+from zcfast.spaces.registry import TABLES
+from zcfast.tables import columns, named, stored
 from zcfast.tables.archive import Archive
 from zcfast.tables.table import Table
 
 ZIP_MAGIC = b"PK\x03\x04"
 PARQUET_MAGIC = b"PAR1"
-ARCHIVES: dict[str, Callable[[Any, Archive], Table]] = {
-    "nasbench101": nasbench101.read,
-    "nasbench201": nasbench201.read,
-}
 
 
-def table(space: str | CellSpace[Any], path: str | os.PathLike[str]) -> Table:
+def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     """Read the accuracies of a search space, or of a benchmark that has no space here, from any file known.
 
     Formats, told apart by their content, never by the file's name:
       - what `Table.save` or `zcfast import` wrote, in well under a second;
-      - NAS-Bench-101: `nasbench_only108.tfrecord`, `nasbench_full.tfrecord` (zcfast/tables/nasbench101_tfrecord.py);
-      - NAS-Bench-201 and NATS-Bench: the single `.pth` or `.pickle.pbz2`, the directory of a file an architecture or
-        one such file (zcfast/tables/natsbench.py); nothing but numbers, text and containers is unpickled;
-      - `.npz` archives of accuracies (zcfast/tables/nasbench101.py, nasbench201.py);
+      - what the benchmark released and .npz archives of accuracies, as the space reads them (its `Readers`, in
+        zcfast/spaces/<benchmark>/readers.py); nothing but numbers, text and containers is unpickled;
       - Parquet or CSV with a header: a key column (`hash`, `index` or `architecture`) and columns of numbers, each a
         metric (zcfast/tables/columns.py);
-      - the benchmarks of `zcfast.tables.named.BENCHMARKS`, by name of architecture.
+      - the benchmarks of `zcfast.spaces.registry.TABLES`, by name of architecture.
 
     Errors: one ValueError that names the file, what was expected and what came: for a missing, unreadable or damaged
     file, one of another kind, missing arrays or columns, an architecture outside the space or there twice.
     """
-    name = space.name if isinstance(space, CellSpace) else space
-    if name not in (*names(), *named.BENCHMARKS):
-        raise unknown("search space", name, (*names(), *named.BENCHMARKS))
+    found = _space_or_benchmark(space)
     path = Path(path)
     try:
         magic = _first_bytes(path)
         if magic == PARQUET_MAGIC:
-            return _from_parquet(name, path)
-        if name in named.BENCHMARKS:
-            return named.read(name, path)
-        return _of_space(named_space(name), path, magic)
+            return _from_parquet(found, path)
+        return named.load(found, path) if isinstance(found, str) else _of_space(found, path, magic)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _of_space(space: CellSpace[Any], path: Path, magic: bytes) -> Table:
-    if isinstance(space, NasBench101) and nasbench101_tfrecord.is_tfrecord(path):
-        return nasbench101_tfrecord.read(space, path)
-    if isinstance(space, NasBench201) and (path.is_dir() or pickles.is_pickle(path)):
-        return natsbench.read(space, path)
+def _space_or_benchmark(space: str | SearchSpace[Any]) -> SearchSpace[Any] | str:
+    """The space, or the name of a benchmark without one."""
+    if isinstance(space, str) and space in TABLES:
+        return space
+    if isinstance(space, str) and ":" not in space and space not in names():
+        raise unknown("search space", space, (*names(), *TABLES))
+    found: SearchSpace[Any] = as_space(space)
+    return found
+
+
+def _of_space(space: SearchSpace[Any], path: Path, magic: bytes) -> Table:
+    readers = space.offers(Readers)
+    if readers is not None and (read := readers.reader(path)) is not None:
+        return read(path)  # type: ignore[no-any-return]
     if path.is_dir():
         raise ValueError("expected a file of accuracies, got none: Is a directory")
     if magic != ZIP_MAGIC:
         return columns.read_csv(space, path)
-    if space.name not in ARCHIVES:
+    if readers is None:
         raise ValueError(f"expected a CSV or Parquet file for {space.name}, got an .npz archive")
     with Archive(path) as archive:
-        return ARCHIVES[space.name](space, archive)
+        return readers.archive(archive)  # type: ignore[no-any-return]
 
 
-def _from_parquet(name: str, path: Path) -> Table:
+def _from_parquet(space: SearchSpace[Any] | str, path: Path) -> Table:
     try:
         file = parquet.ParquetFile(path, memory_map=True)
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
     with file:
         if stored.is_stored(file):
-            return stored.read(name, file)
+            return stored.read(space if isinstance(space, str) else space.name, file)
         _check_kind(file)
-        if name in named.BENCHMARKS:
+        if isinstance(space, str):
             raise ValueError(
-                f"expected the published files of {name} or a table saved by zcfast, got another Parquet file"
+                f"expected the published files of {space} or a table saved by zcfast, got another Parquet file"
             )
-        return columns.read_parquet(named_space(name), file)
+        return columns.read_parquet(space, file)
 
 
 def _check_kind(file: parquet.ParquetFile) -> None:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from pathlib import Path
 
-from zcfast.tables import nasbench_macro, nasbench_nlp, pytorchcv, transnas
+from zcfast.spaces.registry import TABLES
 from zcfast.tables.table import Table
 
-BENCHMARKS: dict[str, Callable[[str, Path], Table]] = {
-    "nasbench_macro": nasbench_macro.read,
-    "nasbench_nlp": nasbench_nlp.read,
-    "pytorchcv": pytorchcv.read,
-    "transnas_macro": transnas.read,
-    "transnas_micro": transnas.read,
-}
 
-
-def read(benchmark: str, path: Path) -> Table:
+def load(benchmark: str, path: Path) -> Table:
     """The table of a benchmark's published files.
 
     Errors: ValueError for files that are damaged or of other content.
     """
+    module, _, name = TABLES[benchmark].partition(":")
+    read = getattr(importlib.import_module(module), name)
     try:
-        return BENCHMARKS[benchmark](benchmark, path)
+        return read(benchmark, path)  # type: ignore[no-any-return]
     except (KeyError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
         came = f"{type(error).__name__} at {error}"[:80]
         raise ValueError(f"expected the published files of {benchmark}, got others: {came}") from error

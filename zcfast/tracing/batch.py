@@ -13,6 +13,10 @@ from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
+_IGNORED = -100  # the class that torch's cross-entropy leaves out
+_ROUNDING = 0.01  # of the sum of half-precision probabilities
+_OTHER_LOSS = "other losses than cross-entropy are given by loss_fn"
+
 
 def find_logits(output: Any) -> Tensor:
     """Find the logits in a net's output.
@@ -80,12 +84,12 @@ class Batch:
             if devices and value.device not in devices:
                 expected = ", ".join(sorted(map(str, devices)))
                 raise ValueError(f"{name}: expected to be on the module's device ({expected}), got {value.device}")
-            if value.is_floating_point() and not _is_finite(value):
+            if not _is_finite(value):
                 raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Inputs and targets, as a backward pass may keep them (inside `isolated` only)."""
-        return _outside_inference(self.inputs), _outside_inference(self.targets)
+        """Inputs and targets as a backward pass may keep them, off the caller's graph (inside `isolated` only)."""
+        return _outside_inference(self.inputs.detach()), _outside_inference(self.targets.detach())
 
     def found_logits(self, output: Any) -> Tensor:
         """The logits in what the net returns.
@@ -110,12 +114,12 @@ class Batch:
         Raises:
             ValueError: the loss is not a scalar, or with the default loss, targets do not fit the logits.
             TypeError: the loss is not a tensor.
-            ProxyError: loss_fn raised.
+            ProxyError: loss_fn raised, or the default loss ignores every target.
         """
         if self.loss_fn is None:
             _check_targets(logits, targets)
-            # Classes of any integer type, which torch takes as int64 alone.
-            return F.cross_entropy(logits, targets if targets.is_floating_point() else targets.long())
+            # Classes of any integer type and probabilities of any precision, where torch takes one.
+            return F.cross_entropy(logits, targets.to(logits.dtype if targets.is_floating_point() else torch.int64))
         devices = [logits.device] if logits.is_cuda else []
         try:
             with torch.random.fork_rng(devices):  # every pass has the same loss
@@ -133,7 +137,11 @@ class Batch:
 
 def _is_finite(x: Tensor) -> bool:
     """Whether no number is NaN or infinite: by the extremes, many times faster than one by one."""
-    return x.numel() == 0 or all(math.isfinite(extreme.item()) for extreme in torch.aminmax(x))
+    if x.is_complex():
+        x = torch.view_as_real(x.resolve_conj())
+    if not x.is_floating_point() or x.numel() == 0:
+        return True
+    return all(math.isfinite(extreme.item()) for extreme in torch.aminmax(x))
 
 
 def _outside_inference(x: Tensor) -> Tensor:
@@ -142,19 +150,44 @@ def _outside_inference(x: Tensor) -> Tensor:
 
 
 def _check_targets(logits: Tensor, targets: Tensor) -> None:
+    """Raise ValueError unless cross-entropy is the loss that these targets are for."""
     if logits.dim() < 2:
-        raise ValueError(f"logits: expected [N, classes, ...], got shape {tuple(logits.shape)}")
+        raise ValueError(f"logits: expected [N, classes, ...], got shape {tuple(logits.shape)}; {_OTHER_LOSS}")
     if not logits.is_floating_point():
         raise ValueError(f"logits: expected floats, got {logits.dtype}")
+    if logits.shape[1] < 2:
+        raise ValueError(f"logits: expected two classes or more, got shape {tuple(logits.shape)}; {_OTHER_LOSS}")
     if targets.is_floating_point():
-        if targets.shape != logits.shape:
-            raise ValueError(f"targets: expected probabilities [{tuple(logits.shape)}], got {tuple(targets.shape)}")
-        return
+        _check_probabilities(logits, targets)
+    else:
+        _check_classes(logits, targets)
+
+
+def _check_probabilities(logits: Tensor, targets: Tensor) -> None:
+    if targets.shape != logits.shape:
+        shape = tuple(logits.shape)
+        raise ValueError(f"targets: expected probabilities {shape}, got {tuple(targets.shape)}; {_OTHER_LOSS}")
+    sums = targets.sum(1)
+    if bool((targets < 0).any()) or bool(((sums - 1).abs() > _ROUNDING).any()):
+        raise ValueError(
+            f"targets: expected probabilities, which sum to 1 over the classes, got {targets.min().item():.6g} to "
+            f"{targets.max().item():.6g} with sums {sums.min().item():.6g} to {sums.max().item():.6g}; {_OTHER_LOSS}"
+        )
+
+
+def _check_classes(logits: Tensor, targets: Tensor) -> None:
     if targets.dtype == torch.bool or targets.is_complex():
         raise ValueError(f"targets: expected classes as integers or probabilities as floats, got {targets.dtype}")
-    expected = (len(logits), *logits.shape[2:])
-    if tuple(targets.shape) != expected:
-        raise ValueError(f"targets: expected shape {expected} for the default loss, got {tuple(targets.shape)}")
-    low, high = int(targets.min()), int(targets.max())
+    expected, shape = (len(logits), *logits.shape[2:]), tuple(targets.shape)
+    if shape != expected:
+        classes_last = logits.dim() > 2 and shape == tuple(logits.shape[:-1])
+        moved = "transpose(1, 2)" if logits.dim() == 3 else "movedim(-1, 1)"
+        hint = f"where the classes are last, give logits=lambda out: out.{moved}" if classes_last else _OTHER_LOSS
+        raise ValueError(f"targets: expected shape {expected} for the default loss, got {shape}; {hint}")
+    counted = targets[targets != _IGNORED]
+    if not counted.numel():
+        raise ProxyError("undefined", f"every target is {_IGNORED}, which the loss ignores")
+    low, high = int(counted.min()), int(counted.max())
     if low < 0 or high >= logits.shape[1]:
-        raise ValueError(f"targets: expected classes 0 to {logits.shape[1] - 1}, got {low} to {high}")
+        last = logits.shape[1] - 1
+        raise ValueError(f"targets: expected classes 0 to {last}, or {_IGNORED} to ignore, got {low} to {high}")

@@ -8,12 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zcfast.tracing.passes import ProxyError
+
 
 @dataclass
 class EmbeddingTap:
     """What passed at the embedding of the tokens; output is None until it has run."""
 
     output: Tensor | None = None
+
+
+def without_embedding(inputs: Tensor) -> ProxyError:
+    """Why a net has no real-valued input: none of its embeddings was called on the inputs."""
+    if inputs.is_complex():
+        return ProxyError("undefined", "complex inputs: the formula is that of real ones")
+    kind = "bool" if inputs.dtype == torch.bool else "integer"
+    return ProxyError("failed", f"{kind} inputs: no nn.Embedding was called on them, so none is real")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from zcfast.tracing.batchnorm import (
     replace_modules,
     run_synchronised_as_plain,
 )
-from zcfast.tracing.embedding import tapped_embedding
+from zcfast.tracing.embedding import tapped_embedding, without_embedding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.pair_functions import PairFunctions
@@ -143,7 +143,7 @@ class _FlowRun:
         with self.prepared(enter, PairFunctions(_copied)) as (slots, call):
             slots.install(stand_in)
             logits = call()
-            if not isinstance(logits, Pair) or super(Pair, logits).requires_grad:  # type: ignore[misc]
+            if not isinstance(logits, Pair) or super(Pair, logits).requires_grad or logits.stacked.requires_grad:  # type: ignore[misc]
                 raise UnsupportedError("the output is not a pair, or not of the stand-ins alone")
             return logits.tangent().sum().item()
 
@@ -158,7 +158,7 @@ class _FlowRun:
             slots.install(stand_in)
             with _RefusedReverseMode():
                 total = call().sum()
-            check_references(total, slots.parameters)
+            check_references(self.module, slots.parameters, slots.installed, total)
             primal, tangent = forward_ad.unpack_dual(total)  # type: ignore[no-untyped-call]
             value = 0.0 if tangent is None else tangent.item()
             _check_condition(value, primal.item())
@@ -175,7 +175,7 @@ class _FlowRun:
             recording.check_gradients()
             positive = (weight.double().abs() for weight in slots.weights)
             check_unchanged(zip(self.layers, positive, slots.of_layers(leaves), strict=True))
-            check_references(total, slots.parameters)
+            check_references(self.module, slots.parameters, slots.installed, total)
             gradients = differentiate(total, leaves)
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
             values = saliency_reduce(weights, slots.shared(gradients), [kind])[0]
@@ -197,7 +197,10 @@ class _FlowRun:
             if not self.keep_batchnorm:
                 replace_modules(modules, _copied)
             slots = Slots(modules, self.layers)
+            slots.check_hooks()
             sample = self.batch.inputs[:1]
+            if sample.is_complex() or any(slot.parameter.is_complex() for slot in slots.all):
+                raise ProxyError("undefined", "complex numbers have no positive ones in their place")
             if sample.is_floating_point():
                 flowing = enter(torch.ones_like(sample, dtype=torch.float64))
                 yield slots, lambda: self.logits(flowing, mode)
@@ -207,7 +210,7 @@ class _FlowRun:
             def call() -> Tensor:
                 logits = self.logits(sample.clone(), mode)
                 if ones.output is None:
-                    raise ProxyError("failed", "integer inputs: no nn.Embedding was called on them")
+                    raise without_embedding(sample)
                 return logits
 
             yield slots, call
@@ -254,7 +257,7 @@ def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:
         for name, buffer in child._buffers.items():
             if buffer is not None and buffer.is_floating_point():
                 saved = name not in child._non_persistent_buffers_set
-                child._buffers[name] = buffer.double().abs() if saved else buffer.double()
+                child._buffers[name] = (buffer.abs() if saved else buffer).detach().double()
 
 
 def _dual(value: Tensor, tangent: Tensor) -> Tensor:

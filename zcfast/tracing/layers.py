@@ -91,5 +91,8 @@ def _check_weight(layer: Layer) -> None:
             f"module: expected layer {layer.name!r} to hold its weight as a parameter, got none; make a pruned weight "
             "permanent by torch.nn.utils.prune.remove, and normalise by torch.nn.utils.parametrizations"
         )
+    if weight.layout != torch.strided or weight.is_nested:
+        kind = "a nested one" if weight.is_nested else str(weight.layout)
+        raise ValueError(f"module: expected dense weights, layer {layer.name!r} has {kind}")
     if not weight.is_floating_point():
         raise ValueError(f"module: expected floating-point weights, layer {layer.name!r} has {weight.dtype}")

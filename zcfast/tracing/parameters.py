@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.passes import describe
+from zcfast.tracing.passes import ProxyError, describe
 
 
 def expose_parametrized(modules: Sequence[nn.Module]) -> None:
@@ -42,7 +42,7 @@ class Slot:
 
 
 class Slots:
-    """All places of floating-point parameters of a net, and which of them hold the weights of counted layers.
+    """All places of real and complex parameters of a net, and which of them hold the weights of counted layers.
 
     Attributes:
         all: every slot.
@@ -60,7 +60,7 @@ class Slots:
             Slot(child, name, parameter)
             for child in modules
             for name, parameter in child._parameters.items()
-            if parameter is not None and parameter.is_floating_point()
+            if parameter is not None and (parameter.is_floating_point() or parameter.is_complex())
         ]
         weights = [layer.weight for layer in layers]
         multiplicity: dict[int, int] = {}
@@ -98,6 +98,15 @@ class Slots:
         for child in {id(slot.module): slot.module for slot in self.all}.values():
             if isinstance(child, nn.RNNBase):  # it keeps a second list of its parameters
                 child.__dict__["_flat_weights"] = [getattr(child, name, None) for name in child._flat_weights_names]
+
+    def check_hooks(self) -> None:
+        """Raise ProxyError where the weight of a counted layer has a hook on its gradient, which no stand-in has."""
+        for index in self.counted:
+            slot = self.all[index]
+            if slot.parameter._backward_hooks or slot.parameter._post_accumulate_grad_hooks:
+                kind = type(slot.module).__name__
+                reason = f"the {slot.name} of a {kind} has a hook on its gradient, which no score calls; remove it"
+                raise ProxyError("refused", reason)
 
     @property
     def parameters(self) -> list[Tensor]:

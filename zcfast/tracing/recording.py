@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from zcfast.tracing.functorch import outside_transforms
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.passes import ProxyError
 
@@ -32,6 +33,8 @@ class Recording:
         outputs: the outputs, if they were to be kept.
         without_gradient: name of a layer that ran with gradients off, if any did: inside reentrant checkpointing, whose
             gradients only .backward() reaches, it would seem to score 0.
+        transformed: name of a layer that ran inside torch.func.vmap or the like, if any did: such an output has no
+            derivative outside of it, and is not kept.
     """
 
     layer: list[int] = field(default_factory=list)
@@ -39,6 +42,7 @@ class Recording:
     outputs: list[Tensor] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
     without_gradient: str | None = None
+    transformed: str | None = None
 
     def was_overwritten(self) -> bool:
         """Whether an in-place operation has changed an output that was kept."""
@@ -49,6 +53,12 @@ class Recording:
         if self.without_gradient is not None:
             name = self.without_gradient
             reason = f"layer {name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
+            raise ProxyError("refused", reason)
+
+    def check_outputs(self) -> None:
+        """Raise ProxyError where the output of a layer could not be kept."""
+        if self.transformed is not None:
+            reason = f"layer {self.transformed!r} runs inside torch.func.vmap or the like, which hides its output"
             raise ProxyError("refused", reason)
 
 
@@ -69,7 +79,11 @@ def recorded(layers: Sequence[Layer], *, keep: bool = False, clone: bool = False
         channel_dim = layer.channel_dim(output)
         channels = output.shape[channel_dim]
         recording.layer.append(index)
-        recording.positions.append(output.numel() // channels if channels else 0)
+        whole = outside_transforms(output)
+        recording.positions.append(whole.numel() // channels if channels else 0)
+        if whole is not output:
+            recording.transformed = layer.name
+            return None
         if not keep or not torch.is_grad_enabled():
             return None
         recording.outputs.append(output)

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from zcfast.tracing.holders import find_holder, is_held
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.passes import ProxyError
 
@@ -22,12 +23,49 @@ def check_unchanged(weights: Iterable[tuple[Layer, Tensor, Tensor]]) -> None:
             raise ProxyError("refused", reason)
 
 
-def check_references(value: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Raise ProxyError where a value was made of the net's own parameters, not of the stand-ins in their places.
+def check_references(
+    net: nn.Module, parameters: Iterable[Tensor], known: Iterable[Tensor], output: Tensor, loss: Tensor | None = None
+) -> None:
+    """Raise ProxyError where a net's output hangs on a parameter that no stand-in is there for.
 
-    That happens in a net that keeps parameters, or what it made of them in an earlier pass, in lists or attributes.
+    That happens in a net that keeps parameters, or what it made of them in an earlier pass, outside of its modules: in
+    lists, in layers in lists, in global variables. What is made in a pass and kept nowhere is no parameter: nets that
+    differentiate by their own inputs make such tensors. Parameters of the loss alone are none of the net.
+
+    Args:
+        net: the net, with the stand-ins in place.
+        parameters: the net's own parameters.
+        known: what an output may hang on: the stand-ins, and the inputs where they need a gradient.
+        output: the output of the net.
+        loss: what was made of it; it too may not hang on the net's own parameters.
     """
-    own = {id(parameter) for parameter in parameters}
+    leaves = _leaves(output if loss is None else loss)
+    expected = {id(tensor) for tensor in known}
+    if all(id(leaf) in expected for leaf in leaves):
+        return
+    own, buffers = {id(parameter) for parameter in parameters}, {id(buffer) for buffer in net.buffers()}
+    made = {id(parameter): name for name, parameter in net.named_parameters()}
+    of_output = {id(leaf) for leaf in _leaves(output)}
+    for leaf in leaves:
+        if id(leaf) in own:
+            raise _outside(find_holder(leaf, net) or "a list or a cache")
+        if id(leaf) in expected | buffers or id(leaf) not in of_output:
+            continue
+        if id(leaf) in made:
+            reason = f"parameter {made[id(leaf)]!r} was made in the forward pass (run the net once first)"
+            raise ProxyError("refused", reason)
+        where = find_holder(leaf, net)
+        if where is not None or isinstance(leaf, nn.Parameter) or is_held(leaf, beside=leaves):
+            raise _outside(where or "a list, a global or a closure")
+
+
+def _outside(where: str) -> ProxyError:
+    return ProxyError("refused", f"the net uses a parameter that it keeps outside of its modules: {where}")
+
+
+def _leaves(value: Tensor) -> list[Tensor]:
+    """The tensors that wait for a gradient of the value."""
+    leaves: list[Tensor] = []
     stack = [value.grad_fn]
     seen = set(stack)
     while stack:
@@ -35,10 +73,10 @@ def check_references(value: Tensor, parameters: Iterable[Tensor]) -> None:
         if node is None:
             continue
         following = node.next_functions
-        if not following and id(getattr(node, "variable", None)) in own:
-            reason = "the net uses a parameter that it keeps outside of its modules, as in a list or a cache"
-            raise ProxyError("refused", reason)
+        if not following and isinstance(getattr(node, "variable", None), Tensor):
+            leaves.append(node.variable)  # type: ignore[attr-defined]  # of a node that accumulates gradients
         for source, _ in following:
             if source not in seen:
                 seen.add(source)
                 stack.append(source)
+    return leaves

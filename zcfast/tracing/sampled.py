@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.channels_last import suits
 from zcfast.tracing.curvature import directions, double_backward
+from zcfast.tracing.embedding import without_embedding
 from zcfast.tracing.forward import Forward, equal_to_rounding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
@@ -161,6 +162,7 @@ class _Run:
                 recording.check_gradients()
         if self.wants(Pass.LOSS_GRAD):
             with self.result.guard(Pass.LOSS_GRAD):
+                self.slots.check_hooks()
                 check_unchanged(zip(self.layers, self.slots.weights, self.slots.of_layers(self.leaves), strict=True))
         logits = self.logits(output)
         if logits is None:
@@ -168,14 +170,15 @@ class _Run:
         self.forward.note_first(logits)
         if self.wants(Pass.INPUT_JACOBIAN):
             with self.result.guard(Pass.INPUT_JACOBIAN):
-                self.input_jacobian(point, logits)
+                self.input_jacobian(inputs, point, logits)
         if not self.wants(Pass.LOSS_GRAD):
             return
         loss = self.loss(logits, targets)
         if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
             self.kept_loss = (logits.detach(), loss.detach())
             with self.result.guard(Pass.LOSS_GRAD):
-                check_references(loss, self.slots.parameters)
+                known = [*self.slots.installed, *([] if point is None else [point])]
+                check_references(self.forward.net.module, self.slots.parameters, known, logits, loss)
                 self.first_order(loss, recording)
             del loss, logits, output, recording  # the second-order pass needs the memory
             self.second_order(inputs, targets)
@@ -193,9 +196,9 @@ class _Run:
         self.result.failures[Pass.INPUT_JACOBIAN] = failure
         return result
 
-    def input_jacobian(self, point: Tensor | None, logits: Tensor) -> None:
+    def input_jacobian(self, inputs: Tensor, point: Tensor | None, logits: Tensor) -> None:
         if point is None:
-            raise ProxyError("failed", "integer inputs: no nn.Embedding was called on them, so there is no Jacobian")
+            raise without_embedding(inputs)
         rows = torch.zeros_like(point)
         if logits.requires_grad:
             later = self.wants(Pass.LOSS_GRAD)
@@ -241,6 +244,7 @@ class _Run:
         self.result.own_gradients = self.slots.of_layers(self.gradients)
         if self.wants(Pass.ACTIVATIONS):
             with self.result.guard(Pass.ACTIVATIONS):
+                recording.check_outputs()
                 self.collect(recording, gradients[len(self.leaves) :])
 
     def second_order(self, inputs: Tensor, targets: Tensor) -> None:
@@ -284,5 +288,7 @@ def differentiate(value: Tensor, points: Sequence[Tensor], *, create_graph: bool
     found: Sequence[Tensor | None] = []
     if reached:
         found = torch.autograd.grad(value, reached, create_graph=create_graph, allow_unused=True)
-    by_point = {id(point): gradient for point, gradient in zip(reached, found, strict=True) if gradient is not None}
+    # Embeddings may give sparse gradients, which no sum over a weight takes.
+    dense = [part if part is None or part.layout == torch.strided else part.to_dense() for part in found]
+    by_point = {id(point): gradient for point, gradient in zip(reached, dense, strict=True) if gradient is not None}
     return [by_point[id(point)] if id(point) in by_point else torch.zeros_like(point) for point in points]

@@ -8,13 +8,25 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+_PLACE_OF_SPARSE = {F.embedding: 6, F.embedding_bag: 7}  # among the arguments
+
 
 class TwiceDifferentiable(TorchFunctionMode):
-    """Runs F.hardsigmoid, as MobileNetV3 has it, by a function with a second derivative."""
+    """Runs F.hardsigmoid, as MobileNetV3 has it, by a function with a second derivative, and embeddings without the
+    sparse gradients that have none.
+    """
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
-        """Divert hardsigmoid, pass everything else on."""
-        return (_hardsigmoid if func is F.hardsigmoid else func)(*args, **(kwargs or {}))
+        """Divert these functions, pass everything else on."""
+        kwargs = kwargs or {}
+        if func is F.hardsigmoid:
+            return _hardsigmoid(*args, **kwargs)
+        place = _PLACE_OF_SPARSE.get(func)
+        if place is not None and len(args) > place:
+            args = (*args[:place], False, *args[place + 1 :])
+        elif place is not None:
+            kwargs = {**kwargs, "sparse": False}
+        return func(*args, **kwargs)
 
 
 class _Hardsigmoid(torch.autograd.Function):

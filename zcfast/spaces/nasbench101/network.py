@@ -6,10 +6,9 @@ from dataclasses import astuple, dataclass
 import torch
 from torch import Tensor, nn
 
-from zcfast import space_ops
 from zcfast.nets.layers import BatchNorm, Classifier, Convolution, twin
-
-CONV_3X3, MAXPOOL_3X3 = 0, 2  # codes of operations
+from zcfast.spaces.nasbench101 import ops
+from zcfast.spaces.nasbench101.cells import CONV_3X3, MAXPOOL_3X3
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class NasBench101Network:
 
 def sizes(vertices: Tensor, edges: Tensor, operations: Tensor, network: NasBench101Network) -> tuple[Tensor, Tensor]:
     """Trainable parameters (BatchNorm's scale and shift included) and multiply-adds of one image, int64 [N]."""
-    return space_ops.nasbench101_size(vertices, edges, operations, *astuple(network))
+    return ops.nasbench101_size(vertices, edges, operations, *astuple(network))
 
 
 class ConvolutionBlock(nn.Sequential):

@@ -1,4 +1,4 @@
-"""Typed wrappers and fake kernels of the search-space operators; csrc/library.cpp has their schemas."""
+"""Typed wrappers and fake kernels of the operators of NAS-Bench-101; csrc/library.cpp has their schemas."""
 
 from collections.abc import Sequence
 
@@ -80,8 +80,3 @@ def _(vertices: Tensor, edges: Tensor, operations: Tensor, *network: int) -> tup
 @torch.library.register_fake("zcfast::nasbench101_expected_synflow")
 def _(vertices: Tensor, edges: Tensor, operations: Tensor, *network: object) -> Tensor:
     return vertices.new_empty(vertices.shape, dtype=torch.float64)
-
-
-@torch.library.register_fake("zcfast::nasbench201_expected_synflow")
-def _(operations: Tensor, *network: object) -> Tensor:
-    return operations.new_empty(operations.shape[:1], dtype=torch.float64)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from zcfast.errors import first_line
-from zcfast.spaces import NasBench201
+from zcfast.spaces.nasbench201.space import NasBench201
 from zcfast.tables import pickles
 from zcfast.tables.table import Metric, Table
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from zcfast import _tables
 from zcfast.errors import first_line
-from zcfast.spaces import NasBench101, NasBench101Cells
-from zcfast.spaces.nasbench101 import INPUT, MAX_VERTICES, OPERATIONS, OUTPUT
+from zcfast.spaces.nasbench101.cells import INPUT, MAX_VERTICES, OPERATIONS, OUTPUT, NasBench101Cells, slot
+from zcfast.spaces.nasbench101.space import NasBench101
 from zcfast.tables.table import Metric, Table, check_rows
 
 COLUMNS = {"seconds": ("", "seconds"), "train": ("train", "fraction"), "valid": ("valid", "fraction")}
@@ -132,7 +132,7 @@ def _cell(adjacency: str, operations: str) -> tuple[int, int, list[int]]:
             source, target = divmod(place, size)
             if source >= target:
                 raise ValueError(f"an edge {source} -> {target} that does not lead on")
-            edges |= 1 << (source + target * (target - 1) // 2)
+            edges |= 1 << slot(source, target)
     codes = [OPERATIONS.index(name) for name in names[1:-1]]
     return size, edges, codes + [-1] * (MAX_VERTICES - size)
 

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.nets.layers import BatchNorm, Classifier, Convolution, twin
-
-NONE, SKIP_CONNECT, CONV_1X1, CONV_3X3, AVG_POOL_3X3 = range(5)  # codes of the edges' operations
+from zcfast.spaces.nasbench201.cells import AVG_POOL_3X3, CONV_1X1, CONV_3X3, EDGES, NONE, SKIP_CONNECT
 
 
 @dataclass(frozen=True)
@@ -83,10 +82,9 @@ class Cell(nn.Module):
     def __init__(self, operations: Sequence[int], channels: int, batch_norm: bool) -> None:
         """``operations``: codes of the edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3."""
         super().__init__()
-        pairs = ((source, target) for target in range(1, 4) for source in range(target))
         self.edges = nn.ModuleDict()
         built: dict[int, nn.Module] = {}
-        for (source, target), operation in zip(pairs, operations, strict=True):
+        for (source, target), operation in zip(EDGES, operations, strict=True):
             if operation != NONE:
                 edge = twin(built[operation]) if operation in built else _edge(operation, channels, batch_norm)
                 built[operation] = self.edges[f"{source}-{target}"] = edge

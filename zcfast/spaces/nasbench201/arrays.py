@@ -7,8 +7,8 @@ import re
 import numpy as np
 import torch
 
-from zcfast.spaces import NasBench201, NasBench201Cells
-from zcfast.spaces.nasbench201 import EDGES, OPERATIONS
+from zcfast.spaces.nasbench201.cells import EDGES, OPERATIONS, NasBench201Cells
+from zcfast.spaces.nasbench201.space import NasBench201
 from zcfast.tables.archive import Archive
 from zcfast.tables.table import Metric, Table, check_rows, scatter
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from zcfast.spaces import NasBench101, NasBench101Cells
-from zcfast.spaces.nasbench101 import OPERATIONS
+from zcfast.spaces.nasbench101.cells import OPERATIONS, NasBench101Cells
+from zcfast.spaces.nasbench101.space import NasBench101
 from zcfast.tables.archive import Archive
 from zcfast.tables.table import Metric, Table, check_rows, scatter
 

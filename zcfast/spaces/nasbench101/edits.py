@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-MAX_VERTICES, OPERATION_KINDS = 7, 3
+from zcfast.spaces.nasbench101.cells import MAX_VERTICES, OPERATIONS, slot
+
+OPERATION_KINDS = len(OPERATIONS)
 
 # Vertices [N], edges [N], operations [N, 5] of edited cells, and which of the N the edit is possible for, or all.
 Edit = tuple[int, Tensor, Tensor, Tensor | None]
@@ -72,11 +74,11 @@ def _added(vertices: int, edges: Tensor, operations: Tensor) -> Iterator[Edit]:
 
 
 def _first(target: int) -> int:
-    return target * (target - 1) // 2
+    return int(slot(0, target))
 
 
 def _bit(source: int, target: int) -> int:
-    return 1 << (_first(target) + source)
+    return 1 << int(slot(source, target))
 
 
 def _row(edges: Tensor, target: int) -> Tensor:

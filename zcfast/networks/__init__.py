@@ -1,1 +1,0 @@
-"""Networks of the search spaces: their options, sizes and modules."""

@@ -1,0 +1,1 @@
+"""pytorchcv: accuracies of its models."""
