@@ -7,7 +7,7 @@ export PRE_COMMIT_HOME = $(CURDIR)/.venv/pre-commit
 SOURCES := pyproject.toml setup.py CMakeLists.txt README.md LICENSE \
   $(shell find csrc zcfast -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: score test bench device cuda-report lint format clean
+.PHONY: score test bench asan device cuda-report lint format clean
 
 score: .venv/installed
 	.venv/bin/zcfast score nasbench101 --proxies expected_synflow,params,flops --out scores.parquet
@@ -17,6 +17,10 @@ test: .venv/installed-test
 
 bench: .venv/installed-bench
 	.venv/bin/pytest bench
+
+# The operators with hostile arguments under AddressSanitizer: builds them anew, for g++ with libasan.
+asan: .venv/installed-asan
+	.venv/bin/python tools/asan.py
 
 # Everything that needs a GPU, into one file under bench/results: with what this Python has, in place, without a network.
 device:

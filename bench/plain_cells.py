@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zcfast.spaces.nasbench101 import MAX_EDGES, MAX_OPERATIONS, MAX_VERTICES
+from zcfast.spaces.nasbench101.cells import MAX_EDGES, MAX_OPERATIONS, MAX_VERTICES
 
 OPERATIONS = 3
 SLOTS = [(x, y) for y in range(MAX_VERTICES) for x in range(y)]  # by the bit of the edge

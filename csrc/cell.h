@@ -61,6 +61,7 @@ ZCFAST_HOST_DEVICE int64_t lookup_offset(int vertices) {
 }
 constexpr int64_t kLookupSize = 2 + 8 + 64 + 1024 + 32768 + 2097152;
 constexpr int64_t kClasses = 2494, kOrbits = 72918;  // graphs, and labellings of those with automorphisms
+constexpr int64_t kOrders = 120, kCells = 423624;
 
 // The vertices on some path from input to output.
 ZCFAST_HOST_DEVICE uint32_t vertices_on_paths(int vertices, uint32_t edges) {
@@ -118,21 +119,34 @@ ZCFAST_HOST_DEVICE Validity validate(Cell& cell) {
 // What enumeration.h builds: exact canonical forms by look-up.
 struct CellTables {
   const int32_t* lookup;        // [kLookupSize] 0 for no cell, else 1 + 128 graph class + vertex order
-  const int8_t* orders;         // [120, 5] vertex v of the representative is vertex order[v - 1] of this graph
+  const int8_t* orders;         // [kOrders, 5] vertex v of the representative is vertex order[v - 1] of this graph
   const int32_t* class_first;   // [classes] index of the class's first cell
   const int32_t* class_orbits;  // [classes] offset in orbits, or -1 where every labelling is a cell of its own
   const int32_t* orbits;        // labelling -> cell within the class
 };
 
-// Index of the pruned, valid cell in enumeration order.
+// Index of the pruned, valid cell in enumeration order; -1, and nothing is read outside them, where the tables lead to
+// none.
 ZCFAST_HOST_DEVICE int64_t index_of(const Cell& cell, const CellTables& tables) {
-  const int32_t entry = tables.lookup[lookup_offset(cell.vertices) + cell.edges] - 1;
-  const int graph = entry >> 7;
-  const int8_t* order = tables.orders + (entry & 127) * kMaxOperations;
-  int labelling = 0;
-  for (int v = 0; v < cell.vertices - 2; ++v) labelling = 3 * labelling + cell.operations[order[v] - 1];
-  const int orbits = tables.class_orbits[graph];
-  return tables.class_first[graph] + (orbits < 0 ? labelling : tables.orbits[orbits + labelling]);
+  const uint32_t entry = uint32_t(tables.lookup[lookup_offset(cell.vertices) + cell.edges]) - 1u;
+  const uint32_t graph = entry >> 7, place = entry & 127;
+  if (graph >= kClasses || place >= kOrders) return -1;
+  const int8_t* order = tables.orders + place * kMaxOperations;
+  const uint32_t inner = uint32_t(cell.vertices - 2);
+  uint32_t labelling = 0;
+  for (uint32_t v = 0; v < inner; ++v) {
+    const uint32_t from = uint32_t(order[v]) - 1u;
+    if (from >= inner) return -1;
+    labelling = 3 * labelling + uint32_t(cell.operations[from]);
+  }
+  int64_t within = labelling;
+  if (const int32_t orbits = tables.class_orbits[graph]; orbits >= 0) {
+    if (orbits + within >= kOrbits) return -1;
+    within = tables.orbits[orbits + within];
+    if (uint64_t(within) > labelling) return -1;  // as many cells come before as are among those labellings
+  }
+  const int64_t index = tables.class_first[graph] + within;
+  return uint64_t(index) < uint64_t(kCells) ? index : -1;
 }
 
 // Which cells count as one edit away; every one changes an operation of an inner vertex.
@@ -172,15 +186,18 @@ ZCFAST_HOST_DEVICE int insert_distinct(int32_t index, int32_t* sorted, int count
   return count + 1;
 }
 
-// Indices of the cells one edit away from a pruned, valid cell, itself excluded, in rising order; how many there are.
+// Indices of the cells one edit away from a pruned, valid cell, itself excluded, in rising order; how many there are,
+// or -1 where the tables lead to no index.
 ZCFAST_HOST_DEVICE int neighbours_of(const Cell& cell, const CellTables& tables, int64_t relation, int32_t* result) {
   const int32_t self = int32_t(index_of(cell, tables));
+  if (self < 0) return -1;
   const int edits = kOperationEdits + (relation == kOperationsOnly ? 0 : edge_slots(cell.vertices));
   int count = 0;
   for (int edit = 0; edit < edits; ++edit) {
     Cell edited;
     if (!make_edit(cell, edit, relation, edited)) continue;
     const int32_t index = int32_t(index_of(edited, tables));
+    if (index < 0) return -1;
     if (index != self) count = insert_distinct(index, result, count);
   }
   return count;

@@ -19,6 +19,7 @@ struct CellTensors {
     check_shape(op, "operations", operations_, {vertices_.size(0), kMaxOperations});
     check_same_device(op, "edges", edges_, vertices_);
     check_same_device(op, "operations", operations_, vertices_);
+    check_range(op, "vertices: length", vertices_.size(0), 0, INT32_MAX);
     vertices = torch::stable::contiguous(vertices_);
     edges = torch::stable::contiguous(edges_);
     operations = torch::stable::contiguous(operations_);
@@ -41,7 +42,8 @@ inline void check_nasbench101_network(const char* op, int64_t stem_channels, int
   if (resolution % (int64_t(1) << stacks)) fail(op, "resolution: expected a multiple of 2^stacks, got ", resolution);
 }
 
-// The tables of csrc/enumeration.h as the operators take them. Their sizes are checked, their contents trusted.
+// The tables of csrc/enumeration.h as the operators take them. Their sizes are checked here, their contents where a
+// look-up follows them (index_of).
 struct TableTensors {
   Tensor lookup, orders, class_first, class_orbits, orbits;
 
@@ -53,7 +55,7 @@ struct TableTensors {
     check_table(op, "class_orbits", class_orbits_, ScalarType::Int, like);
     check_table(op, "orbits", orbits_, ScalarType::Int, like);
     check_shape(op, "lookup", lookup_, {kLookupSize});
-    check_shape(op, "orders", orders_, {120, kMaxOperations});
+    check_shape(op, "orders", orders_, {kOrders, kMaxOperations});
     check_shape(op, "class_first", class_first_, {kClasses});
     check_shape(op, "class_orbits", class_orbits_, {kClasses});
     check_shape(op, "orbits", orbits_, {kOrbits});
@@ -66,7 +68,30 @@ struct TableTensors {
             static_cast<const int32_t*>(orbits.data_ptr())};
   }
 
+  // The error for tables on the CPU that lead the cell of a row to no index: the first number that cannot be one of
+  // theirs.
+  [[noreturn]] void fail_at(const char* op, int64_t row) const {
+    const CellTables t = tables();
+    for (int64_t i = 0; i < kLookupSize; ++i)
+      if (t.lookup[i] < 0 || t.lookup[i] > 128 * kClasses || (t.lookup[i] - 1) % 128 >= kOrders)
+        fail(op, "lookup: expected 0 or 1 + 128 class + order, got ", t.lookup[i], " at ", i);
+    check_contents(op, "orders", t.orders, orders.numel(), 1, kMaxOperations);
+    check_contents(op, "class_first", t.class_first, kClasses, 0, kCells - 1);
+    check_contents(op, "class_orbits", t.class_orbits, kClasses, -1, kOrbits - 1);
+    check_contents(op, "orbits", t.orbits, kOrbits, 0, 242);
+    fail(op, "lookup, orders, class_first, class_orbits, orbits: expected the tables of zcfast._tables.nasbench101(), ",
+         "got others, which lead the cell in row ", row, " to no index");
+  }
+
  private:
+  template <class T>
+  static void check_contents(const char* op, const char* name, const T* table, int64_t size, int64_t smallest,
+                             int64_t largest) {
+    for (int64_t i = 0; i < size; ++i)
+      if (table[i] < smallest || table[i] > largest)
+        fail(op, name, ": expected ", smallest, " to ", largest, ", got ", int64_t(table[i]), " at ", i);
+  }
+
   static void check_table(const char* op, const char* name, const Tensor& table, ScalarType dtype, const Tensor& like) {
     check_dtype(op, name, table, dtype);
     check_same_device(op, name, table, like);

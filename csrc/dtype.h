@@ -6,6 +6,7 @@
 namespace zcfast {
 
 inline void check_floating(const char* op, const char* name, const Tensor& tensor) {
+  check_memory(op, name, tensor);
   switch (tensor.scalar_type()) {
     case ScalarType::Double:
     case ScalarType::Float:

@@ -106,7 +106,6 @@ inline void add_class(Enumeration& all, int vertices, uint32_t edges, const std:
 }
 
 inline Enumeration enumerate_cells() {
-  constexpr size_t kCells = 423624;
   Enumeration all;
   all.orders = vertex_orders();
   all.vertices.reserve(kCells), all.edges.reserve(kCells), all.operations.reserve(kCells);

@@ -10,8 +10,14 @@ namespace zcfast {
 struct EvolutionSpace {
   const int64_t *offsets, *ids, *moves;  // moves: null without move proposal
   const double* values;
-  int64_t size;
+  int64_t size, edges;  // lengths of values and ids
   double ratio;
+};
+
+// What leads a run to no architecture: the number that one of its arguments holds at a place. None where name is null.
+struct EvolutionFault {
+  const char* name;
+  int64_t place, number;
 };
 
 // R runs: keys [R], initial, rows and accuracies [R, pool], trained [R, steps]; slot k % pool holds the k-th that was
@@ -39,22 +45,43 @@ class EvolutionRun {
     for (int64_t slot = 0; slot < runs.pool; ++slot) taken_[slot] = 0;
   }
 
-  ZCFAST_HOST_DEVICE void advance() {
-    for (int64_t step = runs_.asked; step < runs_.asked + runs_.steps; ++step) {
-      const int64_t row = step < runs_.pool ? runs_.initial[run_ * runs_.pool + step] : proposal(step);
-      rows_[step % runs_.pool] = row, accuracies_[step % runs_.pool] = space_.values[row];
-      runs_.trained[run_ * runs_.steps + step - runs_.asked] = row;
+  // A run that is led to no architecture ends there: the rest of trained is -1, the pool stays.
+  ZCFAST_HOST_DEVICE EvolutionFault advance() {
+    int64_t* trained = runs_.trained + run_ * runs_.steps;
+    int64_t row = 0;
+    for (int64_t made = 0; made < runs_.steps; ++made) {
+      const int64_t step = runs_.asked + made, slot = step % runs_.pool;
+      if (row >= 0)
+        row = step < runs_.pool ? looked_up("initial", runs_.initial, run_ * runs_.pool + step) : proposal(step);
+      trained[made] = row;
+      if (row >= 0) rows_[slot] = row, accuracies_[slot] = space_.values[row];
     }
+    return fault_;
   }
 
  private:
+  ZCFAST_HOST_DEVICE int64_t fault(const char* name, int64_t place, int64_t number) {
+    fault_ = {name, place, number};
+    return -1;
+  }
+
+  // The architecture that a table names, or -1.
+  ZCFAST_HOST_DEVICE int64_t looked_up(const char* name, const int64_t* table, int64_t place) {
+    const int64_t row = table[place];
+    return uint64_t(row) < uint64_t(space_.size) ? row : fault(name, place, row);
+  }
+
   ZCFAST_HOST_DEVICE int64_t proposal(int64_t step) {
     const int64_t slot = winner(Draws(runs_.keys[run_], 2 * step));
     const Draws draws(runs_.keys[run_], 2 * step + 1);
     if (slot < 0) return draws.below(0, space_.size);
-    const int64_t parent = rows_[slot], first = space_.offsets[parent], count = space_.offsets[parent + 1] - first;
-    if (space_.moves && draws.uniform(2) < space_.ratio) return space_.moves[parent];
-    return count > 0 ? space_.ids[first + draws.below(1, count)] : parent;
+    const int64_t parent = looked_up("rows", runs_.rows, run_ * runs_.pool + slot);
+    if (parent < 0) return -1;
+    const int64_t first = space_.offsets[parent], last = space_.offsets[parent + 1];
+    if (space_.moves && draws.uniform(2) < space_.ratio) return looked_up("moves", space_.moves, parent);
+    if (uint64_t(first) > uint64_t(space_.edges)) return fault("offsets", parent, first);
+    if (last < first || last > space_.edges) return fault("offsets", parent + 1, last);
+    return first < last ? looked_up("ids", space_.ids, first + draws.below(1, last - first)) : parent;
   }
 
   // The slot of the highest accuracy among members drawn without replacement (R. Floyd's algorithm, CACM 1987), of
@@ -82,6 +109,7 @@ class EvolutionRun {
   double* accuracies_;
   int64_t* drawn_;
   int8_t* taken_;
+  EvolutionFault fault_ = {nullptr, 0, 0};
 };
 
 }  // namespace zcfast

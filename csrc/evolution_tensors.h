@@ -3,6 +3,7 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <optional>
+#include <string_view>
 
 #include "check.h"
 #include "evolution.h"
@@ -25,8 +26,12 @@ struct EvolutionTensors {
     values = checked("values", values_, ScalarType::Double, {-1}, keys_);
     check_shape(kOp, "rows", rows_, {-1, -1});
     const int64_t runs = keys.size(0), pool = rows_.size(1), size = values.size(0);
+    if (size == 0) fail(kOp, "values: expected one or more, got none");
     check_range(kOp, "tournament", tournament, 1, pool);
+    check_range(kOp, "asked", asked, 0, int64_t(1) << 60);  // twice as many steps of the streams fit int64
     check_range(kOp, "steps", steps, 0, int64_t(1) << 31);
+    checked_count(kOp, "steps", {runs, steps});
+    if (!(ratio >= 0 && ratio <= 1)) fail(kOp, "ratio: expected 0 to 1, got ", ratio);
     initial = checked("initial", initial_, ScalarType::Long, {runs, pool}, keys_);
     offsets = checked("offsets", offsets_, ScalarType::Long, {size + 1}, keys_);
     ids = checked("ids", ids_, ScalarType::Long, {-1}, keys_);
@@ -37,8 +42,14 @@ struct EvolutionTensors {
   }
 
   EvolutionSpace space() const {
-    return {integers(offsets), integers(ids),  moves ? integers(*moves) : nullptr,
-            doubles(values),   values.size(0), ratio};
+    return {integers(offsets), integers(ids), moves ? integers(*moves) : nullptr, doubles(values), values.size(0),
+            ids.size(0),       ratio};
+  }
+
+  [[noreturn]] void fail_with(const EvolutionFault& fault) const {
+    const bool is_offset = fault.name == std::string_view("offsets");
+    fail(kOp, fault.name, ": expected ", is_offset ? "rising places in ids, up to " : "rows of values, up to ",
+         is_offset ? ids.size(0) : values.size(0) - 1, ", got ", fault.number, " at ", fault.place);
   }
 
   EvolutionRuns runs() const {

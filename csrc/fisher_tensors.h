@@ -23,6 +23,7 @@ struct FisherTensors {
     const bool images_first = pair.first.size(0) == 1 || pair.order.empty() || pair.order[0] == 0;
     if (!images_first) pair = DensePair(torch::stable::contiguous(activation), torch::stable::contiguous(gradient));
     images = pair.first.size(0), channels = pair.first.size(channel);
+    checked_count(kOp, "activation", {images, channels});
     bool inside = channels == 1;  // a single channel may be anywhere: outermost gives one long row
     for (const int64_t d : pair.order) {
       if (d == 0) continue;

@@ -2,6 +2,9 @@
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(zcfast, m) {
+  // Contents that lead out of a table are an error on the CPU, which CUDA would have to wait for: there the index is -1,
+  // the count of neighbours -1, and a run of evolve ends in rows of -1.
+  //
   // Index in enumeration order (-1 where invalid) and validity (csrc/cell.h) of NAS-Bench-101 cells.
   m.def(
       "nasbench101_index(Tensor vertices, Tensor edges, Tensor operations, Tensor lookup, Tensor orders, "
@@ -56,10 +59,6 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
   m.def(
       "flow_convolution(Tensor input, Tensor weight, int count, int stride_height, int stride_width, int pad_height, "
       "int pad_width) -> Tensor");
-  // Average pool of float64 maps [N, C, H, W] of stride 1.
-  m.def(
-      "average_pool(Tensor input, int height, int width, int pad_height, int pad_width, bool count_include_pad) "
-      "-> Tensor");
   // jacob_cov of the rows of a Jacobian: scalar float64.
   m.def("jacobian_correlation(Tensor jacobian, float k=1e-05) -> Tensor");
 }

@@ -20,6 +20,8 @@ struct SaliencyTensors {
                   const std::vector<std::string>& kinds) {
     if (weights.size() != grads.size())
       fail(kOp, "grads: expected as many tensors as weights (", weights.size(), "), got ", grads.size());
+    if (grads.empty()) fail(kOp, "grads: expected one or more tensors, got none");
+    checked_count(kOp, "kinds", {int64_t(kinds.size()), int64_t(grads.size())});
     for (const std::string& name : kinds) rows.push_back(kind_of(name));
     with_weights = std::any_of(rows.begin(), rows.end(), [](int kind) { return kind != kSquare; });
     layers.reserve(weights.size());

@@ -124,6 +124,7 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm(const Tensor& input, const Tensor&
   constexpr const char* op = "batch_norm";
   check_images(op, "input", input);
   check_channels(op, "weight", weight, input), check_channels(op, "bias", bias, input);
+  check_finite(op, "eps", eps, 0);
   const Rows rows(input);
   const int64_t channels = rows.channels;
   const float *x = floats(input), *w = floats(weight), *b = floats(bias);

@@ -16,11 +16,15 @@ std::tuple<Tensor, Tensor, Tensor> evolve(const Tensor& keys, int64_t asked, int
                                  values);
   const EvolutionSpace space = tensors.space();
   const EvolutionRuns runs = tensors.runs();
+  std::vector<EvolutionFault> faults(runs.count);
   torch::stable::parallel_for(0, runs.count, 16, [&](int64_t begin, int64_t end) {
     std::vector<int64_t> drawn(tournament);
     std::vector<int8_t> taken(runs.pool);
-    for (int64_t run = begin; run < end; ++run) EvolutionRun(space, runs, run, drawn.data(), taken.data()).advance();
+    for (int64_t run = begin; run < end; ++run)
+      faults[run] = EvolutionRun(space, runs, run, drawn.data(), taken.data()).advance();
   });
+  for (const EvolutionFault& fault : faults)
+    if (fault.name) tensors.fail_with(fault);
   return {tensors.trained, tensors.rows, tensors.accuracies};
 }
 

@@ -8,6 +8,7 @@
 // throughout.
 #include <torch/csrc/stable/library.h>
 
+#include <cmath>
 #include <type_traits>
 
 #include "fisher_tensors.h"
@@ -152,6 +153,12 @@ ZCFAST_CLONES void combine(const Tasks& tasks, double* out) {
 
 Tensor fisher_reduce(const Tensor& activation, const Tensor& gradient, int64_t channel_dim, bool elementwise) {
   const FisherTensors tensors(activation, gradient, channel_dim);
+  Tensor out = torch::stable::new_empty(activation, {tensors.channels}, ScalarType::Double);
+  auto* result = static_cast<double*>(out.data_ptr());
+  if (activation.numel() == 0) {  // of sizes that may still be huge
+    std::fill_n(result, tensors.channels, tensors.images ? 0.0 : double(NAN));
+    return out;
+  }
   View view{tensors.images, tensors.outer, tensors.channels, tensors.inner};
   if (view.inner == 1) {
     view.chunk = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, view.channels));
@@ -166,8 +173,7 @@ Tensor fisher_reduce(const Tensor& activation, const Tensor& gradient, int64_t c
     torch::stable::parallel_for(0, view.tasks(), grain,
                                 [&](int64_t begin, int64_t end) { run(a, g, tasks, begin, end); });
   });
-  Tensor out = torch::stable::new_empty(activation, {view.channels}, ScalarType::Double);
-  combine(tasks, static_cast<double*>(out.data_ptr()));
+  combine(tasks, result);
   return out;
 }
 

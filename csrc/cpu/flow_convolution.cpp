@@ -56,9 +56,11 @@ Tensor flow_convolution(const Tensor& input, const Tensor& weight, int64_t count
                       weight.size(2), weight.size(3), stride_height, stride_width,   pad_height,    pad_width};
   if (g.taps() == 0 || !g.fits())
     fail(op, "weight: expected a kernel that is not empty and fits in the padded input, got ", shape_of(weight));
+  checked_count(op, "input", {g.parts, g.batch, g.outs, g.out_height(), g.out_width()});
   const Tensor contiguous = torch::stable::contiguous(input), weights = torch::stable::contiguous(weight);
   Tensor output = torch::stable::new_empty(input, {g.parts, g.batch, g.outs, g.out_height(), g.out_width()});
   const Output to = {g, static_cast<double*>(output.data_ptr()), double(count)};
+  if (output.numel() == 0) return output;
   if (g.ins == 0) {
     std::fill_n(to.data, output.numel(), 0.0);
     return output;

@@ -4,6 +4,7 @@
 // outputs as have their weights there are made of them. Sums run over channels in blocks, in one order.
 #include <cstring>
 
+#include "check.h"
 #include "cpu/flow.h"
 #include "simd.h"
 
@@ -88,7 +89,7 @@ DirectFlow::DirectFlow(const Geometry& g, const double* input) : g_(g), input_(i
     }
   if (as_it_lies()) return;
   const int64_t planes = g.samples() * g.ins;
-  copy_.reset(new double[planes * plane() + kPositions]);
+  copy_.reset(new double[checked_count("flow_convolution", "input", {planes, plane()}) + kPositions]);
   double* to = copy_.get();
   for (int64_t p = 0; p < planes; ++p) {
     double* const end = to + plane();

@@ -176,6 +176,7 @@ double inverse_norm_squared(const double* factor, int64_t size, int64_t padded) 
 Tensor jacobian_correlation(const Tensor& jacobian, double k) {
   check_floating(kOp, "jacobian", jacobian);
   check_shape(kOp, "jacobian", jacobian, {-1, -1});
+  checked_count(kOp, "jacobian", {jacobian.size(0), jacobian.size(0)});
   if (!(k >= 0) || std::isinf(k)) fail(kOp, "k: expected a finite number of at least 0, got ", k);
 
   const int64_t size = jacobian.size(0), padded = (size + kPanel - 1) / kPanel * kPanel;

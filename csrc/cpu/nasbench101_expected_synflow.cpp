@@ -1,7 +1,6 @@
 // Expected synflow of NAS-Bench-101 networks in closed form, several cells at once; derivation in docs/expected.md.
 #include <torch/csrc/stable/library.h>
 
-#include <atomic>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -315,7 +314,7 @@ ZCFAST_INLINE void score_group(const Network& network, const Cell* cells, GainCa
 // Groups [begin, end) of kLanes<T> cells each, taken in the given order; the last group repeats its last cell.
 template <class T>
 ZCFAST_INLINE void score_groups(const Network& network, CellBatch batch, const int32_t* order, int64_t count,
-                                int64_t begin, int64_t end, double* log_scores, std::atomic<int64_t>* invalid) {
+                                int64_t begin, int64_t end, double* log_scores, FirstBad* invalid) {
   const Workspace<T> maps(kMaxVertices + 1, network.quadrant);
   GainCache cache(network);
   for (int64_t group = begin; group < end; ++group) {
@@ -326,7 +325,7 @@ ZCFAST_INLINE void score_groups(const Network& network, CellBatch batch, const i
       rows[lane] = order[std::min(group * kLanes<T> + lane, count - 1)];
       cells[lane] = batch[rows[lane]];
       if (validate(cells[lane]) == kValid) continue;
-      invalid->store(rows[lane], std::memory_order_relaxed);
+      invalid->note(rows[lane]);
       cells[lane] = Cell{2, 1, {kNoOperation, kNoOperation, kNoOperation, kNoOperation, kNoOperation}};
     }
     score_group(network, cells, cache, maps, scores);
@@ -334,10 +333,10 @@ ZCFAST_INLINE void score_groups(const Network& network, CellBatch batch, const i
   }
 }
 
-#define ZCFAST_SCORE_GROUPS(T)                                                                                         \
-  ZCFAST_CLONES void score_groups_##T(const Network& network, CellBatch batch, const int32_t* order, int64_t count,    \
-                                      int64_t begin, int64_t end, double* log_scores, std::atomic<int64_t>* invalid) { \
-    score_groups<T>(network, batch, order, count, begin, end, log_scores, invalid);                                    \
+#define ZCFAST_SCORE_GROUPS(T)                                                                                      \
+  ZCFAST_CLONES void score_groups_##T(const Network& network, CellBatch batch, const int32_t* order, int64_t count, \
+                                      int64_t begin, int64_t end, double* log_scores, FirstBad* invalid) {          \
+    score_groups<T>(network, batch, order, count, begin, end, log_scores, invalid);                                 \
   }
 ZCFAST_SCORE_GROUPS(float)
 ZCFAST_SCORE_GROUPS(double)
@@ -360,6 +359,7 @@ Tensor expected_synflow(const Tensor& vertices, const Tensor& edges, const Tenso
                         double init_scale, bool init_fan_out, double init_linear_mean, bool double_precision) {
   const CellTensors cells(kOp, vertices, edges, operations);
   check_nasbench101_network(kOp, stem_channels, stacks, modules, classes, resolution, image_channels);
+  check_initialisation(kOp, init_scale, init_linear_mean, 0);
   const Network network{int(stem_channels),
                         int(stacks),
                         int(modules),
@@ -372,13 +372,14 @@ Tensor expected_synflow(const Tensor& vertices, const Tensor& edges, const Tenso
   const int64_t lanes = double_precision ? kLanes<double> : kLanes<float>;
   const std::vector<int32_t> order = group_order(batch, count);
   Tensor log_scores = torch::stable::new_empty(vertices, {count}, ScalarType::Double);
-  std::atomic<int64_t> invalid{-1};
+  FirstBad invalid;
   auto* out = static_cast<double*>(log_scores.data_ptr());
   torch::stable::parallel_for(0, (count + lanes - 1) / lanes, 64, [&](int64_t begin, int64_t end) {
     const auto score = double_precision ? score_groups_double : score_groups_float;
     score(network, batch, order.data(), count, begin, end, out, &invalid);
   });
-  if (invalid >= 0) fail(kOp, "vertices, edges, operations: expected valid cells, got an invalid one in row ", invalid);
+  if (invalid.found())
+    fail(kOp, "vertices, edges, operations: expected valid cells, got an invalid one in row ", invalid.row());
   return log_scores;
 }
 

@@ -18,13 +18,16 @@ std::tuple<Tensor, Tensor> index(const Tensor& vertices, const Tensor& edges, co
   Tensor validity = torch::stable::new_empty(cells.vertices, {cells.size()}, ScalarType::Char);
   auto* index_out = static_cast<int64_t*>(index.data_ptr());
   auto* validity_out = static_cast<int8_t*>(validity.data_ptr());
+  FirstBad bad;
   torch::stable::parallel_for(0, cells.size(), 4096, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       Cell cell = batch[i];
       validity_out[i] = validate(cell);
       index_out[i] = validity_out[i] == kValid ? index_of(cell, tables) : -1;
+      if (index_out[i] < 0 && validity_out[i] == kValid) bad.note(i);
     }
   });
+  if (bad.found()) tensors.fail_at(kOp, bad.row());
   return {index, validity};
 }
 

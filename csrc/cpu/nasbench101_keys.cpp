@@ -5,7 +5,6 @@
 #include <torch/csrc/stable/library.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "cells.h"
 #include "md5.h"
@@ -145,7 +144,7 @@ class GraphHasher {
 
 // Takes up to kMessages neighbouring cells of the same graph at a time.
 ZCFAST_CLONES
-void hash_rows(CellBatch batch, int64_t begin, int64_t end, uint8_t* keys, std::atomic<int64_t>* invalid) {
+void hash_rows(CellBatch batch, int64_t begin, int64_t end, uint8_t* keys, FirstBad* invalid) {
   GraphHasher hasher;
   for (int64_t row = begin; row < end;) {
     Cell cells[kMessages] = {};
@@ -154,7 +153,7 @@ void hash_rows(CellBatch batch, int64_t begin, int64_t end, uint8_t* keys, std::
     for (; count < kMessages && row + count < end; ++count) {
       Cell cell = batch[row + count];
       if (validate(cell) != kValid) {
-        invalid->store(row + count, std::memory_order_relaxed);
+        invalid->note(row + count);
         return;
       }
       if (count > 0 && (cell.vertices != cells[0].vertices || cell.edges != cells[0].edges)) break;
@@ -172,10 +171,11 @@ Tensor keys(const Tensor& vertices, const Tensor& edges, const Tensor& operation
   const CellBatch batch = cells.batch();
   Tensor keys = torch::stable::new_empty(cells.vertices, {cells.size(), 16}, ScalarType::Byte);
   auto* out = static_cast<uint8_t*>(keys.data_ptr());
-  std::atomic<int64_t> invalid{-1};
+  FirstBad invalid;
   torch::stable::parallel_for(0, cells.size(), 512,
                               [&](int64_t begin, int64_t end) { hash_rows(batch, begin, end, out, &invalid); });
-  if (invalid >= 0) fail(kOp, "vertices, edges, operations: expected valid cells, got an invalid one in row ", invalid);
+  if (invalid.found())
+    fail(kOp, "vertices, edges, operations: expected valid cells, got an invalid one in row ", invalid.row());
   return keys;
 }
 

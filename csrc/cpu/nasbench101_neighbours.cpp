@@ -21,14 +21,18 @@ std::tuple<Tensor, Tensor> neighbours(const Tensor& vertices, const Tensor& edge
   Tensor counts = torch::stable::new_empty(cells.vertices, {cells.size()}, ScalarType::Long);
   auto* ids_out = static_cast<int32_t*>(ids.data_ptr());
   auto* counts_out = static_cast<int64_t*>(counts.data_ptr());
+  FirstBad bad;
   torch::stable::parallel_for(0, cells.size(), 256, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       Cell cell = batch[i];
       int32_t* row = ids_out + i * kMaxNeighbours;
-      counts_out[i] = validate(cell) == kValid ? neighbours_of(cell, tables, relation, row) : -1;
+      const bool valid = validate(cell) == kValid;
+      counts_out[i] = valid ? neighbours_of(cell, tables, relation, row) : -1;
+      if (valid && counts_out[i] < 0) bad.note(i);
       std::fill(row + std::max(counts_out[i], int64_t(0)), row + kMaxNeighbours, -1);
     }
   });
+  if (bad.found()) tensors.fail_at(kOp, bad.row());
   return {ids, counts};
 }
 

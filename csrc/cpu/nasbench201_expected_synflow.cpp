@@ -3,7 +3,6 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -246,7 +245,9 @@ Tensor expected_synflow(const Tensor& operations_, int64_t stem_channels, int64_
                         double init_linear_mean, double init_bias_scale, bool double_precision) {
   check_dtype(kOp, "operations", operations_, ScalarType::Char);
   check_shape(kOp, "operations", operations_, {-1, kEdges});
+  check_range(kOp, "operations: length", operations_.size(0), 0, INT32_MAX);
   check_network(kOp, stem_channels, modules, classes, resolution, image_channels);
+  check_initialisation(kOp, init_scale, init_linear_mean, init_bias_scale);
   if (resolution % 4) fail(kOp, "resolution: expected a multiple of 4, got ", resolution);
   const Network network{int(stem_channels),  int(modules),
                         int(classes),        int(resolution),

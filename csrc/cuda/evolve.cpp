@@ -10,9 +10,9 @@ std::tuple<Tensor, Tensor, Tensor> evolve(const Tensor& keys, int64_t asked, int
                                           const Tensor& rows, const Tensor& accuracies, int64_t tournament,
                                           const Tensor& offsets, const Tensor& ids, const std::optional<Tensor>& moves,
                                           double ratio, const Tensor& values) {
-  const OnDevice device(EvolutionTensors::kOp, keys);
   const EvolutionTensors tensors(keys, asked, steps, initial, rows, accuracies, tournament, offsets, ids, moves, ratio,
                                  values);
+  const OnDevice device(EvolutionTensors::kOp, keys);
   const EvolutionRuns runs = tensors.runs();
   const Tensor drawn = torch::stable::new_empty(keys, {runs.count, tournament});
   const Tensor taken = torch::stable::new_empty(keys, {runs.count, runs.pool}, ScalarType::Char);

@@ -27,6 +27,7 @@ FisherView view_of(const FisherTensors& tensors) {
 Tensor fisher_reduce(const Tensor& activation, const Tensor& gradient, int64_t channel_dim, bool elementwise) {
   const FisherTensors tensors(activation, gradient, channel_dim);
   const FisherView view = view_of(tensors);
+  check_range(FisherTensors::kOp, "activation: blocks of positions", view.images * view.chunks, 0, INT32_MAX);
   const OnDevice device(FisherTensors::kOp, activation);
   const Tensor partial =
       torch::stable::new_empty(activation, {view.images, view.chunks, view.channels}, ScalarType::Double);

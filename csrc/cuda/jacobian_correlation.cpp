@@ -15,6 +15,7 @@ double* doubles(const Tensor& tensor) { return static_cast<double*>(tensor.data_
 Tensor jacobian_correlation(const Tensor& jacobian, double k) {
   check_floating(kOp, "jacobian", jacobian);
   check_shape(kOp, "jacobian", jacobian, {-1, -1});
+  checked_count(kOp, "jacobian", {jacobian.size(0), jacobian.size(0)});
   if (!(k >= 0) || std::isinf(k)) fail(kOp, "k: expected a finite number of at least 0, got ", k);
   const int64_t rows = jacobian.size(0), columns = jacobian.size(1);
   const OnDevice device(kOp, jacobian);

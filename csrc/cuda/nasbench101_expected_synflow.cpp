@@ -13,6 +13,7 @@ Tensor expected_synflow(const Tensor& vertices, const Tensor& edges, const Tenso
                         double init_scale, bool init_fan_out, double init_linear_mean, bool double_precision) {
   const CellTensors cells(kOp, vertices, edges, operations);
   check_nasbench101_network(kOp, stem_channels, stacks, modules, classes, resolution, image_channels);
+  check_initialisation(kOp, init_scale, init_linear_mean, 0);
   if (const int largest = 2 * largest_synflow_quadrant(double_precision); resolution > largest)
     fail(kOp, "resolution: expected at most ", largest, " for cells on CUDA, got ", resolution, "; the CPU takes more");
   const SynflowNetwork network{int(stem_channels),

@@ -9,6 +9,7 @@ every phase of the algorithm; `warm` and `ratio` are those of the wrappers. `thr
 the algorithm's work between threads.
 """
 
+import dataclasses
 from functools import cache
 
 import pytest
@@ -138,6 +139,24 @@ class SearchContract:
             loaded = search.load_state(algorithm.state, tmp_path / "state.pt")
             expected, _ = advance(algorithm, state, accuracies, 7)
             assert torch.equal(advance(algorithm, loaded, accuracies, 7)[0], expected)
+
+    def test_a_damaged_state_is_refused(self, algorithm, name, tmp_path):
+        """Before a search follows its numbers."""
+        path, size = tmp_path / "state.pt", len(space(name))
+        _, state = advance(algorithm, algorithm.init(name, runs=3), drawn_accuracies(name), 7)
+        damaged = [("asked", -1), ("asked", "7"), ("told", state.asked + 1), ("asked", 2**62), ("space", "nasbench999")]
+        for field in algorithm.state.of_rows:
+            rows = getattr(state, field)
+            damaged += [(field, rows[:2]), (field, None)]
+            damaged += [(field, torch.full_like(rows, number)) for number in (-1, size, 2**62) if rows.numel()]
+        for field, value in damaged:
+            search.save_state(dataclasses.replace(state, **{field: value}), path)
+            with pytest.raises(
+                ValueError, match=f"{path}: expected a saved state of a search, got a damaged one: .*"
+            ) as e:
+                search.load_state(algorithm.state, path)
+            assert field in str(e.value) or "told" in str(e.value)
+            assert "\n" not in str(e.value)
 
     def test_asking_and_telling_change_no_earlier_state(self, algorithm, name):
         accuracies = drawn_accuracies(name)

@@ -36,8 +36,10 @@ def test_devices_do_not_mix(device):
     assert (there + 1).device.type == device
     with pytest.raises(RuntimeError, match="expected all tensors on one device"):
         here + there
-    with pytest.raises(RuntimeError, match="average_pool: no CUDA kernel"):
-        torch.ops.zcfast.average_pool(torch.ones(1, 1, 4, 4, device=device), 2, 2, 0, 0, True)
+    with pytest.raises(RuntimeError, match="flow_convolution: no CUDA kernel"):
+        torch.ops.zcfast.flow_convolution(
+            torch.ones(1, 1, 1, 4, 4, device=device).double(), torch.ones(1, 1, 2, 2, device=device), 1, 1, 1, 0, 0
+        )
 
 
 def test_every_kernel_is_used_where_there_is_one(device, kernels):

@@ -79,6 +79,8 @@ def stand_in() -> None:
         operator in KERNELS if device_type == NAME else elsewhere(operator, device_type)
     )
     architectures.find_device = torch.device
+    # `module.double()` makes new parameters: the data of one here cannot become those of another type.
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
 
 
 def _held(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import sysconfig
 import time
 import zipfile
 from pathlib import Path
@@ -97,6 +98,16 @@ def test_wheels_that_are_none(tmp_path, monkeypatch):
     line = refusal(build.unpack, tmp_path / "other.whl")
     assert line.startswith("device: --wheel: expected zcfast/_tables.")
     assert not (tmp_path / "zcfast").exists()
+
+
+def test_a_wheel_of_this_python(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    files = ["zcfast/_C.abi3.so", f"zcfast/_tables{sysconfig.get_config_var('EXT_SUFFIX')}"]
+    with zipfile.ZipFile(tmp_path / "zcfast.whl", "w") as archive:
+        for name in [*files, "zcfast/__init__.py"]:
+            archive.writestr(name, "code")
+    assert build.unpack(tmp_path / "zcfast.whl") == {"wheel": "zcfast.whl", "ok": True}
+    assert sorted(path.name for path in (tmp_path / "zcfast").iterdir()) == [name.split("/")[1] for name in files]
 
 
 @pytest.mark.parametrize(

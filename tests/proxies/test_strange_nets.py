@@ -48,7 +48,7 @@ def test_flows_of_a_net_that_changes_are_those_of_its_first_run(proxies, per_lay
     right = score(Net(operation=operation), BATCH, proxies, per_layer=per_layer)
     result = score(Net(halving(), operation=operation), BATCH, proxies, per_layer=per_layer)
     for proxy in proxies:
-        assert result[proxy].status == "refused" or result[proxy].value == right[proxy].value, proxy
+        assert result[proxy].status != "ok" or result[proxy].value == right[proxy].value, proxy
 
 
 def test_a_logits_function_that_keeps_state():

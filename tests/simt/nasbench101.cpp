@@ -1,4 +1,5 @@
 // The kernels on NAS-Bench-101 cells against the host's code and the enumeration.
+#include <limits>
 #include <random>
 
 #include "check.h"
@@ -109,7 +110,59 @@ void neighbours_of_drawn_cells() {
         for (const unsigned blocks : {1u, 3u}) check_neighbours(cells, relation, {{blocks}, {threads}, 0, schedule});
 }
 
+// Numbers of every kind in one table at a time: an index is one of the space or -1, a count -1 with no neighbour, and
+// nothing outside the tables is read.
+void broken_tables() {
+  const Cells cells = draw(200);
+  std::mt19937 random(7);
+  for (int broken = 0; broken < 15; ++broken) {
+    Enumeration all = enumeration();
+    const auto break_some = [&](auto* numbers, size_t size) {
+      using T = std::remove_pointer_t<decltype(numbers)>;
+      const T values[] = {std::numeric_limits<T>::min(), T(-1),      T(-2), T(6),
+                          std::numeric_limits<T>::max(), T(random())};
+      for (size_t i = 0; i < size; ++i)
+        if (random() % 2) numbers[i] = values[random() % 6];
+    };
+    switch (broken % 5) {
+      case 0:
+        break_some(all.lookup.data(), all.lookup.size());
+        break;
+      case 1:
+        break_some(all.orders[0].data(), all.orders.size() * kMaxOperations);
+        break;
+      case 2:
+        break_some(all.class_first.data(), all.class_first.size());
+        break;
+      case 3:
+        break_some(all.class_orbits.data(), all.class_orbits.size());
+        break;
+      case 4:
+        break_some(all.orbits.data(), all.orbits.size());
+        break;
+    }
+    const CellTables tables{all.lookup.data(), all.orders[0].data(), all.class_first.data(), all.class_orbits.data(),
+                            all.orbits.data()};
+    std::vector<int64_t> index(cells.size(), -7), counts(cells.size(), -7);
+    std::vector<int8_t> validity(cells.size(), -7);
+    std::vector<int32_t> ids(cells.size() * kMaxNeighbours, -7);
+    simt::launch({{2}, {64}, 0, {}}, nasbench101_index_kernel, cells.batch(), tables, cells.size(), index.data(),
+                 validity.data());
+    simt::launch({{2}, {64}, 0, {}}, nasbench101_neighbours_kernel, cells.batch(), tables, cells.size(),
+                 int64_t(kPrunedEdges), ids.data(), counts.data());
+    for (int64_t i = 0; i < cells.size(); ++i) {
+      if (index[i] < -1 || index[i] >= kCells) throw check::Failure("index " + std::to_string(index[i]));
+      for (int64_t k = 0; k < kMaxNeighbours; ++k) {
+        const int32_t id = ids[i * kMaxNeighbours + k];
+        if (k < counts[i] ? id < 0 || id >= kCells : id != -1) throw check::Failure("neighbour " + std::to_string(id));
+      }
+      if (index[i] < 0 && counts[i] > 0) throw check::Failure("neighbours of no cell");
+    }
+  }
+}
+
 const check::Case kCases[] = {
+    {"broken_tables", broken_tables},
     {"index_of_drawn_cells", index_of_drawn_cells},
     {"index_of_enumerated_cells", index_of_enumerated_cells},
     {"neighbours_of_drawn_cells", neighbours_of_drawn_cells},

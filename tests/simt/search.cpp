@@ -55,8 +55,8 @@ struct Space {
     }
   }
   EvolutionSpace view(bool with_moves) const {
-    return {offsets.data(),         ids.data(), with_moves ? moves.data() : nullptr, values.data(),
-            int64_t(values.size()), 0.6};
+    return {offsets.data(),      ids.data(), with_moves ? moves.data() : nullptr, values.data(), int64_t(values.size()),
+            int64_t(ids.size()), 0.6};
   }
 };
 
@@ -123,7 +123,44 @@ void evolution_of_drawn_spaces() {
       }
 }
 
+// Numbers that are no place in a table of `size`.
+int64_t no_place(int64_t size) {
+  const int64_t numbers[] = {
+      -1, size, INT64_MIN, INT64_MAX, size + draw::integer(1, 1 << 20), -draw::integer(1, 1 << 20)};
+  return numbers[draw::integer(0, 5)];
+}
+
+// Some of the numbers of every table lead nowhere: a run trains architectures, then -1 alone, and nothing outside the
+// tables is read or written.
+void evolution_of_broken_tables() {
+  for (int drawn = 0; drawn < 60; ++drawn) {
+    const int64_t size = draw::integer(1, 40), pool = draw::integer(1, 8), steps = pool + 60;
+    Space space(size, 0.1);
+    std::vector<int64_t> keys = drawn_keys(draw::integer(1, 20)), initial, rows;
+    const auto count = int64_t(keys.size());
+    for (int64_t i = 0; i < count * pool; ++i)
+      initial.push_back(draw::integer(0, size - 1)), rows.push_back(draw::integer(0, size - 1));
+    std::vector<int64_t>* const tables[] = {&initial, &rows, &space.offsets, &space.ids, &space.moves};
+    std::vector<int64_t>& broken = *tables[drawn % 5];
+    for (int64_t& number : broken)
+      if (draw::integer(0, 3) == 0) number = no_place(&broken == &space.offsets ? int64_t(space.ids.size()) + 1 : size);
+    std::vector<double> accuracies(count * pool, 1);
+    std::vector<int64_t> drawn_slots(count * pool), trained(count * steps, -7);
+    std::vector<int8_t> taken(count * pool);
+    const int64_t asked = drawn % 2 ? pool : 0;
+    const EvolutionRuns runs{keys.data(), initial.data(), rows.data(), accuracies.data(),     trained.data(), count,
+                             asked,       steps,          pool,        draw::integer(1, pool)};
+    simt::launch({{1 + unsigned(drawn % 3)}, {32}, 0, draw::schedule()}, evolve_kernel, space.view(drawn % 5 == 4),
+                 runs, drawn_slots.data(), taken.data());
+    for (int64_t i = 0; i < count * steps; ++i) {
+      const bool ended = i % steps > 0 && trained[i - 1] == -1, is_row = trained[i] >= 0 && trained[i] < size;
+      if (trained[i] != -1 && (ended || !is_row)) throw check::Failure("trained " + std::to_string(trained[i]));
+    }
+  }
+}
+
 const check::Case kCases[] = {
+    {"evolution_of_broken_tables", evolution_of_broken_tables},
     {"bits_of_drawn_keys", bits_of_drawn_keys},
     {"evolution_of_drawn_spaces", evolution_of_drawn_spaces},
 };

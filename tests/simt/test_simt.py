@@ -22,8 +22,8 @@ KERNELS = {
     "jacobian_correlation": ("drawn_small", "drawn_large", "singular", "a_batch", "a_row_without_correlations"),
     "fisher_reduce": ("drawn_rows", "drawn_positions", "nothing", "nan_inf_and_overflow"),
     "saliency_reduce": ("drawn_nets", "a_full_table", "nan_and_inf", "products_out_of_range"),
-    "search": ("bits_of_drawn_keys", "evolution_of_drawn_spaces"),
-    "nasbench101": ("index_of_drawn_cells", "index_of_enumerated_cells", "neighbours_of_drawn_cells"),
+    "search": ("bits_of_drawn_keys", "evolution_of_drawn_spaces", "evolution_of_broken_tables"),
+    "nasbench101": ("index_of_drawn_cells", "index_of_enumerated_cells", "neighbours_of_drawn_cells", "broken_tables"),
 }
 
 

@@ -68,6 +68,10 @@ class Proxy(ABC):
         """Natural logarithm of a score that may exceed float64; None for all others."""
         return None
 
+    def method(self, trace: Trace) -> str:
+        """How the score was computed, where there are several ways; else empty."""
+        return ""
+
 
 _REGISTRY: dict[str, type[Proxy]] = {}
 _P = TypeVar("_P", bound=Proxy)

@@ -1,15 +1,15 @@
 """synflow of the net as it is."""
 
 from zcfast.proxies.base import register
-from zcfast.proxies.synflow import Synflow
+from zcfast.proxies.synflow import FlowProxy
 from zcfast.tracing.passes import Pass
 
 
 @register
-class SynflowBatchNorm(Synflow):
+class SynflowBatchNorm(FlowProxy):
     """Sum of |W_l * dR/dW_l|, R as in synflow but with every BatchNorm kept.
 
-    BatchNorm normalises by the statistics of the one sample of ones. Terms may be negative, hence the absolute values.
+    BatchNorm normalises by the statistics of the one sample of ones.
     """
 
     name = "synflow_bn"

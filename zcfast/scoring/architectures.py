@@ -25,7 +25,7 @@ from zcfast.scoring.space import score_space
 from zcfast.spaces import Cells, CellSpace, ClosedForm, as_space
 from zcfast.spaces import space as named_space
 from zcfast.spaces.forms import closed_forms
-from zcfast.tracing.passes import Pass, describe
+from zcfast.tracing.passes import FLOWS, Pass, describe
 
 
 class ScoringInterrupted(KeyboardInterrupt):
@@ -37,7 +37,6 @@ class ScoringInterrupted(KeyboardInterrupt):
         self.scores = scores
 
 
-_FLOWS = Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM
 Images = ImageBatch | tuple[Tensor, Tensor]
 
 
@@ -164,7 +163,7 @@ def _columns_of(forms: Mapping[str, ClosedForm], name: str, proxy: Proxy | None)
 
 def reads_images(proxies: Sequence[Proxy]) -> list[str]:
     """The labels of those sampled proxies that need a minibatch of images."""
-    return [proxy.label for proxy in proxies if proxy.needs & ~_FLOWS]
+    return [proxy.label for proxy in proxies if proxy.needs not in (Pass.NONE, *FLOWS)]
 
 
 @dataclass(frozen=True)
@@ -252,7 +251,9 @@ class _Run:
 
 def _groups(proxies: list[Proxy], batch_norm: bool) -> dict[bool, list[Proxy]]:
     """Proxies by whether their network has BatchNorm."""
-    without = [proxy for proxy in proxies if not batch_norm or proxy.needs == Pass.LINEAR_FLOW]
+    without = [
+        proxy for proxy in proxies if not batch_norm or proxy.needs in (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_SIGNED)
+    ]
     groups = {True: [proxy for proxy in proxies if proxy not in without], False: without}
     return {has: group for has, group in groups.items() if group}
 

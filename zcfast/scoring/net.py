@@ -55,6 +55,7 @@ class Score:
             cannot be honoured exactly; "failed" where the net or its derivative raised.
         reason: why the status is not "ok".
         higher_is_better: the proxy's orientation.
+        method: "pairs" or "backward" for synflow and synflow_bn, which have two ways to one number; else empty.
         seconds: time of the passes that it needs, each of which may have served other proxies too, and of its own sums.
         protocol: what it was made under.
     """
@@ -66,6 +67,7 @@ class Score:
     status: Status
     reason: str
     higher_is_better: bool
+    method: str
     seconds: float
     protocol: Protocol
 
@@ -172,6 +174,7 @@ def _score(proxy: Proxy, result: Trace, protocol: Protocol, per_layer: bool) -> 
         status="ok" if failure is None else failure.status,
         reason="" if failure is None else failure.reason,
         higher_is_better=proxy.higher_is_better,
+        method=proxy.method(result) if failure is None else "",
         seconds=passes + time.perf_counter() - start,
         protocol=protocol,
     )

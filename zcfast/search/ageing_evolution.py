@@ -24,6 +24,8 @@ class EvolutionState(SearchState):
     accuracies: float64 [R, P], NaN where a training failed or a slot is still empty.
     """
 
+    of_rows: ClassVar[tuple[str, ...]] = ("initial", "rows")
+
     initial: Tensor
     rows: Tensor
     accuracies: Tensor

@@ -25,6 +25,8 @@ class PredictorState(SearchState):
     rounds: how often a network has chosen a batch.
     """
 
+    of_rows: ClassVar[tuple[str, ...]] = ("handed", "rows")
+
     parameters: Tensor
     handed: Tensor
     rows: Tensor

@@ -21,6 +21,8 @@ class RandomState(SearchState):
     first: the number of the proposal in column 0.
     """
 
+    of_rows: ClassVar[tuple[str, ...]] = ("queue",)
+
     queue: Tensor
     first: int
 

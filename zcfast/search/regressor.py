@@ -32,6 +32,8 @@ class RegressorState(SearchState):
     pool: int64 [R, K], the candidates. due: how often is asked before they are chosen anew.
     """
 
+    of_rows: ClassVar[tuple[str, ...]] = ("rows", "pool")
+
     rows: Tensor
     accuracies: Tensor
     pending: Tensor

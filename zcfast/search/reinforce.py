@@ -32,6 +32,8 @@ class ReinforceState(SearchState):
     proxied: how many steps had scores as rewards.
     """
 
+    of_rows: ClassVar[tuple[str, ...]] = ("pending_rows",)
+
     logits: Tensor
     baseline: Tensor
     accuracy_range: Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from zcfast.devices import present_device
 from zcfast.errors import first_line
 from zcfast.files import replace_file
 from zcfast.search.streams import Streams
+from zcfast.spaces import space as named_space
 
 StateT = TypeVar("StateT", bound="SearchState")
 FORMAT = 1
@@ -29,6 +30,8 @@ class SearchState:
         asked: how often every run has been asked.
         told: how often every run has been told.
     """
+
+    of_rows: ClassVar[tuple[str, ...]] = ()  # the fields whose numbers are all rows of the space
 
     space: str
     streams: Streams
@@ -74,9 +77,38 @@ def load_state(kind: type[StateT], path: str | os.PathLike[str], device: torch.d
     if content.get("kind") != kind.__name__:
         raise ValueError(f"{expected} of kind {kind.__name__}, got {content.get('kind')}")
     try:
-        return kind(streams=Streams(content["streams"]), **content["fields"])
+        state = kind(streams=Streams(content["streams"]), **content["fields"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"{expected}, got one with other fields: {first_line(error)}") from error
+    try:
+        _check(state)
+    except ValueError as error:
+        raise ValueError(f"{expected}, got a damaged one: {error}") from error
+    return state
+
+
+def _check(state: SearchState) -> None:
+    """Raise a ValueError that names a field which no search leaves so."""
+    keys = state.streams.keys
+    if not isinstance(keys, Tensor) or keys.dtype != torch.int64 or keys.dim() != 1:
+        raise ValueError("streams: expected keys, an int64 tensor of one dimension")
+    kinds = {"Tensor": Tensor, "int": int, "str": str}
+    for field in dataclasses.fields(state):
+        value = getattr(state, field.name)
+        expected = kinds.get(str(field.type))
+        if expected is not None and (not isinstance(value, expected) or isinstance(value, bool)):
+            raise ValueError(f"{field.name}: expected {expected.__name__}, got {type(value).__name__}")
+        if isinstance(value, int) and not 0 <= value < 1 << 60:
+            raise ValueError(f"{field.name}: expected a number from 0 on, got {value}")
+        if isinstance(value, Tensor) and (value.dim() == 0 or len(value) != len(keys)):
+            raise ValueError(f"{field.name}: expected {len(keys)} runs, got shape {list(value.shape)}")
+    if state.told > state.asked:
+        raise ValueError(f"told: expected at most asked, {state.asked}, got {state.told}")
+    size = len(named_space(state.space))
+    for name in state.of_rows:
+        rows = getattr(state, name)
+        if rows.dtype != torch.int64 or bool(((rows < 0) | (rows >= size)).any()):
+            raise ValueError(f"{name}: expected int64 rows of {state.space}, 0 to {size - 1}")
 
 
 def put(rows: Tensor, column: int, values: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class ReplacedBatchNorm(TorchFunctionMode):
     ) -> Any:
         """Divert batch_norm, pass everything else on."""
         kwargs = kwargs or {}
-        if _is_batch_norm(func):
+        if is_batch_norm(func):
             return self.replace(args[0] if args else kwargs["input"])
         return func(*args, **kwargs)
 
@@ -53,12 +53,13 @@ class RefusedSingleValues(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _is_batch_norm(func: Any) -> bool:
+def is_batch_norm(func: Any) -> bool:
+    """Whether a function is batch normalisation."""
     return func is F.batch_norm or func is torch.batch_norm
 
 
 def _takes_statistics(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return _is_batch_norm(func) and bool(kwargs.get("training", args[5] if len(args) > 5 else False))
+    return is_batch_norm(func) and bool(kwargs.get("training", args[5] if len(args) > 5 else False))
 
 
 def run_synchronised_as_plain(modules: Sequence[nn.Module]) -> None:

@@ -1,21 +1,19 @@
-"""synflow's pass: the derivative of the sum of outputs along the weights themselves, all weights made positive.
+"""synflow's pass: how the sum of outputs changes along each weight, all weights made positive.
 
 Source: Tanaka et al. 2020 (Pruning neural networks without any data by iteratively conserving synaptic flow).
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from torch.autograd import forward_ad
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+import zcfast.tracing.pair_rules  # noqa: F401  fills the table of rules
 from zcfast.ops import saliency_reduce
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.batchnorm import (
@@ -27,16 +25,18 @@ from zcfast.tracing.batchnorm import (
 from zcfast.tracing.embedding import tapped_embedding, without_embedding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.pair_functions import PairFunctions
-from zcfast.tracing.pairs import CountedWeight, Pair, UnsupportedError
+from zcfast.tracing.pairs import CountedWeight, Pair, PairRules, UnsupportedError
 from zcfast.tracing.parameters import Slot, Slots
-from zcfast.tracing.passes import ProxyError, describe
+from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
 from zcfast.tracing.recording import recorded
 from zcfast.tracing.references import check_references, check_unchanged
 from zcfast.tracing.sampled import differentiate
 
 _RESCALE = 1000  # powers of two: a net is run again with its inputs and biases scaled by them
 _SMALLEST = 2.0**-900  # below this, float64 may have lost terms
+_LAST_DIGIT = 2.0**-51  # of a number about 1
+_SHARE = 1e-3  # of a value that rounding may decide
+_FACTOR = 1e6  # by which it may move a value with BatchNorm kept
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,18 @@ class Flow:
     """One synflow pass.
 
     Attributes:
-        value: sum over the counted layers of W * dR/dW, or of |W * dR/dW| where BatchNorm is kept; inf where it exceeds
-            float64.
-        log_value: its natural logarithm, finite wherever the net is known to be homogeneous; -inf of a dead net.
+        value: sum over the counted layers of |W * dR/dW|, or of W * dR/dW where that was asked for; inf where it
+            exceeds float64.
+        log_value: its natural logarithm, finite wherever the net is known to be homogeneous; -inf of a dead net, NaN of
+            a negative value.
         per_layer: [L] float64, if it was asked for.
-        method: how it was computed: by pairs, by forward-mode or by reverse-mode differentiation.
+        method: how the value was computed: by pairs in a forward pass, or by a backward pass.
     """
 
     value: float
     log_value: float
     per_layer: Tensor | None
-    method: Literal["pairs", "forward", "reverse"]
+    method: Literal["pairs", "backward"]
 
 
 def run_flow(
@@ -63,40 +64,32 @@ def run_flow(
     batch: Batch,
     *,
     keep_batchnorm: bool,
+    signed: bool,
     per_layer: bool,
     train: bool,
 ) -> Flow:
-    """Compute the derivative by the fastest way that is exact for this net.
+    """Compute the flow by pairs where no term can be negative, else by a backward pass.
 
-    Pairs serve nets of convolutions, linear layers, ReLU and pools; forward mode every net whose operations have a
-    forward derivative; reverse mode the rest, and the values of single layers. With BatchNorm kept, terms may be
-    negative and their absolute values are summed, as the published code does: that takes reverse mode.
+    Pairs serve nets of convolutions, linear layers, ReLU, pools, sums and concatenations. The values of single layers
+    take a backward pass in any case.
+
+    Raises:
+        ProxyError: the net raised, or rounding decides over the value.
     """
-    run = _FlowRun(module, layers, batch, keep_batchnorm, train)
+    run = _FlowRun(module, layers, batch, keep_batchnorm, "product" if signed else "abs_product", train)
+    total = None if keep_batchnorm else run.pairs()
+    if total is not None and not per_layer:
+        return total
     try:
-        return _by_fastest_way(run, per_layer=per_layer)
-    except RuntimeError as error:
-        reason = describe(error).reason
-        if not any(word in reason for word in ("dtype", "scalar type", "Double")):
-            raise
-        raise ProxyError("failed", f"in float64, as synflow runs: {reason}") from error
-
-
-def _by_fastest_way(run: "_FlowRun", *, per_layer: bool) -> Flow:
-    if run.keep_batchnorm:
-        return run.reverse("abs_product")
-    if per_layer:
-        flow = run.reverse("product")
-        return flow if _SMALLEST < flow.value < math.inf else run.rescaled(flow)
-    # Where a faster way raises, the next one decides whether the net or the rule is at fault.
-    for method in (run.pairs, run.forward):
-        try:
-            return method()
-        except ProxyError:
-            raise
-        except Exception:
-            continue
-    return run.reverse("product")
+        layerwise = run.backward()
+        if total is None:
+            total = _flow_of(layerwise.sum().item())
+            run.check_rounding(total.value)
+    except (ProxyError, WrongArgumentError):
+        raise
+    except Exception as error:
+        raise ProxyError("failed", f"in float64, as synflow runs: {describe(error).reason}") from error
+    return replace(total, per_layer=layerwise) if per_layer else total
 
 
 @dataclass(frozen=True)
@@ -105,15 +98,24 @@ class _FlowRun:
     layers: Sequence[Layer]
     batch: Batch
     keep_batchnorm: bool
+    kind: Literal["product", "abs_product"]
     train: bool
 
-    def pairs(self) -> Flow:
-        """Value and tangent through one batch of two, scaled where float64 would overflow or lose terms."""
-        value = self.pairs_once(1.0)
-        if _SMALLEST < value < math.inf:
-            return Flow(value, math.log(value), None, "pairs")
-        exponent = _RESCALE if value <= _SMALLEST else -_RESCALE
-        scaled = self.pairs_once(2.0**exponent)
+    def pairs(self) -> Flow | None:
+        """Value and tangent in one forward pass, scaled where float64 would overflow or lose terms.
+
+        None where something has no rule, or raises: the backward pass decides whether the net or the rule is at fault.
+        """
+        try:
+            value = self.pairs_once(1.0)
+            if _SMALLEST < value < math.inf:
+                return Flow(value, math.log(value), None, "pairs")
+            exponent = _RESCALE if value <= _SMALLEST else -_RESCALE
+            scaled = self.pairs_once(2.0**exponent)
+        except (ProxyError, WrongArgumentError):
+            raise
+        except Exception:
+            return None
         if not math.isfinite(scaled):
             raise ProxyError("undefined", "the value exceeds float64 even after scaling")
         if scaled == 0:
@@ -124,65 +126,66 @@ class _FlowRun:
             value = math.inf
         return Flow(value, math.log(scaled) - exponent * math.log(2), None, "pairs")
 
-    def rescaled(self, flow: Flow) -> Flow:
-        """Add the logarithm that reverse mode could not give; its values of single layers stay as they are."""
-        try:
-            total = self.pairs()
-        except Exception:  # no rule for this net: what reverse mode gave is all there is
-            return flow
-        return Flow(total.value, total.log_value, flow.per_layer, "reverse")
-
     def pairs_once(self, scale: float) -> float:
         def stand_in(slot: Slot, count: int) -> Tensor:
             parameter = slot.parameter.detach()
             return CountedWeight(parameter, count) if count else parameter.abs().double()
 
         def enter(value: Tensor) -> Pair:
-            return value if isinstance(value, Pair) else Pair.constant(value, scale)
+            return value if isinstance(value, Pair) else Pair(scale * value, None, 0, scale)
 
-        with self.prepared(enter, PairFunctions(_copied)) as (slots, call):
+        with self.prepared(enter, PairRules(Tensor.clone)) as (slots, call):
             slots.install(stand_in)
             logits = call()
-            if not isinstance(logits, Pair) or super(Pair, logits).requires_grad or logits.stacked.requires_grad:  # type: ignore[misc]
+            if not isinstance(logits, Pair) or super(Pair, logits).requires_grad or logits.tangent.requires_grad:  # type: ignore[misc]
                 raise UnsupportedError("the output is not a pair, or not of the stand-ins alone")
-            return logits.tangent().sum().item()
+            return logits.tangent.sum().item()
 
-    def forward(self) -> Flow:
-        """Forward-mode differentiation along the weights."""
-
-        def stand_in(slot: Slot, count: int) -> Tensor:
-            weight = slot.parameter.detach().double().abs()
-            return _dual(weight, count * weight) if count else weight
-
-        with forward_ad.dual_level(), self.prepared(_as_it_is, ReplacedBatchNorm(_copied)) as (slots, call):
-            slots.install(stand_in)
-            with _RefusedReverseMode():
-                total = call().sum()
-            check_references(self.module, slots.parameters, slots.installed, total)
-            primal, tangent = forward_ad.unpack_dual(total)  # type: ignore[no-untyped-call]
-            value = 0.0 if tangent is None else tangent.item()
-            _check_condition(value, primal.item())
-            return _flow_of(value, None, "forward")
-
-    def reverse(self, kind: Literal["product", "abs_product"]) -> Flow:
-        """Reverse-mode differentiation: the value of every layer."""
-        mode = RefusedSingleValues() if self.keep_batchnorm else ReplacedBatchNorm(_copied)
-        with self.prepared(_as_it_is, mode) as (slots, call):
-            stand_ins = slots.install(lambda slot, _: nn.Parameter(slot.parameter.detach().double().abs()))
+    def backward(self, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The value of every layer, [L]; `change` is applied to the input, all weights and the outputs of layers."""
+        mode = RefusedSingleValues() if self.keep_batchnorm else ReplacedBatchNorm(Tensor.clone)
+        changed = change or _as_it_is
+        with self.prepared(changed, mode) as (slots, call), ExitStack() as stack:
+            stand_ins = slots.install(lambda slot, _: nn.Parameter(changed(slot.parameter.detach().double().abs())))
             leaves = [stand_ins[index] for index in slots.counted]
-            with recorded(self.layers) as recording:
-                total = call().sum()
+            recording = stack.enter_context(recorded(self.layers))
+            for layer in self.layers if change else ():
+                stack.enter_context(layer.module.register_forward_hook(lambda module, args, output: changed(output)))
+            total = call().sum()
             recording.check_gradients()
-            positive = (weight.double().abs() for weight in slots.weights)
-            check_unchanged(zip(self.layers, positive, slots.of_layers(leaves), strict=True))
+            if not change:
+                positive = (weight.double().abs() for weight in slots.weights)
+                check_unchanged(zip(self.layers, positive, slots.of_layers(leaves), strict=True))
             check_references(self.module, slots.parameters, slots.installed, total)
             gradients = differentiate(total, leaves)
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
-            values = saliency_reduce(weights, slots.shared(gradients), [kind])[0]
-            value = values.sum().item()
-            if kind == "product":
-                _check_condition(value, total.item())
-            return _flow_of(value, values, "reverse")
+            return saliency_reduce(weights, slots.shared(gradients), [self.kind])[0]
+
+    def check_rounding(self, value: float) -> None:
+        """Raise ProxyError where rounding decides over a finite value.
+
+        Where attention picks the largest of huge numbers, or a normalisation divides rounding errors by nearly nothing,
+        a value has no digit. Moving numbers in their last digit, as Monte Carlo arithmetic does (Parker 1997), gives
+        another value there, and moves a value of d digits in the d-th alone.
+
+        With BatchNorm kept, constant maps are no fault: their variance of 0 and equal maxima are exact, but would not
+        outlive a move. There the sums are taken in another order, that of channels_last, and the size alone has to be
+        that of the first: published values are kept that have no more.
+        """
+        if not math.isfinite(value):
+            return
+        if not self.keep_batchnorm:
+            again = self.backward(_moved).sum().item()
+            right = abs(again - value) <= _SHARE * abs(value)
+        else:
+            try:
+                again = self.backward(_innermost).sum().item()
+            except RuntimeError:  # view() of an image fails in most formats but the contiguous one
+                return
+            right = again == value or max(again, value) <= _FACTOR * min(again, value)
+        if not right:
+            reason = f"rounding decides over the value: {value:.4g}, or {again:.4g} by sums in another order"
+            raise ProxyError("undefined", reason)
 
     @contextmanager
     def prepared(
@@ -191,11 +194,10 @@ class _FlowRun:
         """Give the slots of the net, and its call in float64, in a mode, on one sample of ones as `enter` wraps it."""
         with ExitStack() as stack:
             modules = stack.enter_context(isolated(self.module, train=self.train)).modules
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # fused attention has no forward derivative
             _make_buffers_positive(modules)
             run_synchronised_as_plain(modules)
             if not self.keep_batchnorm:
-                replace_modules(modules, _copied)
+                replace_modules(modules, Tensor.clone)  # in-place operations may write to it
             slots = Slots(modules, self.layers)
             slots.check_hooks()
             sample = self.batch.inputs[:1]
@@ -220,35 +222,19 @@ class _FlowRun:
             return self.batch.found_logits(self.module(inputs))
 
 
-# What a net may learn from these, or do by them, depends on the mode of differentiation.
-_REVERSE_MODE = frozenset(
-    {
-        *(getattr(Tensor, name).__get__ for name in ("requires_grad", "grad_fn", "data")),
-        *(getattr(Tensor, "data").__set__, Tensor.register_hook),  # noqa: B009  # mypy takes it for the tensor
-        # torch 2.13 has no tangent of a product here, and raises nothing; where windows overlap, the modes differ.
-        *(torch.scatter_reduce, Tensor.scatter_reduce, Tensor.scatter_reduce_),
-        *(F.max_unpool1d, F.max_unpool2d, F.max_unpool3d),
-    }
-)
-
-
-class _RefusedReverseMode(TorchFunctionMode):
-    """Refuses what forward mode differentiates in another way than reverse mode, as no_grad, hooks and .data."""
-
-    def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
-        if not torch.is_grad_enabled() or func in _REVERSE_MODE:
-            raise UnsupportedError("the net does what reverse mode alone differentiates as meant")
-        return func(*args, **(kwargs or {}))
-
-
 def _as_it_is(value: Tensor) -> Tensor:
     return value
 
 
-def _copied(x: Tensor) -> Tensor:
-    """What stands for a removed BatchNorm: a tensor of its own, that in-place operations may write to."""
-    with torch._C.DisableTorchFunction():  # a mode would be asked about each attribute
-        return x.with_stacked(x.stacked) if isinstance(x, Pair) else x.clone()
+def _innermost(x: Tensor) -> Tensor:
+    """The channels of an image innermost in memory."""
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _moved(x: Tensor) -> Tensor:
+    """Each number off by up to two units in its last digit, in a pattern that looks like chance."""
+    pattern = torch.arange(1, x.numel() + 1, dtype=x.dtype, device=x.device).sin_().view(x.shape)
+    return x * (1 + _LAST_DIGIT * pattern)
 
 
 def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:
@@ -260,19 +246,6 @@ def _make_buffers_positive(modules: Sequence[nn.Module]) -> None:
                 child._buffers[name] = (buffer.abs() if saved else buffer).detach().double()
 
 
-def _dual(value: Tensor, tangent: Tensor) -> Tensor:
-    return forward_ad.make_dual(value, tangent)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _check_condition(value: float, total: float) -> None:
-    """Raise ProxyError where rounding the weights changes the output by more than all of it, so that it has no digit.
-
-    Attention over huge numbers is so: which of them is the largest hangs on the last digit of every weight.
-    """
-    if total != 0 and math.isfinite(value) and abs(value) * torch.finfo(torch.float64).eps > abs(total):
-        raise ProxyError("undefined", "the weights' rounding decides over the whole output of the net")
-
-
-def _flow_of(value: float, per_layer: Tensor | None, method: Literal["forward", "reverse"]) -> Flow:
+def _flow_of(value: float) -> Flow:
     log_value = -math.inf if value == 0 else math.log(value) if value > 0 else math.nan
-    return Flow(value, log_value, per_layer, method)
+    return Flow(value, log_value, None, "backward")

@@ -1,16 +1,17 @@
-"""What each operation of torch does with pairs."""
+"""What each function of torch does with pairs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 import zcfast._native  # noqa: F401  registers torch.ops.zcfast
-from zcfast.tracing.pairs import RULES, CountedWeight, Pair, Tracked, UnsupportedError
-from zcfast.tracing.pools import avg_pool2d, innermost
+from zcfast.tracing.pairs import RULES, CountedWeight, Opaque, Pair, UnsupportedError, holds_opaque
+from zcfast.tracing.torch_internals import is_view
 
-aten = torch.ops.aten
 _SMALL = 65536  # numbers of a sample: half a mebibyte
 
 
@@ -20,13 +21,8 @@ def _pair(x: Any) -> Pair:
     return x
 
 
-def _inner(dim: int) -> int:
-    """A dimension of the pair's shape as a dimension of the stacked tensor."""
-    return dim + 1 if dim >= 0 else dim
-
-
 def _constant(x: Any) -> Tensor:
-    if not isinstance(x, Tensor) or isinstance(x, Tracked):
+    if not isinstance(x, Tensor) or isinstance(x, Opaque):
         raise UnsupportedError(f"expected a constant tensor, got {type(x).__name__}")
     if x.requires_grad:
         raise UnsupportedError("a constant that requires a gradient, so none of the stand-ins")
@@ -39,222 +35,215 @@ def _weight(x: Any) -> tuple[Tensor, int]:
     return (x.weight, x.count) if isinstance(x, CountedWeight) else (_constant(x), 0)
 
 
-def _deeper(x: Pair, stacked: Tensor, count: int) -> Pair:
-    """The pair that a weight makes of x: `stacked` is (W value, W tangent + count W value), or W value alone."""
-    return Pair(stacked, x.scale, None if x.depth is None else x.depth + count)
+def _weighted(x: Any, weight: Any, apply: Callable[[Tensor, Tensor], Tensor]) -> Pair:
+    """What a weight makes of a pair: W value, and W tangent + count W value."""
+    x, (plain, count) = _pair(x), _weight(weight)
+    value = apply(x.value, plain)
+    if x.moved is None:
+        assert x.depth is not None
+        return Pair(value, None, x.depth + count, x.scale)
+    return Pair(value, apply(x.moved, plain).add_(value, alpha=count), None, x.scale)
 
 
-def _multiplied(x: Pair, stacked: Tensor, count: int) -> Pair:
-    """The same, given W times what is stacked."""
-    if x.depth is None and count:
-        stacked[1].add_(stacked[0], alpha=count)
-    return _deeper(x, stacked, count)
+def _plus_constant(x: Pair, constant: Tensor) -> Pair:
+    value = x.value + x.scale * _constant(constant)
+    return Pair(value, None, 0, x.scale) if x.depth == 0 else Pair(value, x.tangent.expand_as(value), None, x.scale)
 
 
-def plus_constant(x: Pair, constant: Tensor) -> Pair:
-    """The sum, a new pair."""
-    value = x.stacked[0] + x.scale * _constant(constant)
-    if value.shape != x.shape:
-        raise UnsupportedError("sum with a constant of more dimensions")
-    if x.depth == 0:
-        return x.with_stacked(value[None])
-    return Pair(torch.stack([value, x.tangent()]), x.scale, None)
+def _convolution(function: Callable[..., Tensor], spatial: int) -> Callable[..., Pair]:
+    def rule(input: Any, weight: Any, bias: Any = None, *settings: Any, **options: Any) -> Pair:
+        result = _weighted(input, weight, lambda x, w: function(x, w, None, *settings, **options))
+        return result if bias is None else _plus_constant(result, bias.reshape(-1, *[1] * spatial))
+
+    return rule
 
 
-def convolution(x: Any, weight: Any, bias: Any, *settings: Any) -> Pair:
-    """As aten.convolution, by the operator of this package where that is faster."""
-    x = _pair(x)
-    if _suits_operator(x, weight, *settings):
-        plain, count = (weight.parameter, weight.count) if isinstance(weight, CountedWeight) else (_constant(weight), 0)
-        stacked = torch.ops.zcfast.flow_convolution(x.stacked, plain, count, *settings[0], *settings[1])
-        result = _deeper(x, stacked, count)
-    else:
-        plain, count = _weight(weight)
-        merged = aten.convolution.default(x.merged(), plain, None, *settings)
-        result = _multiplied(x, merged.unflatten(0, (len(x.stacked), -1)), count)
-    return result if bias is None else plus_constant(result, bias.reshape(-1, *[1] * (x.dim() - 2)))
+def _two(value: Any) -> tuple[int, ...]:
+    return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def _suits_operator(
-    x: Pair,
-    weight: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-) -> bool:
+def _conv2d(
+    input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Pair:
+    """By the operator of this package where that is faster."""
+    x = _pair(input)
+    if isinstance(padding, str) or not _suits_operator(x, weight, _two(stride), _two(dilation), groups):
+        return _convolution(F.conv2d, 2)(x, weight, bias, stride, padding, dilation, groups)
+    plain, count = (weight.parameter, weight.count) if isinstance(weight, CountedWeight) else (_constant(weight), 0)
+    both = x.value[None] if x.moved is None else torch.stack([x.value, x.moved])
+    made = torch.ops.zcfast.flow_convolution(both, plain, count, *_two(stride), *_two(padding))
+    depth = None if x.depth is None else x.depth + count
+    result = Pair(made[0], None if x.moved is None else made[1], depth, x.scale)
+    return result if bias is None else _plus_constant(result, bias.reshape(-1, 1, 1))
+
+
+def _suits_operator(x: Pair, weight: Tensor, stride: Sequence[int], dilation: Sequence[int], groups: int) -> bool:
     """Whether the convolution is one that the operator of this package makes, and faster than torch.
 
     Large samples by 1 x 1 without a stride are a product of matrices, at which torch is as fast.
     """
-    if x.dim() != 4 or x.device.type != "cpu" or x.dtype != torch.float64 or transposed or groups != 1:
+    if x.value.dim() != 4 or x.value.device.type != "cpu" or groups != 1 or tuple(dilation) != (1, 1):
         return False
-    if tuple(dilation) != (1, 1):
-        return False
-    return weight.shape[2:].numel() > 1 or tuple(stride) != (1, 1) or x.shape[1:].numel() <= _SMALL
+    return weight.shape[2:].numel() > 1 or tuple(stride) != (1, 1) or x.value.numel() <= _SMALL
 
 
-def product(x: Any, weight: Any) -> Pair:
-    """As aten.mm."""
-    x, (plain, count) = _pair(x), _weight(weight)
-    return _multiplied(x, x.stacked @ plain, count)
+def _linear(input: Any, weight: Any, bias: Any = None) -> Pair:
+    result = _weighted(input, weight, F.linear)
+    return result if bias is None else _plus_constant(result, bias)
 
 
-def add(x: Any, other: Any) -> Pair:
+def _add(x: Any, other: Any) -> Pair:
     """The sum of two pairs, or of a pair and a constant in either order."""
     x, other = (x, other) if isinstance(x, Pair) else (other, x)
     pair = _pair(x)
     if isinstance(other, Pair):
-        if other.dim() != pair.dim():
-            raise UnsupportedError("sum of pairs of different dimensions")
-        if other.depth == pair.depth:
-            return pair.with_stacked(pair.stacked + other.stacked)
-        return Pair(pair.both() + other.both(), pair.scale, None)
+        value = pair.value + other.value
+        if other.depth == pair.depth is not None:
+            return pair.like(value, None)
+        return Pair(value, pair.tangent + other.tangent, None, pair.scale)
     if isinstance(other, (int, float)):
         if other == 0:  # where sum() starts
-            return pair.with_stacked(pair.stacked)
-        other = torch.tensor(other, dtype=pair.dtype, device=pair.device)
-    return plus_constant(pair, other)
+            return pair.copy()
+        other = torch.tensor(other, dtype=torch.float64, device=pair.value.device)
+    return _plus_constant(pair, other)
 
 
-def _factor(factor: Any) -> float:
-    if isinstance(factor, (int, float)) and factor >= 0:
-        return float(factor)
-    raise UnsupportedError("product other than with a non-negative number")
+def _add_in_place(x: Any, other: Any) -> Pair:
+    return _pair(x).replace(_add(x, other))
 
 
-def _max_pool(operation: Any, spatial: int) -> Callable[..., Any]:
-    def rule(x: Any, *settings: Any) -> Any:
-        value, indices = operation(innermost(_pair(x).stacked[0]), *settings)
+def _multiply(x: Any, factor: Any) -> Pair:
+    x, factor = (x, factor) if isinstance(x, Pair) else (factor, x)
+    number = factor if isinstance(factor, (int, float)) and factor >= 0 else _constant(factor)
+    return _pair(x).like(x.value * number, None if x.moved is None else x.moved * number)
+
+
+def _divide(x: Any, divisor: Any) -> Pair:
+    if not isinstance(divisor, (int, float)) or not divisor > 0:
+        raise UnsupportedError("division other than by a positive number")
+    return _pair(x).like(x.value / divisor, None if x.moved is None else x.moved / divisor)
+
+
+def _relu(input: Any, inplace: bool = False) -> Pair:
+    return _pair(input) if inplace else _pair(input).copy()
+
+
+def _clone(x: Any, **options: Any) -> Pair:
+    return _on_each(Tensor.clone, x, **options) if options else _pair(x).copy()
+
+
+def _innermost(x: Tensor) -> Tensor:
+    """An image with its channels innermost, where pools of float64 run several times faster."""
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _avg_pool2d(input: Any, *settings: Any, **options: Any) -> Pair:
+    return _on_each(lambda x: F.avg_pool2d(_innermost(x), *settings, **options).contiguous(), input)  # type: ignore[no-any-return]
+
+
+def _max_pool(function: Callable[..., Any], spatial: int) -> Callable[..., Pair]:
+    def rule(input: Any, *settings: Any, return_indices: bool = False, **options: Any) -> Pair:
+        x = _pair(input)
+        if return_indices:
+            raise UnsupportedError("a pool that gives its indices")
+        if x.moved is None:
+            return x.like(function(_innermost(x.value), *settings, **options).contiguous(), None)
+        value, indices = function(_innermost(x.value), *settings, return_indices=True, **options)
         value, indices = value.contiguous(), indices.contiguous()
-        if x.depth is not None:
-            return x.with_stacked(value[None]), indices
-        tangent = x.stacked[1].flatten(-spatial).gather(-1, indices.flatten(-spatial)).view_as(value)
-        return x.with_stacked(torch.stack([value, tangent])), indices
+        return x.like(value, x.moved.flatten(-spatial).gather(-1, indices.flatten(-spatial)).view_as(value))
 
     return rule
 
 
-max_pool2d = _max_pool(aten.max_pool2d_with_indices, 2)
-
-
-def average_pool2d(x: Any, *settings: Any) -> Pair:
-    """The mean of the windows, as aten.avg_pool2d."""
-    return _pair(x).unmerged(avg_pool2d(x.merged(), *settings))
-
-
-def _pooling(operation: Any) -> Callable[..., Any]:
-    return lambda x, *settings: _pair(x).unmerged(operation(innermost(x.merged()), *settings).contiguous())
-
-
-def _reduction(operation: Any) -> Callable[..., Any]:
-    def rule(x: Any, dim: Sequence[int] | None = None, keepdim: bool = False) -> Pair:
-        dims = [_inner(d) for d in dim] if dim else list(range(1, _pair(x).stacked.dim()))
-        return x.with_stacked(operation(x.stacked, dims, keepdim))  # type: ignore[no-any-return]
+def _concatenation(function: Callable[..., Tensor]) -> Callable[..., Pair]:
+    def rule(tensors: Sequence[Any], dim: int = 0) -> Pair:
+        pairs = [_pair(x) for x in tensors]
+        value = function([x.value for x in pairs], dim)
+        depths = {x.depth for x in pairs}
+        if len(depths) == 1 and None not in depths:
+            return pairs[0].like(value, None)
+        return Pair(value, function([x.tangent for x in pairs], dim), None, pairs[0].scale)
 
     return rule
 
 
-mean = _reduction(aten.mean)
+def _dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Pair:
+    x = _pair(input)
+    kept = F.dropout(torch.ones_like(x.value), p, training)  # draws the numbers that dropout of the value would
+    result = _multiply(x, kept)
+    return x.replace(result) if inplace else result
 
 
-def view_of(x: Any, view: Callable[[Tensor], Tensor]) -> Pair:
-    """A view, made of the stacked tensor; from now on neither may be written to."""
-    result = _pair(x).with_stacked(view(x.stacked))
-    x.has_views = result.has_views = True
+def _pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Pair:
+    if value:
+        raise UnsupportedError("padding other than by zeros")
+    return _on_each(F.pad, input, pad, mode)  # type: ignore[no-any-return]
+
+
+def _interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", **options: Any) -> Pair:
+    if mode == "bicubic":
+        raise UnsupportedError("an interpolation of negative weights")
+    return _on_each(F.interpolate, input, size, scale_factor, mode, **options)  # type: ignore[no-any-return]
+
+
+def _on_each(function: Callable[..., Any], x: Any, *settings: Any, **options: Any) -> Any:
+    """A function that is linear, with no negative factor: the same for the value and for the tangent."""
+    if holds_opaque((*settings, *options.values())) or "out" in options:
+        raise UnsupportedError(f"{function} of more than one pair")
+    values = function(_pair(x).value, *settings, **options)
+    moved = None if x.moved is None else function(x.moved, *settings, **options)
+    if isinstance(values, Tensor):
+        return _result(x, values, moved)
+    return type(values)(_result(x, value, None if moved is None else moved[i]) for i, value in enumerate(values))
+
+
+def _result(x: Pair, value: Tensor, moved: Tensor | None) -> Pair:
+    result = x.like(value, moved)
+    if is_view(value) or value is x.value:
+        x.has_views = result.has_views = True
     return result
 
 
-def _views_of(x: Any, views: Callable[[Tensor], Sequence[Tensor]]) -> list[Pair]:
-    results = [_pair(x).with_stacked(view) for view in views(x.stacked)]
-    for pair in (x, *results):
-        pair.has_views = True
-    return results
+_LINEAR = """
+    view reshape flatten unflatten permute transpose swapaxes movedim t unsqueeze squeeze expand select narrow chunk
+    split unbind __getitem__ contiguous flip roll tile repeat zeros_like mean sum avg_pool1d avg_pool3d
+    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d pixel_shuffle pixel_unshuffle channel_shuffle
+"""
 
 
-def transposed(x: Any, first: int, second: int) -> Tensor:
-    """Of a pair, or of a weight before a product."""
-    if isinstance(x, CountedWeight):
-        return CountedWeight(x.parameter.transpose(first, second), x.count)
-    return view_of(x, lambda s: s.transpose(_inner(first), _inner(second)))
+def _named(*names: str) -> Iterator[Any]:
+    """torch's functions of these names, wherever they are."""
+    for name in names:
+        for owner in (torch, Tensor, F):
+            if hasattr(owner, name):
+                yield getattr(owner, name)
 
 
-def _expand(x: Any, size: Sequence[int], *, implicit: bool = False) -> Pair:
-    if len(size) != _pair(x).dim():
-        raise UnsupportedError("expand to more dimensions")
-    return view_of(x, lambda s: s.expand(len(s), *size))
-
-
-def _permute(x: Any, dims: Sequence[int]) -> Pair:
-    rank = _pair(x).dim()
-    return view_of(x, lambda s: s.permute(0, *(d % rank + 1 for d in dims)))
-
-
-def concatenation(pairs: Sequence[Any], dim: int = 0) -> Pair:
-    """As aten.cat."""
-    depth = _pair(pairs[0]).depth
-    if any(_pair(pair).depth != depth for pair in pairs):
-        return Pair(torch.cat([pair.both() for pair in pairs], _inner(dim)), pairs[0].scale, None)
-    return pairs[0].with_stacked(torch.cat([pair.stacked for pair in pairs], _inner(dim)))  # type: ignore[no-any-return]
-
-
-def _pad(x: Any, amounts: Sequence[int], value: float = 0) -> Pair:
-    if value != 0:
-        raise UnsupportedError("padding other than by zeros")
-    return _pair(x).with_stacked(aten.constant_pad_nd(x.stacked, amounts, 0))
-
-
-def _clone(x: Any, *, memory_format: torch.memory_format = torch.preserve_format) -> Pair:
-    if memory_format not in (torch.preserve_format, torch.contiguous_format):
-        raise UnsupportedError(f"clone to {memory_format}")
-    return _pair(x).with_stacked(x.stacked.clone(memory_format=memory_format))
-
-
-RULES.update(
-    {
-        aten.convolution.default: convolution,
-        aten.mm.default: product,
-        aten.addmm.default: lambda bias, x, weight: plus_constant(product(x, weight), bias),
-        aten.add.Tensor: add,
-        aten.add_.Tensor: lambda x, other: _pair(x).replace(add(x, other)),
-        aten.mul.Tensor: lambda x, factor: _pair(x).with_stacked(x.stacked * _factor(factor)),
-        aten.div.Tensor: lambda x, divisor: _pair(x).with_stacked(x.stacked / _factor(divisor)),
-        aten.relu.default: lambda x: _pair(x).with_stacked(x.stacked),
-        aten.relu_.default: _pair,
-        aten.max_pool2d_with_indices.default: max_pool2d,
-        aten.max_pool3d_with_indices.default: _max_pool(aten.max_pool3d_with_indices, 3),
-        aten.adaptive_max_pool2d.default: _max_pool(aten.adaptive_max_pool2d, 2),
-        aten.avg_pool2d.default: average_pool2d,
-        aten.avg_pool3d.default: _pooling(aten.avg_pool3d),
-        aten._adaptive_avg_pool2d.default: _pooling(aten._adaptive_avg_pool2d),
-        aten._adaptive_avg_pool3d.default: _pooling(aten._adaptive_avg_pool3d),
-        aten.mean.dim: mean,
-        aten.sum.dim_IntList: _reduction(aten.sum),
-        aten.mean.default: mean,
-        aten.sum.default: _reduction(aten.sum),
-        aten.cat.default: concatenation,
-        aten.constant_pad_nd.default: _pad,
-        aten.clone.default: _clone,
-        aten.zeros_like.default: lambda x, **options: _pair(x).with_stacked(torch.zeros_like(x.stacked, **options)),
-        aten.view.default: lambda x, size: view_of(x, lambda s: s.view(len(s), *size)),
-        aten._unsafe_view.default: lambda x, size: _pair(x).with_stacked(x.stacked.view(len(x.stacked), *size)),
-        aten.expand.default: _expand,
-        aten.permute.default: _permute,
-        aten.transpose.int: transposed,
-        aten.t.default: lambda x: transposed(x, 0, 1),
-        aten.unsqueeze.default: lambda x, dim: view_of(x, lambda s: s.unsqueeze(_inner(dim))),
-        aten.squeeze.dim: lambda x, dim: view_of(x, lambda s: s.squeeze(_inner(dim))),
-        aten.alias.default: lambda x: view_of(x, lambda s: s),  # a slice of everything
-        aten.slice.Tensor: lambda x, dim=0, *bounds: view_of(x, lambda s: aten.slice(s, _inner(dim), *bounds)),
-        aten.select.int: lambda x, dim, index: view_of(x, lambda s: s.select(_inner(dim), index)),
-        aten.split.Tensor: lambda x, size, dim=0: _views_of(x, lambda s: torch.split(s, size, _inner(dim))),
-        aten.split_with_sizes.default: lambda x, sizes, dim=0: _views_of(
-            x, lambda s: torch.split(s, sizes, _inner(dim))
-        ),
-    }
-)
+RULES.update({function: partial(_on_each, function) for function in _named(*_LINEAR.split())})
+for _names, _rule in (
+    ("add", _add),
+    ("add_", _add_in_place),
+    ("mul multiply", _multiply),
+    ("div divide true_divide", _divide),
+    ("relu", _relu),
+    ("clone", _clone),
+    ("relu_", _pair),
+    ("cat concat concatenate", _concatenation(torch.cat)),
+    ("stack", _concatenation(torch.stack)),
+    ("linear", _linear),
+    ("conv2d", _conv2d),
+    ("avg_pool2d", _avg_pool2d),
+    ("dropout", _dropout),
+    ("pad", _pad),
+    ("interpolate", _interpolate),
+    ("matmul mm", lambda x, weight: _weighted(x, weight, torch.matmul)),
+):
+    RULES.update(dict.fromkeys(_named(*_names.split()), _rule))
+for _spatial in (1, 2, 3):
+    for _function in (f"conv{_spatial}d", f"conv_transpose{_spatial}d"):
+        RULES.update({each: _convolution(each, _spatial) for each in _named(_function) if each not in RULES})
+    for _function in (f"max_pool{_spatial}d", f"adaptive_max_pool{_spatial}d"):
+        RULES[getattr(F, _function)] = _max_pool(getattr(F, _function), _spatial)
 
 
 def _flow_convolution_fake(

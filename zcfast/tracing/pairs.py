@@ -1,47 +1,52 @@
 """Pairs (value, tangent) that flow through a net of non-negative weights in one forward pass.
 
-A pair is a tensor subclass, so the rule holds for whatever operation the net calls, in a module or not: an operation
-that is not in the table of rules, or an argument that could make a value negative, raises UnsupportedError, and the
-caller takes a slower way. Every value being a sum of non-negative terms, ReLU is the identity, the tangent is zero
+A pair is a tensor subclass, so the rule holds for whatever function the net calls, in a module or not: a function that
+is not in the table of rules, or an argument that could make a value negative, raises UnsupportedError, and the caller
+takes the backward pass. Every value being a sum of non-negative terms, ReLU is the identity, the tangent is zero
 wherever the value is, and the output is homogeneous of degree one in (input, all additive constants).
 
 Where every path from the input has passed as many counted weights, the tangent is that many times the value, and no
 operation is done on it: up to the first sum of two depths a net costs a forward pass of the values alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-RULES: dict[Any, Callable[..., Any]] = {}  # of torch's operators on pairs; pair_rules.py has them
+from zcfast.tracing.batchnorm import ReplacedBatchNorm, is_batch_norm
+from zcfast.tracing.torch_internals import RULES_BY_DISPATCH_ONLY, wrapper_of
+
+RULES: dict[Any, Callable[..., Any]] = {}  # of torch's functions on pairs; pair_rules.py has them
+# What tells a tensor's form, not its numbers.
+_FORM = frozenset(
+    {
+        *(Tensor.size, Tensor.dim, Tensor.ndimension, Tensor.numel, Tensor.nelement, Tensor.__len__),
+        *(Tensor.is_contiguous, Tensor.is_floating_point, torch.is_floating_point, torch.is_tensor),
+        *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "layout", "is_cuda")),
+    }
+)
 
 
 class UnsupportedError(Exception):
     """The net does something that has no rule for pairs."""
 
 
-class Tracked(torch.Tensor):
-    """A tensor that hands every operation on it to its rule."""
+class Opaque(torch.Tensor):
+    """A tensor of which the net sees the form, and the rules alone the numbers."""
 
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+    __torch_function__ = RULES_BY_DISPATCH_ONLY
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]  # torch annotates its default by another function
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Look the operation up in the table."""
-        rule = RULES.get(func)
-        if rule is None:
-            raise UnsupportedError(f"no rule for {func}")
-        if not torch.is_grad_enabled():
-            raise UnsupportedError(f"{func} under no_grad, where reverse mode has no derivative")
-        with torch._C.DisableTorchFunction():  # what a rule calls is not the net's
-            return rule(*args, **(kwargs or {}))
+        """Refuse what reached an operator on another way than by a function that has a rule."""
+        raise UnsupportedError(f"no rule for {func}")
 
 
-class CountedWeight(Tracked):
+class CountedWeight(Opaque):
     """The absolute values of a parameter, float64, with the tangent `count` times themselves.
 
     They are made where they are used, so that a net's weights are never all in memory as float64.
@@ -53,9 +58,7 @@ class CountedWeight(Tracked):
     @staticmethod
     def __new__(cls, parameter: Tensor, count: int) -> "CountedWeight":
         """Wrap a parameter."""
-        result = torch.Tensor._make_wrapper_subclass(
-            cls, parameter.shape, strides=parameter.stride(), dtype=torch.float64, device=parameter.device
-        )
+        result = wrapper_of(cls, parameter)
         result.parameter, result.count = parameter, count
         return result
 
@@ -65,30 +68,33 @@ class CountedWeight(Tracked):
         return self.parameter.abs().double()
 
 
-class Pair(Tracked):
-    """A value and its tangent in one tensor, where the net sees one tensor of `shape`.
+class Pair(Opaque):
+    """A value and its tangent, where the net sees one tensor.
 
     Attributes:
+        value: what the net would have without pairs.
+        moved: the tangent, where it is not a multiple of the value.
         depth: how many counted weights every path from the input has passed, so that the tangent is this many times the
             value; None where paths differ.
-        stacked: [1, *shape], the value, where the depth is known; else [2, *shape], the value, then the tangent.
         scale: what the input and all additive constants are multiplied by.
         has_views: whether another pair was made as a view of this one or this one as a view of another. In-place
-            operations replace `stacked`, which views would not see, and are refused for these.
+            operations replace the value, which views would not see, and are refused for these.
     """
 
-    stacked: Tensor
-    scale: float
+    value: Tensor
+    moved: Tensor | None
     depth: int | None
+    scale: float
     has_views: bool
 
     @staticmethod
-    def __new__(cls, stacked: Tensor, scale: float, depth: int | None) -> "Pair":
-        """Wrap a stacked tensor."""
-        result = torch.Tensor._make_wrapper_subclass(
-            cls, stacked.shape[1:], strides=stacked.stride()[1:], dtype=stacked.dtype, device=stacked.device
-        )
-        result.stacked, result.scale, result.depth, result.has_views = stacked, scale, depth, False
+    def __new__(cls, value: Tensor, moved: Tensor | None, depth: int | None, scale: float) -> "Pair":
+        """Wrap a value and its tangent; one of `moved` and `depth` is given."""
+        if value.dtype != torch.float64:
+            raise UnsupportedError("a cast")
+        result = wrapper_of(cls, value)
+        result.value, result.moved, result.depth, result.scale = value, moved, depth, scale
+        result.has_views = False
         return result
 
     @property
@@ -101,36 +107,54 @@ class Pair(Tracked):
         """Like requires_grad."""
         raise UnsupportedError("the net asks for a node of the graph")
 
-    @classmethod
-    def constant(cls, value: Tensor, scale: float) -> "Pair":
-        """The pair of a non-negative constant, scaled."""
-        return cls((scale * value)[None], scale, 0)
-
-    def with_stacked(self, stacked: Tensor) -> "Pair":
-        """A pair of the same scale and depth."""
-        return Pair(stacked, self.scale, self.depth)
-
-    def both(self) -> Tensor:
-        """The value, then the tangent, [2, *shape]."""
-        if self.depth is None:
-            return self.stacked
-        return torch.cat([self.stacked, self.depth * self.stacked])
-
+    @property
     def tangent(self) -> Tensor:
-        """Of the shape that the net sees."""
-        return self.stacked[1] if self.depth is None else self.depth * self.stacked[0]
+        """Of the shape of the value."""
+        if self.moved is not None:
+            return self.moved
+        assert self.depth is not None
+        return self.depth * self.value
 
-    def merged(self) -> Tensor:
-        """The pair as one batch, of twice the size if it has both parts, for operations that treat samples alike."""
-        return self.stacked.flatten(0, 1)
+    def like(self, value: Tensor, moved: Tensor | None) -> "Pair":
+        """A pair of the same depth and scale."""
+        return Pair(value, moved, self.depth, self.scale)
 
-    def unmerged(self, merged: Tensor) -> "Pair":
-        """Undo `merged` on the result of such an operation."""
-        return self.with_stacked(merged.view(len(self.stacked), -1, *merged.shape[1:]))
+    def copy(self) -> "Pair":
+        """The same numbers in a pair that in-place operations may change."""
+        return self.like(self.value, self.moved)
 
     def replace(self, new: "Pair") -> "Pair":
         """Take the content of another pair, as in-place operations do."""
         if self.has_views or new.shape != self.shape:
             raise UnsupportedError("in-place operation on a view or to another shape")
-        self.stacked, self.depth = new.stacked, new.depth
+        self.value, self.moved, self.depth = new.value, new.moved, new.depth
         return self
+
+
+class PairRules(ReplacedBatchNorm):
+    """Calls the rules on pairs, and `replace(input)` in place of every batch normalisation.
+
+    The rules are those of functions, not of the operators behind them: torch's dispatcher would import 500 modules the
+    first time, which takes longer than the networks of a search space do.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Apply the rule where there is a pair, pass everything else on."""
+        kwargs = kwargs or {}
+        if func in _FORM or is_batch_norm(func) or (not holds_opaque(args) and not holds_opaque(kwargs.values())):
+            return super().__torch_function__(func, types, args, kwargs)
+        if not torch.is_grad_enabled():
+            raise UnsupportedError(f"{func} under no_grad, where a backward pass has no derivative")
+        if func not in RULES:
+            raise UnsupportedError(f"no rule for {func}")
+        return RULES[func](*args, **kwargs)
+
+
+def holds_opaque(values: Iterable[Any]) -> bool:
+    """Whether there is a pair or a counted weight among the arguments of a function, or in a list among them."""
+    for value in values:
+        if isinstance(value, Opaque) or (isinstance(value, (tuple, list)) and holds_opaque(value)):
+            return True
+    return False

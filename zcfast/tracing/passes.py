@@ -22,7 +22,9 @@ class Pass(enum.Flag):
     INPUT_JACOBIAN = enum.auto()
     """One backward pass from the sum of the logits to the inputs."""
     LINEAR_FLOW = enum.auto()
-    """One forward pass of synflow, BatchNorm removed."""
+    """One pass of synflow, BatchNorm removed: forward where no term can be negative."""
+    LINEAR_FLOW_SIGNED = enum.auto()
+    """The same of the terms with their signs."""
     LINEAR_FLOW_BATCHNORM = enum.auto()
     """One forward and backward pass of synflow, BatchNorm kept."""
 
@@ -34,6 +36,9 @@ class Pass(enum.Flag):
         if result & (Pass.LOSS_GRAD | Pass.INPUT_JACOBIAN):
             result |= Pass.FORWARD
         return result
+
+
+FLOWS = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_SIGNED, Pass.LINEAR_FLOW_BATCHNORM)
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,11 @@ from zcfast.tracing.flow import Flow, run_flow
 from zcfast.tracing.forward import UNREPEATABLE, runs_no_foreign_code
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
-from zcfast.tracing.passes import Pass
+from zcfast.tracing.passes import FLOWS, Pass
 from zcfast.tracing.recording import Activations
 from zcfast.tracing.sampled import Collector, Sampled, run_sampled
 
 __all__ = ["Activations", "Batch", "Pass", "Trace", "trace"]
-
-_FLOWS = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_BATCHNORM)
 
 
 @dataclass
@@ -93,7 +91,9 @@ def trace(
     passes = passes.with_requirements()
     weights = _weights(module, layers, train=train)
     sampled = Sampled()
-    minibatch_passes = passes & ~(Pass.LINEAR_FLOW | Pass.LINEAR_FLOW_BATCHNORM)
+    minibatch_passes = passes
+    for which in FLOWS:
+        minibatch_passes &= ~which
     if minibatch_passes:
         sampled = run_sampled(
             module,
@@ -111,26 +111,28 @@ def trace(
             layers,
             batch,
             keep_batchnorm=which is Pass.LINEAR_FLOW_BATCHNORM,
+            signed=which is Pass.LINEAR_FLOW_SIGNED,
             per_layer=flow_per_layer,
             train=train,
         )
 
     flows: dict[Pass, Flow] = {}
-    for which in _FLOWS:
-        if which in passes and sampled.unrepeatable is not None:
+    wanted = [which for which in FLOWS if which in passes]
+    for which in wanted:
+        if sampled.unrepeatable is not None:
             sampled.failures[which] = sampled.unrepeatable
-        elif which in passes:
-            with sampled.guard(which):
-                flows[which] = run(which)
+            continue
+        with sampled.guard(which):
+            flows[which] = run(which)
     if not minibatch_passes and not runs_no_foreign_code(module.modules(), batch):
-        _require_repetition(sampled, flows, run)
+        _require_repetition(sampled, flows, run, one=len(wanted) == 1)
     return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds))
 
 
-def _require_repetition(sampled: Sampled, flows: dict[Pass, Flow], run: Callable[[Pass], Flow]) -> None:
+def _require_repetition(sampled: Sampled, flows: dict[Pass, Flow], run: Callable[[Pass], Flow], *, one: bool) -> None:
     """Refuse the flows of a net that gives another value when it is run again, unless they took one run of the net."""
     once = all(flow.method == "pairs" or which is Pass.LINEAR_FLOW_BATCHNORM for which, flow in flows.items())
-    if not flows or (len(flows) == 1 and once):
+    if not flows or (one and once):
         return
     first = next(iter(flows))
     with sampled.guard(first):

@@ -1,10 +1,11 @@
-"""synflow of nets that forward and reverse mode differentiate in different ways: reverse mode decides."""
+"""synflow of nets whose gradient is not what their forward pass says, or has no digit: the backward pass decides."""
 
 import pytest
 import torch
 import torch.nn as nn
 
 from zcfast.scoring import score
+from zcfast.spaces import space
 
 BATCH = torch.randn(2, 12, generator=torch.Generator().manual_seed(1)), torch.arange(2)
 
@@ -22,7 +23,7 @@ def test_backward_hooks_of_modules():
     net = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
     first, head = synflow(net, per_layer=True).per_layer.tolist()
     net[1].register_full_backward_hook(lambda module, to_input, from_output: (-2 * to_input[0],))
-    assert synflow(net).value == pytest.approx(head - 2 * first)
+    assert synflow(net).value == pytest.approx(head + 2 * first)
 
 
 class Hooked(nn.Sequential):
@@ -99,3 +100,38 @@ def test_a_value_that_rounding_decides_is_undefined(per_layer):
     result = synflow(Attention(1e18), per_layer=per_layer)
     assert (result.status, result.value != result.value) == ("undefined", True)
     assert "rounding decides" in result.reason
+
+
+def smallest_cell(seed, **options):
+    return space("nasbench101").build("output:0", generator=torch.Generator().manual_seed(seed), **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"modules": 1}, {"stem_channels": 16, "modules": 2}])
+@pytest.mark.parametrize("pixels", [8, 16, 32])
+def test_synflow_bn_of_rounding_errors_is_undefined(pixels, options):
+    """Behind its first pool all maps are constant: each BatchNorm divides rounding errors by the root of its eps."""
+    batch = torch.randn(2, 3, pixels, pixels), torch.arange(2)
+    result = score(smallest_cell(0, **options), batch, ["synflow_bn", "synflow"])
+    assert (result["synflow_bn"].status, result["synflow"].status) == ("undefined", "ok")
+    assert "rounding decides" in result["synflow_bn"].reason
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_synflow_bn_of_numbers_is_not(seed):
+    """Networks of NAS-Bench-201, whose zeros and averages leave no map constant, and a dead one."""
+    cells = space("nasbench201").sample(3, torch.Generator().manual_seed(seed))
+    cells = [*space("nasbench201").format(cells), "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"]
+    batch = torch.randn(2, 3, 16, 16), torch.arange(2)
+    for cell in cells:
+        net = space("nasbench201").build(cell, generator=torch.Generator().manual_seed(seed), modules=1)
+        assert score(net, batch, ["synflow_bn"])["synflow_bn"].status == "ok"
+
+
+def test_synflow_bn_where_a_view_needs_its_format():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), Viewed(), nn.Linear(144, 2))
+    assert score(net, (torch.randn(2, 3, 8, 8), torch.arange(2)), ["synflow_bn"])["synflow_bn"].status == "ok"
+
+
+class Viewed(nn.Module):
+    def forward(self, x):
+        return x.relu().view(len(x), -1)

@@ -1,0 +1,23 @@
+"""What tracing takes of torch that torch does not document, in one place."""
+
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+_T = TypeVar("_T", bound=Tensor)
+
+RULES_BY_DISPATCH_ONLY: Any = torch._C._disabled_torch_function_impl
+"""As a class's __torch_function__: functions run as on any tensor, and their operators reach __torch_dispatch__."""
+
+
+def wrapper_of(cls: type[_T], like: Tensor) -> _T:
+    """A tensor of the class with the form of another one, float64, and no numbers."""
+    return torch.Tensor._make_wrapper_subclass(
+        cls, like.shape, strides=like.stride(), dtype=torch.float64, device=like.device
+    )
+
+
+def is_view(x: Tensor) -> bool:
+    """Whether a tensor was made as a view of another one."""
+    return x._is_view()
