@@ -103,7 +103,7 @@ class FirstBad {
   std::atomic<int64_t> row_{INT64_MAX};
 };
 
-// Options of a network, within what counts fit int64 and maps fit the memory; zcfast/networks/options.py has the same.
+// Options of a network, within what counts fit int64 and maps fit the memory; zcfast/nets/options.py has the same.
 inline void check_network(const char* op, int64_t stem_channels, int64_t modules, int64_t classes, int64_t resolution,
                           int64_t image_channels) {
   check_range(op, "stem_channels", stem_channels, 1, 2048);

@@ -8,7 +8,7 @@ namespace zcfast {
 
 // A convolution's E|w| = scale / sqrt(fan), fan = kernel area x (output or input channels); its E|b| = bias_scale /
 // sqrt(fan in) where it has a bias. The classifier's E|w| = linear_mean where that is positive, else scale /
-// sqrt(inputs). zcfast/expected/initialisation.py names them.
+// sqrt(inputs). zcfast/nets/initialisation.py names them.
 struct Initialisation {
   double scale;
   bool fan_out;

@@ -15,7 +15,7 @@ STABLE_TORCH_LIBRARY(zcfast, m) {
       "nasbench101_neighbours(Tensor vertices, Tensor edges, Tensor operations, Tensor lookup, Tensor orders, "
       "Tensor class_first, Tensor class_orbits, Tensor orbits, int relation) -> (Tensor ids, Tensor counts)");
   // Natural logarithm of expected synflow, float64 [N]; the networks' and the initialisation's numbers as in
-  // csrc/initialisation.h and zcfast/networks. An invalid cell is an error on the CPU, which CUDA would have to wait
+  // csrc/initialisation.h and zcfast/spaces. An invalid cell is an error on the CPU, which CUDA would have to wait
   // for: there its score is NaN.
   m.def(
       "nasbench101_expected_synflow(Tensor vertices, Tensor edges, Tensor operations, int stem_channels, int stacks, "

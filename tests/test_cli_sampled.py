@@ -254,23 +254,24 @@ def test_ctrl_c_in_the_middle_and_the_same_command_again(run):
     script = """
 import sys, time
 from zcfast import cli
-from zcfast.scoring import architectures
-original, calls = architectures.score, []
+from zcfast.scoring import task
+original, calls = task.score, []
 def slow(*arguments, **options):
     calls.append(1)
     if len(calls) == 3:
         print("started", flush=True)
         time.sleep(60)
     return original(*arguments, **options)
-architectures.score = slow
+task.score = slow
 sys.argv = ["zcfast", *sys.argv[1:]]
 cli.main()
 """
-    arguments = score("--proxies", "snip,path_rank", "--sample", "5", "--images", "random")
+    small = ("--images", "random", "--batch-size", "4")
+    arguments = score("--proxies", "snip,path_rank", "--sample", "5", *small)
     assert_interrupted(script, arguments)
     assert files() == ["s.parquet.parts"]
-    status, out, _ = run(*arguments, "--workers", "2")
-    assert status == 0
+    status, out, err = run(*arguments, "--workers", "2")
+    assert (status, err) == (0, "")
     assert out.startswith("2 of 5 architectures are in s.parquet.parts from an earlier run\n3 cells in ")
     assert files() == ["s.parquet"]
     content = Path("s.parquet").read_bytes()
@@ -384,3 +385,21 @@ def test_help_of_both_commands(run):
         status, out, _ = run(*words)
         assert status == 0
         assert "--images" in out
+
+
+def test_an_own_space_by_its_import_path(run, tmp_path):
+    out = tmp_path / "own.parquet"
+    own = ["score", "tests.spaces.own:TwoLayers", "--proxies", "snip,params", "--out", str(out)]
+    status, output, error = run(*own, "--sample", "4", "--seed", "1")
+    assert (status, error) == (0, "")
+    assert "4 cells in" in output
+    loaded = Scores.load(out, "tests.spaces.own:TwoLayers")
+    assert (len(set(loaded.cells.texts)), list(loaded.columns)) == (4, ["snip", "params"])
+    for arguments, message in (
+        ((), "expected one of them for snip, params, which build every network\n"),
+        (("--sample", "40"), "expected at most about 6 different architectures of tests.spaces.own:TwoLayers, got 40"),
+        (("--sample", "2", "--images", "random"), "has an example of its own, got 'random'"),
+        (("--sample", "2", "--option", "modules=1"), "unknown option 'modules'"),
+    ):
+        status, _, error = run(*own, *arguments)
+        assert (status, message in error) == (1, True), error

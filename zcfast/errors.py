@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 
+class Notice(UserWarning):
+    """What the user should know though the work goes on; the command line prints it as one line."""
+
+
 def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
     """The error to raise for a `name` that is none of `known`: with near matches if there are any, else with all."""
     known = list(known)

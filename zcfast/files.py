@@ -1,10 +1,14 @@
 """Output files that are there whole or not at all."""
 
+import itertools
 import os
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from zcfast.errors import Notice
 
 
 def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None) -> None:
@@ -41,6 +45,14 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         os.close(descriptor)
         temporary.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Give a kept file that cannot be used another name, with a notice: what it holds is made again."""
+    names = (path.with_name(f"{path.name}.{number}.aside") for number in itertools.count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    path.rename(aside)
+    warnings.warn(f"{path}: not used ({why}): now {aside.name}, and what it holds is made again", Notice, stacklevel=3)
 
 
 def _target(path: str | os.PathLike[str]) -> Path:

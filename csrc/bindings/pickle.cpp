@@ -18,10 +18,12 @@ namespace py = pybind11;
 namespace {
 
 constexpr uint32_t kLargestKey = 64;  // objects in a tuple, itself included
+// Numbers whose hash their writer chooses: 64 bits of it make tuples of one hash, any more make numbers of one hash.
+constexpr uint32_t kKeyAlone = kLargestKey, kNoKey = kLargestKey + 1;
 
 class Walk {
  public:
-  explicit Walk(std::string_view pickle) : pickle_(pickle) {}
+  Walk(std::string_view pickle, uint64_t memory) : pickle_(pickle), memory_(memory) {}
 
   // The number of bytes up to and with the end of the pickle.
   size_t run() {
@@ -81,14 +83,43 @@ class Walk {
 
   void tuple(size_t items) {
     uint64_t size = 1;
-    for (; items; --items) size += pop();
+    bool key = true;
+    spend(40 + 8 * items);
+    for (; items; --items) {
+      const uint32_t item = pop();
+      key &= item < kKeyAlone;
+      size += item < kKeyAlone ? item : 1;
+    }
     if (size > kLargestKey) fail("a tuple of more than " + std::to_string(kLargestKey) + " objects");
-    push(uint32_t(size));
+    push(key ? uint32_t(size) : kNoKey);
   }
 
-  void skip_and_push(uint64_t size) {
+  // What Python's machine will allocate, in bytes, never less than it does.
+  void spend(uint64_t bytes) {
+    if (bytes > memory_) fail("it needs more memory than ZCFAST_READ_MEMORY allows");
+    memory_ -= bytes;
+  }
+
+  void skip_and_push(uint64_t size, uint64_t bytes_each = 1) {
     take(size);
+    spend(64 + bytes_each * size);
     push();
+  }
+
+  void integer(uint64_t size) {
+    take(size);
+    spend(32 + 2 * size);
+    push(size > 8 ? kNoKey : size > 4 ? kKeyAlone : 1);
+  }
+
+  // The objects on the stack from the last mark on, of which each `step`-th is hashed.
+  void hashed(size_t step) {
+    if (marks_.empty()) return;
+    for (size_t at = marks_.back(); at < stack_.size(); at += step) require_key(stack_[at]);
+  }
+
+  void require_key(uint32_t size) {
+    if (size >= kNoKey) fail("a key whose hash its writer chose");
   }
 
   bool constant(uint8_t opcode) {
@@ -111,18 +142,24 @@ class Walk {
       case 'J':
         return skip_and_push(4), true;
       case 'G':
-        return skip_and_push(8), true;
+        spend(32);
+        take(8);
+        return push(kKeyAlone), true;
       case 0x8a:  // LONG1
+        return integer(number(1)), true;
       case 'C':
       case 'U':   // SHORT_BINSTRING and BINSTRING, text of Python 2
-      case 0x8c:  // SHORT_BINUNICODE
         return skip_and_push(number(1)), true;
+      case 0x8c:  // SHORT_BINUNICODE; four bytes a letter where one of them needs it
+        return skip_and_push(number(1), 4), true;
       case 'B':
       case 'T':
-      case 'X':
         return skip_and_push(number(4)), true;
-      case 0x8e:  // BINBYTES8
+      case 'X':
+        return skip_and_push(number(4), 4), true;
       case 0x8d:  // BINUNICODE8
+        return skip_and_push(number(8), 4), true;
+      case 0x8e:  // BINBYTES8
       case 0x96:  // BYTEARRAY8
         return skip_and_push(number(8)), true;
     }
@@ -138,6 +175,7 @@ class Walk {
       case '}':
       case ')':
       case 0x8f:  // EMPTY_SET
+        spend(opcode == 0x8f ? 232 : 96);
         push();
         return true;
       case 't':
@@ -156,17 +194,21 @@ class Walk {
         tuple(opcode - 0x84u);
         return true;
       case 'a':
+        spend(64);
         pop();
         require_object();
         return true;
       case 's':
+        spend(256);
         pop();
-        pop();
+        require_key(pop());
         require_object();
         return true;
       case 'e':
       case 'u':
       case 0x90:  // ADDITEMS
+        if (opcode != 'e') hashed(opcode == 'u' ? 2 : 1);
+        if (!marks_.empty()) spend(256 + (opcode == 'e' ? 16 : 128) * (stack_.size() - marks_.back()));
         unmark();
         require_object();
         return true;
@@ -192,6 +234,7 @@ class Walk {
 
   void put(uint64_t index) {
     require_object();
+    spend(32);
     if (index > steps_) fail("an index of the memo beyond the number of objects");
     if (index >= memo_.size()) memo_.resize(index + 1, 0);
     memo_[index] = stack_.back();
@@ -205,6 +248,7 @@ class Walk {
   bool call(uint8_t opcode) {
     switch (opcode) {
       case 'c':
+        spend(256);
         line();
         line();
         push();
@@ -216,19 +260,21 @@ class Walk {
         return true;
       case 'R':
       case 0x81:  // NEWOBJ
+        spend(256);
         pop();
         pop();
-        push();
+        push(kKeyAlone);
         return true;
       case 0x92:  // NEWOBJ_EX
+        spend(256);
         pop();
         pop();
         pop();
-        push();
+        push(kKeyAlone);
         return true;
       case 'Q':
         pop();
-        push();
+        push(kKeyAlone);
         return true;
       case 'b':
         pop();
@@ -244,22 +290,23 @@ class Walk {
 
   std::string_view pickle_;
   size_t at_ = 0;
-  uint64_t steps_ = 0;
+  uint64_t memory_, steps_ = 0;
   std::vector<uint32_t> stack_, memo_;  // objects that hashing visits; 0 in the memo: nothing there
   std::vector<size_t> marks_;
 };
 
-size_t pickle_size(const py::buffer& buffer, size_t start) {
+size_t pickle_size(const py::buffer& buffer, size_t start, uint64_t memory) {
   const py::buffer_info info = buffer.request();
   const std::string_view bytes = zcfast::bytes_of(info);
   py::gil_scoped_release release;
-  return Walk(bytes.substr(std::min(start, bytes.size()))).run();
+  return Walk(bytes.substr(std::min(start, bytes.size())), memory).run();
 }
 
 }  // namespace
 
 void zcfast::register_pickle(py::module_& module) {
   module.def("pickle_size", &pickle_size, py::arg("buffer"), py::arg("start") = 0,
+             py::arg("memory") = UINT64_MAX,
              "Bytes of the pickle that begins at `start`; a ValueError for one that is broken or costs more memory or "
-             "time to load than its size.");
+             "time to load than its size, or more memory than `memory` bytes.");
 }

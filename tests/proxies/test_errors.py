@@ -115,7 +115,7 @@ def failed(result, names, reason, status="failed"):
         assert (one.per_layer, one.layer_names, one.log_value) == (None, (), None)
 
 
-MINIBATCH = {"grad_norm", "snip", "plain", "grasp", "fisher", "jacob_cov", "flops"}
+MINIBATCH = {"grad_norm", "snip", "plain", "grasp", "fisher", "jacob_cov", "flops", "multiply_adds"}
 
 
 def test_batchnorm_with_a_batch_of_one():
@@ -157,12 +157,12 @@ def test_a_loss_that_raises():
         raise RuntimeError("no such thing")
 
     result = score(small_cnn().double(), (IMAGES, TARGETS), ALL, loss_fn=loss)
-    failed(result, MINIBATCH - {"jacob_cov", "flops"}, "loss_fn raised RuntimeError: no such thing")
+    failed(result, MINIBATCH - {"jacob_cov", "flops", "multiply_adds"}, "loss_fn raised RuntimeError: no such thing")
 
 
 def test_a_function_for_logits_that_raises():
     result = score(small_cnn().double(), (IMAGES, TARGETS), ALL, logits=lambda output: output.nothing)
-    failed(result, MINIBATCH - {"flops"} | {"synflow", "synflow_bn"}, "no attribute 'nothing'")
+    failed(result, MINIBATCH - {"flops", "multiply_adds"} | {"synflow", "synflow_bn"}, "no attribute 'nothing'")
     assert "logits raised AttributeError" in result["snip"].reason
 
 
@@ -197,7 +197,7 @@ def test_weights_that_are_not_numbers():
     net = small_cnn().double()
     net[0].weight.data[0, 0, 0, 0] = torch.nan
     result = score(net, (IMAGES, TARGETS), ALL)
-    assert {n for n, s in result.items() if s.status == "ok"} == {"params", "flops"}
+    assert {n for n, s in result.items() if s.status == "ok"} == {"params", "flops", "multiply_adds"}
     assert all(s.reason and math.isnan(s.value) for n, s in result.items() if s.status != "ok")
 
 

@@ -9,6 +9,7 @@ from pyarrow import parquet
 
 from tests.reproduction.shared import context
 from zcfast import search
+from zcfast.errors import Notice
 from zcfast.reproduction import chosen, searches
 from zcfast.reproduction.search_output import blocks
 from zcfast.reproduction.search_results import SearchRow, accuracy_rows, median_interval, target_row
@@ -92,8 +93,13 @@ def test_searches_are_kept_and_read_again(tmp_path, monkeypatch, data):
     searches.figure(context(data, new_scores=tmp_path, seed=1), "figure4")
     assert len(list(tmp_path.iterdir())) == 20  # another seed is another search
     (tmp_path / files[0]).write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match=rf"{files[0]}: expected a Parquet file of trajectories"):
-        searches.figure(context(data, new_scores=tmp_path), "figure4")
+    (tmp_path / files[1]).write_bytes((tmp_path / files[2]).read_bytes())
+    with pytest.warns(Notice) as warned:
+        assert searches.figure(context(data, new_scores=tmp_path), "figure4") == first
+    said = sorted(str(each.message) for each in warned)
+    assert f"{files[0]}: not used ({tmp_path / files[0]}: expected a Parquet file of trajectories" in said[0]
+    assert f"{files[1]}: not used (expected the search {files[1][7:-11]}, got {files[2][7:-11]})" in said[1]
+    assert {f"{name}.1.aside" for name in files[:2]} < {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_table_without_the_metric_says_so(monkeypatch, data):

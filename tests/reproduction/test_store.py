@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from tests.reproduction.shared import CIFAR10, SPACE, context, representatives, with_seed, write_scores
+from zcfast.errors import Notice
 from zcfast.reproduction.store import ScoreStore
 
 
@@ -89,3 +92,29 @@ def test_two_definitions_of_one_name_are_refused(tmp_path, protocol):
     scores.save(tmp_path / "b.parquet")
     with pytest.raises(ValueError, match=r"b\.parquet: snip: expected the definition of the files before"):
         ScoreStore(tmp_path)
+
+
+def test_what_is_made_is_kept_and_a_damaged_file_of_it_made_again(tmp_path, data, monkeypatch):
+    scored = []
+
+    def score(module, batch, proxies):
+        scored.append(len(proxies))
+        value = sum(each.detach().double().abs().sum().item() for each in module.parameters())
+        return {each.label: SimpleNamespace(value=value, log_value=None, status="ok", reason="") for each in proxies}
+
+    monkeypatch.setattr("zcfast.scoring.task.score", score)
+    options = {"sample": 3, "workers": 1, "new_scores": tmp_path / "new", "progress": lambda *at: seen.append(at)}
+    seen = []
+    made = context(data, **options).sampled(CIFAR10)
+    assert made.reason == ""
+    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert scored == [5, 1] * 3
+    (file,) = (tmp_path / "new").iterdir()
+    again = context(data, **options).sampled(CIFAR10)
+    assert len(scored) == 6
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.warns(Notice, match=rf"{file.name}: not used \(.*\): now {file.name}\.1\.aside"):
+        third = context(data, tmp_path, **options).sampled(CIFAR10)
+    assert len(scored) == 12
+    for other in (again, third):
+        assert all(torch.equal(other.columns[name], made.columns[name]) for name in made.columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -12,10 +13,12 @@ from typer.core import TyperGroup
 
 import zcfast
 from zcfast.cli import modules, reports, reproduce, search, show, spaces, tables
+from zcfast.errors import Notice
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
 
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+_showwarning = warnings.showwarning
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the click that newer releases of typer bundle
 
 
@@ -83,8 +86,11 @@ def main() -> None:
     # A terminal that cannot show a character gets a question mark, not an exception.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    # Batch systems and `timeout` stop a process so: what Ctrl-C keeps is kept then too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Batch systems, `timeout` and a closed terminal stop a process so: what Ctrl-C keeps is kept then too.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)
+    warnings.showwarning = _show_warning
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
         if status == INTERRUPTED:  # newer releases of typer turn Ctrl-C into this status, older ones into Abort
@@ -101,6 +107,14 @@ def main() -> None:
         _fail(str(error), 1)
     finally:
         gc.freeze()  # the process ends: searching all that torch has loaded for cycles would take 0.4 s more
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Print a notice of ours as one line, and a warning of another library as Python does."""
+    if issubclass(category, Notice):
+        print("zcfast:", " ".join(str(message).split()), file=sys.stderr)
+    else:
+        _showwarning(message, category, *place, **more)
 
 
 def _fail(message: str, status: int) -> None:

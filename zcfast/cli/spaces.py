@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from zcfast.images import ImageBatch
     from zcfast.proxies import Proxy
     from zcfast.scores import Scores
-    from zcfast.spaces import Cells, CellSpace
+    from zcfast.scoring.store import Store
+    from zcfast.spaces import Cells, SearchSpace
 
 Progress = Callable[[int, int], None]
 
@@ -73,8 +74,8 @@ def score(
     import zcfast
     from zcfast import tables
     from zcfast.files import check_writable
-    from zcfast.scoring import sharded
     from zcfast.scoring.architectures import ScoringInterrupted
+    from zcfast.scoring.store import Store
 
     check_writable(out, table, architectures, images)
     search_space = zcfast.space(space)
@@ -85,20 +86,22 @@ def score(
     given["--seed"] = seed if sample is None else None  # the sample takes it in any case
     flags = [flag for flag, value in given.items() if value is not None]
     parts = out.with_name(out.name + ".parts")
-    sampling = _Sampling(images, batch_size or 64, seed or 0, device, workers or _workers(cells, device), parts, flags)
+    sampling = _Sampling(images, batch_size or 64, seed or 0, device, workers or _workers(cells, device), flags)
     compute = _computation(search_space, names, cells, options, sampling)
     started = time.perf_counter()
-    try:
-        with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
-            scores = compute(progress)
-    except ScoringInterrupted as interrupted:
-        typer.echo(
-            f"{len(interrupted.scores):,} architectures are kept in {parts}: the same command goes on from there"
-        )
-        raise
-    seconds = time.perf_counter() - started
-    scores.save(out)
-    sharded.remove(parts)
+    with Store(parts) as store:
+        try:
+            with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
+                scores = compute(store, progress)
+        except ScoringInterrupted as interrupted:
+            kept = f"{len(interrupted.scores):,} architectures are kept in {parts}"
+            typer.echo(f"{kept}: the same command goes on from there")
+            raise
+        seconds = time.perf_counter() - started
+        scores.save(out)
+        others = store.clear()
+    if others:
+        typer.echo(f"{others} files of other runs, or set aside, stay in {parts}")
     made = len(scores) - sampling.found
     rate = made / seconds
     typer.echo(f"{made:,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
@@ -111,7 +114,6 @@ class _Sampling:
     """The options that only sampled proxies take.
 
     Attributes:
-        parts: where finished parts are kept until the output is written.
         given: the flags of those that the user set.
         found: how many architectures an earlier run had scored.
     """
@@ -121,18 +123,17 @@ class _Sampling:
     seed: int
     device: str
     workers: int
-    parts: Path
     given: list[str]
     found: int = 0
 
-    def announcing(self, progress: Progress) -> Progress:
-        """The same progress, whose first call, of what was found in ``parts``, is told in words too."""
+    def announcing(self, store: Store, progress: Progress) -> Progress:
+        """The same progress, whose first call, of what was found in the store, is told in words too."""
         calls = itertools.count()
 
         def report(done: int, total: int) -> None:
             if next(calls) == 0 and done:
                 self.found = done
-                typer.echo(f"{done:,} of {total:,} architectures are in {self.parts} from an earlier run")
+                typer.echo(f"{done:,} of {total:,} architectures are in {store.given} from an earlier run")
             progress(done, total)
 
         return report
@@ -145,10 +146,11 @@ def _workers(cells: Cells | None, device: str) -> int:
     return 1 if cells is None or device != "cpu" else max(1, min(torch.get_num_threads(), len(cells) // 10))
 
 
-def _cells(space: CellSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
+def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
     """The architectures asked for; None for all."""
     import torch
 
+    from zcfast.spaces import Enumerated
     from zcfast.spaces.listing import read_architectures
 
     if sample is not None and architectures is not None:
@@ -157,23 +159,22 @@ def _cells(space: CellSpace[Any], sample: int | None, architectures: Path | None
         return read_architectures(space, architectures)
     if sample is None:
         return None
-    if sample > len(space):
-        raise ValueError(f"--sample: expected at most {len(space)} architectures, the size of the space, got {sample}")
+    listed = space.offers(Enumerated)
+    if listed is not None and sample > len(listed):
+        raise ValueError(f"--sample: expected at most {len(listed)} architectures, the size of the space, got {sample}")
     cells: Cells = space.sample_distinct(sample, torch.Generator().manual_seed(seed))
     return cells
 
 
 def _computation(
-    space: CellSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
-) -> Callable[[Progress], Scores]:
+    space: SearchSpace[Any], names: list[str], cells: Cells | None, options: dict[str, Any], sampling: _Sampling
+) -> Callable[[Store, Progress], Scores]:
     """What makes the scores, with all that can be wrong before the first of them found out."""
-    from dataclasses import asdict
-
     import zcfast
     from zcfast.errors import unknown
     from zcfast.scoring.architectures import reads_images, resolve_columns, score_architectures
 
-    known = (*asdict(space.network), "initialisation", "batch_norm")
+    known = dict.fromkeys([*space.options, "initialisation"])
     for key in options:
         if key not in known:
             raise unknown("option", key, known)
@@ -181,20 +182,18 @@ def _computation(
     if not sampled:
         for flag in sampling.given:
             raise ValueError(f"{flag}: no effect on {', '.join(names)}")
-        return lambda progress: zcfast.score_space(space, names, cells=cells, progress=progress, **options)
+        return lambda _, progress: zcfast.score_space(space, names, cells=cells, progress=progress, **options)
     network = {key: value for key, value in options.items() if key not in ("initialisation", "batch_norm")}
     if cells is None:
         took = _duration(space, network, sampling.batch_size, sampled)
         labels = ", ".join(proxy.label for proxy in sampled)
-        raise ValueError(
-            f"--sample N or --architectures FILE: expected one of them for {labels}, which build every network: all "
-            f"{len(space):,} would take about {took} of one core"
-        )
+        expected = f"expected one of them for {labels}, which build every network"
+        raise ValueError(f"--sample N or --architectures FILE: {expected}{took}")
     readers = reads_images(sampled)
-    if readers and sampling.images is None:
+    if readers and sampling.images is None and space.minibatch is None:
         raise ValueError(f"--images: expected a path, or 'random' for noise, for {', '.join(readers)}, got none")
     batch = None if sampling.images is None else _images(space, network, sampling)
-    return lambda progress: score_architectures(
+    return lambda store, progress: score_architectures(
         space,
         names,
         cells,
@@ -202,26 +201,34 @@ def _computation(
         seed=sampling.seed,
         device=sampling.device,
         workers=sampling.workers,
-        parts=sampling.parts,
-        progress=sampling.announcing(progress),
+        parts=store,
+        progress=sampling.announcing(store, progress),
         **options,
     )
 
 
-def _images(space: CellSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
+def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
     from zcfast.images import load_images, random_images
+    from zcfast.spaces import CellSpace
 
     assert sampling.images is not None
     if sampling.images != arguments.RANDOM:
         return load_images(sampling.images, sampling.batch_size, sampling.seed)
+    if not isinstance(space, CellSpace):
+        raise ValueError(f"--images: expected none, or a path, as {space.name} has an example of its own, got 'random'")
     full = space.network_with(network)
     shape = (full.image_channels, full.resolution, full.resolution)
     return random_images(sampling.batch_size, shape, full.classes, sampling.seed)
 
 
-def _duration(space: CellSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
-    """A rough time for the whole space on one core, in words."""
+def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
+    """A rough time for the whole space on one core, in words; nothing for a space that cannot tell."""
+    from zcfast.spaces import Enumerated, Sizes
     from zcfast.tracing.passes import Pass
+
+    listed, counted = space.offers(Enumerated), space.offers(Sizes)
+    if listed is None or counted is None:
+        return ""
 
     needs = Pass.NONE
     for proxy in proxies:
@@ -229,6 +236,7 @@ def _duration(space: CellSpace[Any], network: dict[str, Any], batch_size: int, p
     # In forward passes: a backward pass is two, the second-order pass a forward pass with tangents and its backward.
     lengths = {Pass.FORWARD: 1, Pass.LOSS_GRAD: 2, Pass.INPUT_JACOBIAN: 2, Pass.HVP: 6}
     passes = batch_size * sum(length for which, length in lengths.items() if which in needs)
-    flops = space.flops(space.enumerate(), **network).double().sum().item()
+    flops = counted.flops(listed.enumerate(), **network).double().sum().item()
     hours = flops * max(passes, 10) / RATE / 3600  # synflow has one image, in float64
-    return f"{hours / 24:,.0f} days" if hours >= 48 else f"{max(hours, 0.1):.1f} hours"
+    took = f"{hours / 24:,.0f} days" if hours >= 48 else f"{max(hours, 0.1):.1f} hours"
+    return f": all {len(listed):,} would take about {took} of one core"

@@ -7,6 +7,7 @@ from zcfast.proxies.grad_norm import GradNorm
 from zcfast.proxies.grasp import Grasp
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
+from zcfast.proxies.multiply_adds import MultiplyAdds
 from zcfast.proxies.params import Params
 from zcfast.proxies.plain import Plain
 from zcfast.proxies.snip import Snip
@@ -15,7 +16,7 @@ from zcfast.proxies.synflow_bn import SynflowBatchNorm
 
 # The names by which scores are known; they take the place of the modules of the same names.
 fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
-params, plain, snip, synflow, synflow_bn = Params, Plain, Snip, Synflow, SynflowBatchNorm
+multiply_adds, params, plain, snip, synflow, synflow_bn = MultiplyAdds, Params, Plain, Snip, Synflow, SynflowBatchNorm
 
 __all__ = [
     "Proxy",
@@ -25,6 +26,7 @@ __all__ = [
     "grasp",
     "jacob_cov",
     "l2_norm",
+    "multiply_adds",
     "params",
     "plain",
     "register",

@@ -20,6 +20,7 @@ class Proxy(ABC):
     Attributes:
         name: the registered name.
         source: the paper that defines it.
+        definition: one line for the protocol of saved scores; by default the label.
         higher_is_better: the orientation as published.
         saliency: the sum over gradients that it takes from the trace, if any; see saliency_reduce.
         sums_layers: whether the score is a sum over the counted layers.
@@ -27,6 +28,7 @@ class Proxy(ABC):
 
     name: ClassVar[str]
     source: ClassVar[str]
+    definition: ClassVar[str] = ""
     higher_is_better: ClassVar[bool] = True
     saliency: ClassVar[str | None] = None
     sums_layers: ClassVar[bool] = True

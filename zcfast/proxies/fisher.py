@@ -25,6 +25,9 @@ class Fisher(Proxy):
     """
 
     name = "fisher"
+    definition = (
+        "Sum over layers and channels k of 1/2 mean_n (sum_space a_nk * dLoss/da_nk)^2, a the output of the layer."
+    )
     source = "Theis et al. 2018; Turner et al. 2020 (BlockSwap); Abdelfattah et al. 2021, section 3.2"
     needs = Pass.ACTIVATIONS
 

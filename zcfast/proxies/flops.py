@@ -10,9 +10,12 @@ from zcfast.tracing.trace import Trace
 
 @register
 class Flops(Proxy):
-    """Multiply-adds of the counted layers for one sample; biases, norms, pools and attention products not included."""
+    """Multiply-adds of the counted layers for one sample, as published; `multiply_adds` counts all that runs."""
 
     name = "flops"
+    definition = (
+        "Multiply-adds of the counted layers for one sample; biases, norms, pools and attention products not included."
+    )
     source = "Abdelfattah et al. 2021, section 4"
     needs = Pass.FORWARD
 

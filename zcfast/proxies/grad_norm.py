@@ -12,6 +12,7 @@ class GradNorm(Proxy):
     """Sum of ||g_l||_2: of the layers' norms, not the norm of the whole gradient."""
 
     name = "grad_norm"
+    definition = "Sum of ||g_l||_2: of the layers' norms, not the norm of the whole gradient."
     source = "Abdelfattah et al. 2021, section 3.1"
     needs = Pass.LOSS_GRAD
     saliency = "square"

@@ -13,6 +13,7 @@ class Grasp(Proxy):
     """Sum of -W_l * (Hg)_l, signed; H is the Hessian over the counted weights, on the minibatch of g."""
 
     name = "grasp"
+    definition = "Sum of -W_l * (Hg)_l, signed; H is the Hessian over the counted weights, on the minibatch of g."
     source = "Wang et al. 2020 (GraSP); Abdelfattah et al. 2021, section 3.2"
     needs = Pass.LOSS_GRAD | Pass.HVP
 

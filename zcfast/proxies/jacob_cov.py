@@ -15,6 +15,9 @@ class JacobCov(Proxy):
     """
 
     name = "jacob_cov"
+    definition = (
+        "-sum_i [log(v_i + k) + 1/(v_i + k)], k = 1e-5: v are the eigenvalues of the correlation matrix of the samples."
+    )
     source = "Mellor et al. 2020 (version 1); Abdelfattah et al. 2021, section 3.2"
     needs = Pass.INPUT_JACOBIAN
     sums_layers = False

@@ -13,6 +13,7 @@ class L2Norm(Proxy):
     """Sum of ||W_l||_2."""
 
     name = "l2_norm"
+    definition = "Sum of ||W_l||_2."
     source = "published code of Abdelfattah et al. 2021"
     needs = Pass.NONE
 

@@ -10,6 +10,7 @@ class Params(Proxy):
     """Trainable parameters of the whole net, tied ones once, frozen ones not."""
 
     name = "params"
+    definition = "Trainable parameters of the whole net, tied ones once, frozen ones not."
     source = "Abdelfattah et al. 2021, section 4"
     needs = Pass.NONE
     sums_layers = False

@@ -44,6 +44,10 @@ class Synflow(FlowProxy):
     """
 
     name = "synflow"
+    definition = (
+        "Sum of |W_l * dR/dW_l| where every parameter is made positive and R is the sum of outputs "
+        "for an input of ones."
+    )
     source = "Tanaka et al. 2020 (SynFlow); Abdelfattah et al. 2021, section 3.2 and published code"
 
     signed: bool = False

@@ -13,5 +13,6 @@ class SynflowBatchNorm(FlowProxy):
     """
 
     name = "synflow_bn"
+    definition = "Sum of |W_l * dR/dW_l|, R as in synflow but with every BatchNorm kept."
     source = "published code of Abdelfattah et al. 2021"
     needs = Pass.LINEAR_FLOW_BATCHNORM

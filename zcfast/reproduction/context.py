@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,11 +12,9 @@ import torch
 from torch import Tensor
 
 import zcfast
-from zcfast.proxies import resolve
 from zcfast.reproduction.benchmarks import CLOSED, SAMPLED, Benchmark
 from zcfast.reproduction.store import Protocol, ScoreStore
-from zcfast.scoring import sharded
-from zcfast.scoring.sharded import Task
+from zcfast.scoring.store import Store
 from zcfast.spaces import CellSpace
 from zcfast.spaces import space as named_space
 from zcfast.spaces.neighbours import Neighbours
@@ -72,12 +71,8 @@ class Context:
         if scores is not None and not scores.exists():
             raise ValueError(f"{scores}: expected a file or a directory of scores, got none")
         self.data, self.sample, self.seed, self.workers, self.progress = data, sample, seed, workers, progress
-        self.store = ScoreStore(scores)
+        self.store = ScoreStore(scores, own=new_scores)
         self.new_scores = new_scores
-        inside = scores is not None and new_scores.resolve().is_relative_to(scores.resolve())
-        if not inside and new_scores.is_dir():
-            for file in sorted(new_scores.rglob("*.parquet")):
-                self.store.add(file)
         self._made: dict[tuple[str, ...], Any] = {}
 
     def once(self, key: tuple[str, ...], make: Callable[[], Made]) -> Made:
@@ -141,18 +136,41 @@ class Context:
             return
         space = self.space(benchmark)
         representatives = list(dict.fromkeys(space.index(space.canonical(space.enumerate()[rows])).tolist()))
-        tasks = []
+        missing = {}
         for protocol in protocols:
             scored = self._scored(protocol)
-            missing = tuple(row for row in representatives if not scored[row])
-            if missing:
-                tasks.append(self._task(benchmark, protocol, missing))
-        if not tasks:
-            return
-        shards = [shard for task in tasks for shard in task.shards()]
-        sharded.run(shards, self.new_scores, self.workers, self.progress)
-        for shard in shards:
-            self.store.add(self.new_scores / shard.file_name)
+            missing[protocol] = [row for row in representatives if not scored[row]]
+        total, before = sum(map(len, missing.values())), 0
+        for protocol, wanted in missing.items():
+            if wanted:
+                self._score(benchmark, protocol, wanted, before, total)
+            before += len(wanted)
+
+    def _score(self, benchmark: Benchmark, protocol: Protocol, rows: list[int], before: int, total: int) -> None:
+        """Score architectures and keep the scores, where other rows were scored before, of all in this call."""
+
+        def progress(done: int, _: int) -> None:
+            if self.progress:
+                self.progress(before + done, total)
+
+        digest = hashlib.sha256(repr((protocol, rows)).encode()).hexdigest()
+        options: dict[str, Any] = {**dict(protocol.network), "initialisation": protocol.initialisation}
+        file = self.new_scores / f"scores_{digest[:16]}.parquet"
+        with Store(self.new_scores / "parts") as store:
+            scores = zcfast.score_architectures(
+                benchmark.space,
+                SAMPLED,
+                self.space(benchmark).enumerate()[rows],
+                zcfast.load_images(self.data / benchmark.images, protocol.batch_size, protocol.images_seed),
+                seed=protocol.seed,
+                workers=self.workers,
+                parts=store,
+                progress=progress,
+                **options,
+            )
+            scores.save(file)
+            store.clear()
+        self.store.add(scores, file)
 
     def read(self, protocol: Protocol, rows: Tensor) -> Sample:
         """The scores of the first of these architectures that all have them."""
@@ -178,14 +196,3 @@ class Context:
     def _scored(self, protocol: Protocol) -> Tensor:
         """In which rows of the space all six proxies were tried for, bool [size of the space]."""
         return torch.stack([self.store.column(protocol, proxy)[1] for proxy in SAMPLED]).all(0)
-
-    def _task(self, benchmark: Benchmark, protocol: Protocol, rows: tuple[int, ...]) -> Task:
-        return Task(
-            benchmark.space,
-            tuple(map(resolve, SAMPLED)),
-            self.space(benchmark).enumerate()[rows],
-            zcfast.load_images(self.data / benchmark.images, protocol.batch_size, protocol.images_seed),
-            protocol.seed,
-            "cpu",
-            {**dict(protocol.network), "initialisation": protocol.initialisation},
-        )

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zcfast.errors import first_line
+from zcfast.files import set_aside
 from zcfast.scores import Scores
 from zcfast.spaces import CellSpace
 from zcfast.spaces import space as named_space
@@ -58,17 +60,25 @@ class ScoreStore:
     protocol that mean different scores by one name.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        """Read the files; a directory that is not there yet holds none."""
+    def __init__(self, path: Path | None, own: Path | None = None) -> None:
+        """Read the files; a directory that is not there yet holds none.
+
+        Args:
+            own: a directory of scores that can be made again: a file of it that cannot be used is set aside.
+        """
         self._found: dict[Protocol, Stored] = {}
         self._definitions: dict[tuple[Protocol, str], str] = {}
-        files = [] if path is None else [path] if path.is_file() else sorted(path.rglob("*.parquet"))
-        for file in files:
-            self.add(file)
+        files = [each.resolve() for place in (path, own) if place is not None for each in _files(place)]
+        for file in dict.fromkeys(files):
+            try:
+                self.add(Scores.load(file), file)
+            except ValueError as error:
+                if own is None or not file.is_relative_to(own.resolve()):
+                    raise
+                set_aside(file, first_line(error))
 
-    def add(self, file: Path) -> None:
-        """Read one more file; of rows that are there already the first values stay."""
-        scores = Scores.load(file)
+    def add(self, scores: Scores, file: Path) -> None:
+        """Take the scores of one more file; of rows that are there already the first values stay."""
         protocol = protocol_of(scores)
         if protocol is None:
             return
@@ -103,6 +113,10 @@ class ScoreStore:
         values, scored = stored.columns[proxy], stored.scored[proxy]
         chosen = torch.where(scored, torch.arange(len(space)), _representatives(protocol.space))
         return values[chosen], scored[chosen]
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.rglob("*.parquet"))
 
 
 @lru_cache(maxsize=2)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 import zcfast
+from zcfast.errors import first_line
+from zcfast.files import set_aside
 from zcfast.search import Algorithm, Trajectory, run
 from zcfast.search.loop import describe
 from zcfast.search.source import Repetition
@@ -32,8 +35,8 @@ class Search:
     budget: int
     seed: int
 
-    def file_name(self, table: Table) -> str:
-        """A name that no other search has, nor this one with other accuracies, scores or another zcfast."""
+    def digest(self, table: Table) -> str:
+        """A text that no other search has, nor this one with other accuracies, scores or another zcfast."""
         given = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         given |= {"algorithm": describe(self.algorithm), "zcfast": zcfast.__version__}
         for name in ("initial", "move"):
@@ -42,17 +45,23 @@ class Search:
         for name in (self.objective, self.report):
             given[f"accuracies {name}"] = _digest(table.metrics[name].values)
         text = json.dumps(given, sort_keys=True)
-        return f"search_{hashlib.sha256(text.encode()).hexdigest()[:16]}{ENDING}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def stored(search: Search, table: Table, directory: Path) -> Trajectory:
     """The trajectory of a search, from its file, or run now and written there.
 
-    Errors: those of `zcfast.search.run`; ValueError that names a damaged file; OSError.
+    A file that is damaged or of another search is set aside.
+
+    Errors: those of `zcfast.search.run`; OSError.
     """
-    path = directory / search.file_name(table)
-    if path.exists():
-        return Trajectory.load(path)
+    digest = search.digest(table)
+    path = directory / f"search_{digest}{ENDING}"
+    if os.path.lexists(path):
+        try:
+            return _checked(Trajectory.load(path), digest)
+        except ValueError as error:
+            set_aside(path, first_line(error))
     made = run(
         search.algorithm,
         search.space,
@@ -65,8 +74,15 @@ def stored(search: Search, table: Table, directory: Path) -> Trajectory:
         seed=search.seed,
     )
     directory.mkdir(parents=True, exist_ok=True)
+    made = dataclasses.replace(made, protocol=made.protocol | {"digest": digest})
     made.save(path)
     return made
+
+
+def _checked(kept: Trajectory, digest: str) -> Trajectory:
+    if kept.protocol.get("digest") != digest:
+        raise ValueError(f"expected the search {digest}, got {kept.protocol.get('digest')}")
+    return kept
 
 
 def _digest(values: Tensor) -> str:

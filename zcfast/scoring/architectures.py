@@ -1,16 +1,12 @@
 """Scores architectures of a search space as sampled networks: real weights, a real minibatch."""
 
-import hashlib
-import inspect
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import closing, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
@@ -18,14 +14,15 @@ from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
 from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
-from zcfast.scoring import sharded
-from zcfast.scoring.net import Score, score
-from zcfast.scoring.sharded import Task
-from zcfast.scoring.space import score_space
-from zcfast.spaces import Cells, CellSpace, ClosedForm, as_space
-from zcfast.spaces import space as named_space
+from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
+from zcfast.scoring.fingerprint import fingerprint, package
+from zcfast.scoring.space import check_cells, in_closed_form
+from zcfast.scoring.store import Row, Store
+from zcfast.scoring.task import Task, groups
+from zcfast.spaces import Cells, ClosedForm, SearchSpace, as_space
 from zcfast.spaces.forms import closed_forms
-from zcfast.tracing.passes import FLOWS, Pass, describe
+from zcfast.tracing.batch import Loss
+from zcfast.tracing.passes import FLOWS, Pass
 
 
 class ScoringInterrupted(KeyboardInterrupt):
@@ -41,38 +38,47 @@ Images = ImageBatch | tuple[Tensor, Tensor]
 
 
 def score_architectures(
-    space: str | CellSpace[Any],
+    space: str | SearchSpace[Any],
     proxies: Sequence[str | Proxy],
     cells: Cells,
-    images: Images | None,
+    images: Images | None = None,
     *,
     seed: int = 0,
     device: str = "cpu",
     workers: int | None = None,
-    parts: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    parts: str | os.PathLike[str] | Store | None = None,
     progress: Callable[[int, int], None] | None = None,
+    loss_fn: Loss | None = None,
+    logits: Callable[[Any], Tensor] | None = None,
+    layers: tuple[type[nn.Module], ...] | None = None,
     **options: Any,
 ) -> Scores:
     """One row an architecture, each scored as it stands on a network with freshly drawn weights.
 
-    The weights depend on the seed and the architecture's index in the space alone, so neither on the order nor on the
-    other architectures. ``synflow`` is that of the network built without BatchNorm, whose mean over the weights is
-    ``expected_synflow``; on NAS-Bench-201 its cells have biases. All other proxies take the network with BatchNorm.
+    The weights depend on the seed and the architecture alone, so neither on the order nor on the other architectures.
+    Where the space can leave BatchNorm out (``batch_norm`` among its options), ``synflow`` is that of the network built
+    without it, whose mean over the weights is ``expected_synflow``; all other proxies take the network with BatchNorm.
 
     Args:
         space: the search space or its name.
         proxies: names of sampled proxies (zcfast.proxies), configured ones, and names of closed forms
             (as ``score_space`` takes them), which are computed without building a network.
         cells: the N valid architectures.
-        images: the minibatch: inputs float [B, channels, H, W] with H = W, and targets int64 [B]. It sets the
-            network's resolution and image_channels, and its classes if it says how many there are. None if no proxy
-            reads images (``reads_images``).
+        images: the minibatch: inputs [B, ...] and targets, of float32 networks. Networks of cells take images [B,
+            channels, H, W] with H = W, which set resolution and image_channels, and classes if the minibatch says how
+            many there are. None: the example of the space, if that is a minibatch; networks of cells have none, which
+            is well if no proxy reads it (``reads_images``).
         seed: of the weights.
         device: "cpu" or "cuda", where the networks run.
-        workers: score in so many processes of one thread each, whose number changes no digit; 1 is this process, and a
-            script with more needs ``if __name__ == "__main__"``. By default this process scores with torch's threads.
-        parts: with workers, a directory that keeps what was scored: the same call goes on where a killed one ended.
+        workers: score in so many processes of one thread each: results are bit-identical for any number of them. 1 is
+            this process, and a script with more needs ``if __name__ == "__main__"``. By default this process scores
+            with torch's threads.
+        executor: scores in place of workers, on one thread wherever it runs.
+        parts: with workers or an executor, a directory that keeps what was scored, or a ``Store`` that is entered: the
+            same call goes on where a killed one ended. Kept scores of other code, options or images are not taken.
         progress: called with the number of rows done and of all rows.
+        loss_fn, logits, layers: as for ``score``.
         options: of the network, ``initialisation`` and ``batch_norm`` as for ``space.build``.
 
     Returns:
@@ -81,56 +87,140 @@ def score_architectures(
 
     Raises:
         ValueError: a wrong argument; a network that cannot be scored has a reason instead and the others go on.
+        OSError: parts that cannot be written or that another process has; a worker that was killed or ended.
         ScoringInterrupted: Ctrl-C after the first architecture; it has the scores so far.
     """
-    space = space if isinstance(space, CellSpace) else named_space(space)
+    searched: SearchSpace[Any] = as_space(space)
     if integer("seed", seed) < 0:
         raise ValueError(f"seed: expected a number >= 0, got {seed}")
-    if workers is not None and integer("workers", workers) < 1:
-        raise ValueError(f"workers: expected a number >= 1, got {workers}")
-    if parts is not None and workers is None:
-        raise ValueError("parts: no effect without workers")
-    chosen = resolve_columns(space, proxies)
-    sampled = {name: proxy for name, proxy in chosen.items() if proxy is not None}
-    closed = [name for name in chosen if name not in sampled]
-    initialisation = options.pop("initialisation", space.initialisation)
-    batch_norm = options.pop("batch_norm", True)
-    named_initialisation(initialisation)
-    _check_batch_norm(batch_norm, closed)
-    batch = _batch(images, reads_images(list(sampled.values())))
-    network = _network_for(space, batch, options)
+    runner = _executor(workers, executor, parts)
+    chosen = resolve_columns(searched, proxies)
+    sampled = [proxy for proxy in chosen.values() if proxy is not None]
+    closed = [name for name, proxy in chosen.items() if proxy is None]
+    check_cells(searched, cells)
+    initialisation = options.pop("initialisation", searched.initialisation)
+    if initialisation is not None:
+        named_initialisation(initialisation)
+    batch_norm = _batch_norm(searched, closed, options)
+    batch = _batch(searched, images, reads_images(sampled))
+    network = options if batch is None else searched.fitting(batch, options)
     own = {"initialisation": initialisation} if "expected_synflow" in closed else {}
-    in_closed_form = score_space(space, closed, cells=cells, **network, **own)
+    columns, described = in_closed_form(searched, closed, cells, **network, **own)
     build = {"initialisation": initialisation, **network}
-    groups = _groups(list(sampled.values()), batch_norm)
-    run = _Run(space, groups, _tensors(space, batch, network, find_device(device)), seed, build)
-    if workers is None or not sampled:
-        scored = run.score(cells, progress)
-    else:
-        own_options = {"initialisation": initialisation, "batch_norm": batch_norm, **network}
-        task = Task(space.name, tuple(sampled.values()), cells, batch, seed, device, own_options)
-        scored = _in_shards(task, parts, workers, progress)
-    order = [column for name, proxy in chosen.items() for column in _columns_of(closed_forms(space), name, proxy)]
-    described = {name: _describe(proxy) for name, proxy in sampled.items()}
+    given = {"loss_fn": loss_fn, "logits": logits, "layers": layers}
+    options_of_score = {name: value for name, value in given.items() if value is not None}
+    tensors, by_norm, where = _tensors(searched, batch, network), groups(sampled, batch_norm), find_device(device)
+    task = Task(searched, cells, by_norm, tensors, seed, where, build, options_of_score, one_thread=runner is not None)
+    rows, interrupted = _run(task, sampled, runner or InProcess(), parts, progress)
     protocol = {
-        **in_closed_form.protocol,
+        **described,
         "initialisation": initialisation,
-        "batch_norm": batch_norm,
+        "batch_norm": batch_norm is not False,
         "seed": seed,
         "device": device,
         "images": None if batch is None else batch.protocol(),
-        "columns": {name: described.get(name) or in_closed_form.protocol["columns"][name] for name in order},
+        "columns": _meanings(searched, chosen, described["columns"]),
     }
-    found = {**{name: in_closed_form[name][scored.rows] for name in in_closed_form.columns}, **scored.columns}
-    columns = {name: found[name] for name in order}
-    scores = Scores(as_space(space), cells[scored.rows], columns, protocol, scored.reasons)
-    if len(scores) < len(cells):
+    scores = _table(task, rows, protocol, columns, sampled)
+    if interrupted:
         raise ScoringInterrupted(scores)
     return scores
 
 
-def resolve_columns(space: CellSpace[Any], proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
-    """The labels of the proxies asked for and the sampled proxy of each, None for a closed form.
+def _executor(workers: int | None, executor: Executor | None, parts: object) -> Executor | None:
+    """What runs the parts; None for this process with all its threads."""
+    if workers is not None and integer("workers", workers) < 1:
+        raise ValueError(f"workers: expected a number >= 1, got {workers}")
+    if workers is not None and executor is not None:
+        raise ValueError("executor: expected it or workers, got both")
+    if workers is None and executor is None and parts is not None:
+        raise ValueError("parts: no effect without workers")
+    if executor is None and workers is not None:
+        return Processes(workers) if workers > 1 else InProcess()
+    return executor
+
+
+def _run(
+    task: Task,
+    sampled: list[Proxy],
+    executor: Executor,
+    parts: str | os.PathLike[str] | Store | None,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[list[Row | None], bool]:
+    """The rows of all architectures, as far as Ctrl-C lets, and whether it came."""
+    if not sampled:
+        return [{} for _ in range(len(task.cells))], False
+    own = nullcontext(parts) if parts is None or isinstance(parts, Store) else Store(parts)
+    with own as store:
+        texts = task.space.format(task.cells)
+        found = {} if store is None else store.begin(_claims(task, sampled), texts)
+        rows = [found.get(text) for text in texts]
+        missing = [place for place, row in enumerate(rows) if row is None]
+        report = progress or (lambda done, of: None)
+        done = len(rows) - len(missing)
+        try:
+            report(done, len(rows))
+            with closing(executor.map(task, missing)) as results:
+                for place, row in results:
+                    rows[missing[place]], done = row, done + 1
+                    if store is not None:
+                        store.keep(texts[missing[place]], row)
+                    report(done, len(rows))
+        except WorkerEnded as error:
+            at = "" if error.place is None else f"{texts[missing[error.place]]}: "
+            raise OSError(f"{at}{error}") from error
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            return rows, True
+    return rows, False
+
+
+def _claims(task: Task, proxies: list[Proxy]) -> dict[str, Any]:
+    """All that the scores of an architecture depend on, as JSON values."""
+    return {
+        "zcfast": package(),
+        "torch": torch.__version__,
+        "space": [task.space.name, fingerprint(task.space)],
+        "proxies": {proxy.label: fingerprint(proxy) for proxy in proxies},
+        "batch": ImageBatch(*task.batch, None, {}).protocol(),
+        "seed": task.seed,
+        "device": str(task.device),
+        "groups": {str(has): [proxy.label for proxy in group] for has, group in task.groups.items()},
+        "build": task.build,
+        "score": {name: fingerprint(value) for name, value in task.options.items()},
+    }
+
+
+def _table(
+    task: Task, rows: list[Row | None], protocol: dict[str, Any], columns: dict[str, Tensor], sampled: list[Proxy]
+) -> Scores:
+    """The scores of those rows that are done."""
+    done = [place for place, row in enumerate(rows) if row is not None]
+    scored = [row for row in rows if row is not None]
+    cells, columns = (
+        (task.cells, columns)
+        if len(done) == len(rows)
+        else (task.cells[done], {name: column[done] for name, column in columns.items()})
+    )
+    reasons = {}
+    for label in (proxy.label for proxy in sampled):
+        columns[label] = torch.tensor([row[label][0] for row in scored], dtype=torch.float64)
+        texts = [row[label][1] for row in scored]
+        if any(texts):
+            reasons[label] = texts
+    return Scores(task.space, cells, {name: columns[name] for name in protocol["columns"]}, protocol, reasons)
+
+
+def _meanings(space: SearchSpace[Any], chosen: dict[str, Proxy | None], closed: dict[str, Any]) -> dict[str, Any]:
+    """What each column of the table is, in the order asked for."""
+    meanings = {name: _describe(proxy) for name, proxy in chosen.items() if proxy is not None} | closed
+    forms = closed_forms(space)
+    return {column: meanings[column] for name, proxy in chosen.items() for column in _columns_of(forms, name, proxy)}
+
+
+def resolve_columns(space: SearchSpace[Any], proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
+    """The labels of the proxies asked for and the sampled proxy of each, None for a closed form of the space.
 
     Raises:
         ValueError: an unknown name, a column twice, or none.
@@ -166,179 +256,56 @@ def reads_images(proxies: Sequence[Proxy]) -> list[str]:
     return [proxy.label for proxy in proxies if proxy.needs not in (Pass.NONE, *FLOWS)]
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """Sampled columns of those rows that are done: all but for Ctrl-C. Reasons of the columns that lack a score."""
-
-    rows: Tensor
-    columns: dict[str, Tensor]
-    reasons: dict[str, list[str]]
-
-
-def _in_shards(
-    task: Task, parts: str | os.PathLike[str] | None, workers: int, progress: Callable[[int, int], None] | None
-) -> _Scored:
-    """Score by worker processes, through files of the directory, or of one for this call alone."""
-    if parts is None:
-        with tempfile.TemporaryDirectory(prefix="zcfast_") as temporary:
-            return _in_shards(task, temporary, workers, progress)
-    shards, directory = task.shards(), Path(parts)
-    try:
-        sharded.run(shards, directory, workers, progress)
-    except KeyboardInterrupt:
-        shards = sharded.finished(shards, directory)
-        if not shards:
-            raise
-    loaded = [Scores.load(directory / shard.file_name) for shard in shards]
-    rows = torch.cat([torch.arange(shard.start, shard.stop) for shard in shards])
-    labels = [proxy.label for proxy in task.proxies]
-    columns = {name: torch.cat([scores[name] for scores in loaded]) for name in labels}
-    reasons = {
-        name: [text for scores in loaded for text in scores.reasons.get(name, [""] * len(scores))] for name in labels
-    }
-    return _Scored(rows, columns, _missing(reasons))
-
-
-def _missing(reasons: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The reasons of columns in which a score is missing."""
-    return {name: texts for name, texts in reasons.items() if any(texts)}
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What every architecture is scored with: proxies by whether the network has BatchNorm, a minibatch, options."""
-
-    space: CellSpace[Any]
-    groups: dict[bool, list[Proxy]]
-    batch: tuple[Tensor, Tensor]
-    seed: int
-    build: dict[str, Any]
-
-    def score(self, cells: Cells, progress: Callable[[int, int], None] | None) -> "_Scored":
-        """Score in this process; all rows but for Ctrl-C."""
-        proxies = [proxy for group in self.groups.values() for proxy in group]
-        columns = {proxy.label: torch.full((len(cells),), torch.nan, dtype=torch.float64) for proxy in proxies}
-        reasons = {proxy.label: [""] * len(cells) for proxy in proxies}
-        done = 0
-        try:
-            for row, index in enumerate(self.space.index(cells).tolist()):
-                if progress:
-                    progress(row, len(cells))
-                for batch_norm, group in self.groups.items():
-                    for name, (value, reason) in self.score_one(cells[row], index, batch_norm, group).items():
-                        columns[name][row], reasons[name][row] = value, reason
-                done = row + 1
-        except KeyboardInterrupt:
-            if done == 0:
-                raise
-        if progress and done == len(cells):
-            progress(done, len(cells))
-        columns = {name: column[:done] for name, column in columns.items()}
-        return _Scored(torch.arange(done), columns, _missing({name: texts[:done] for name, texts in reasons.items()}))
-
-    def score_one(
-        self, cell: Cells, index: int, batch_norm: bool, proxies: list[Proxy]
-    ) -> dict[str, tuple[float, str]]:
-        """Score and reason of each proxy."""
-        generator = torch.Generator().manual_seed(_seed_of(self.seed, index))
-        try:
-            module = self.space.build(cell, batch_norm=batch_norm, generator=generator, **self.build)
-            scores = score(module.to(self.batch[0].device), self.batch, proxies)
-        except Exception as error:  # one architecture's failure is not another's
-            return {proxy.label: (float("nan"), f"failed: {describe(error).reason}") for proxy in proxies}
-        return {name: (_number(each), _reason(each)) for name, each in scores.items()}
-
-
-def _groups(proxies: list[Proxy], batch_norm: bool) -> dict[bool, list[Proxy]]:
-    """Proxies by whether their network has BatchNorm."""
-    without = [
-        proxy for proxy in proxies if not batch_norm or proxy.needs in (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_SIGNED)
-    ]
-    groups = {True: [proxy for proxy in proxies if proxy not in without], False: without}
-    return {has: group for has, group in groups.items() if group}
-
-
-def _check_batch_norm(batch_norm: Any, closed: list[str]) -> None:
+def _batch_norm(space: SearchSpace[Any], closed: list[str], options: dict[str, Any]) -> bool | None:
+    """Whether networks have BatchNorm, taken from the options; None for a space that cannot leave it out."""
+    if "batch_norm" not in space.options:
+        return None
+    batch_norm = options.pop("batch_norm", True)
     if not isinstance(batch_norm, bool):
         raise ValueError(f"batch_norm: expected true or false, got {batch_norm!r}")
     for name in ("params", "path_statistics", "path_rank"):
         if not batch_norm and name in closed:
             raise ValueError(f"batch_norm: expected true, as {name} describes the network with BatchNorm, got false")
+    return batch_norm
 
 
-def _batch(images: Images | None, readers: list[str]) -> ImageBatch | None:
-    """The minibatch, checked on its own."""
+def _batch(space: SearchSpace[Any], images: Images | None, readers: list[str]) -> ImageBatch | None:
+    """The minibatch, or that of the space; None if no proxy reads one and there is none."""
     if images is None:
+        example = space.minibatch
+        if example is not None:
+            return _batch(space, (example.inputs, example.targets), readers)
         if readers:
             raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
         return None
     batch = images if isinstance(images, ImageBatch) else ImageBatch(*_pair(images), None, {"images": "tensors"})
-    inputs, targets = batch
-    if inputs.dim() != 4 or inputs.shape[2] != inputs.shape[3] or not inputs.is_floating_point() or not len(inputs):
-        raise ValueError(f"images: expected floats [B, channels, H, H], got {inputs.dtype} {list(inputs.shape)}")
-    if targets.shape != inputs.shape[:1] or targets.dtype != torch.int64:
-        raise ValueError(f"targets: expected int64 [{len(inputs)}], got {targets.dtype} {list(targets.shape)}")
-    if not inputs.isfinite().all():
+    if not batch.inputs.isfinite().all():
         raise ValueError("images: expected finite numbers, got NaN or infinity")
     return batch
 
 
 def _pair(images: Any) -> tuple[Tensor, Tensor]:
     parts = images if isinstance(images, tuple | list) else (images,)
-    if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
+    if len(parts) != 2 or not all(isinstance(part, Tensor) and part.dim() for part in parts):
         came = ", ".join(type(part).__name__ for part in parts)
         raise ValueError(f"images: expected an ImageBatch or tensors (inputs, targets), got {came}")
     return parts[0], parts[1]
 
 
-def _network_for(space: CellSpace[Any], batch: ImageBatch | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Options of the network that fits the images."""
-    space.network_with(options)
+def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Inputs and targets; the example for proxies that take no more than its shape."""
     if batch is None:
-        return options
-    fitting = {"resolution": batch.inputs.shape[2], "image_channels": batch.inputs.shape[1]}
-    if batch.classes is not None:
-        fitting["classes"] = batch.classes
-    for name, value in fitting.items():
-        if options.get(name, value) != value:
-            raise ValueError(f"{name}: expected {value}, that of the images, got {options[name]}")
-    network = space.network_with({**options, **fitting})
-    low, high = int(batch.targets.min()), int(batch.targets.max())
-    if low < 0 or high >= network.classes:
-        expected = f"targets below the number of classes, {network.classes}"
-        raise ValueError(f"classes: expected {expected}, got targets from {low} to {high}")
-    return {**options, **fitting}
-
-
-def _tensors(
-    space: CellSpace[Any], batch: ImageBatch | None, network: dict[str, Any], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Inputs and targets on the device; one sample of ones for proxies that take no more than its shape."""
-    if batch is None:
-        full = space.network_with(network)
-        inputs = torch.ones(1, full.image_channels, full.resolution, full.resolution)
-        return inputs.to(device), torch.zeros(1, dtype=torch.int64, device=device)
-    return batch.inputs.to(device, torch.float32), batch.targets.to(device)
-
-
-def _seed_of(seed: int, index: int) -> int:
-    """A seed of its own for each architecture; neighbouring seeds and indices have nothing in common."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{index}".encode()).digest()[:8], "big")
-
-
-def _number(each: Score) -> float:
-    return each.value if each.log_value is None else each.log_value
-
-
-def _reason(each: Score) -> str:
-    return "" if each.status == "ok" else f"{each.status}: {each.reason}"
+        example = space.example_with(network)
+        return example.inputs, example.targets
+    inputs = batch.inputs.cpu()
+    return inputs.float() if inputs.is_floating_point() else inputs, batch.targets.cpu()
 
 
 def _describe(proxy: Proxy) -> dict[str, str]:
     """Definition, unit and source of a column."""
     has_logarithm = type(proxy).log_value is not Proxy.log_value
     return {
-        "definition": (inspect.getdoc(type(proxy)) or proxy.label).partition("\n")[0],
+        "definition": proxy.definition or proxy.label,
         "unit": "ln(score)" if has_logarithm else "score",
         "source": proxy.source,
     }

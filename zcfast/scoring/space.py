@@ -45,17 +45,28 @@ def score_space(
         ValueError: an unknown space, proxy or option, an option that no requested proxy takes, an invalid cell.
     """
     searched: SearchSpace[Any] = as_space(space)
-    forms = _forms(searched, proxies)
-    own_names = {name for form in closed_forms(searched).values() for name in form.options}
+    cells = searched.capability(Enumerated).enumerate() if cells is None else cells
+    return Scores(searched, cells, *in_closed_form(searched, proxies, cells, progress, **options))
+
+
+def in_closed_form(
+    space: SearchSpace[Any],
+    proxies: Sequence[str],
+    cells: Cells,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The columns and the protocol of ``score_space``."""
+    forms = _forms(space, proxies)
+    own_names = {name for form in closed_forms(space).values() for name in form.options}
     network = {name: value for name, value in options.items() if name not in own_names}
     own = {name: value for name, value in options.items() if name in own_names}
     for name in own:
         if not any(name in form.options for form in forms.values()):
             raise ValueError(f"{name}: no effect on {', '.join(proxies)}")
-    protocol = _protocol(searched, forms, network, own)
-    cells = searched.capability(Enumerated).enumerate() if cells is None else cells
-    _check_cells(searched, cells)
-    return Scores(searched, cells, _columns(forms, cells, network, own, progress), protocol)
+    protocol = _protocol(space, forms, network, own)
+    check_cells(space, cells)
+    return _columns(forms, cells, network, own, progress), protocol
 
 
 def _forms(space: SearchSpace[Any], proxies: Sequence[str]) -> dict[str, ClosedForm]:
@@ -71,7 +82,8 @@ def _forms(space: SearchSpace[Any], proxies: Sequence[str]) -> dict[str, ClosedF
     return {name: known[name] for name in proxies}
 
 
-def _check_cells(space: SearchSpace[Any], cells: Any) -> None:
+def check_cells(space: SearchSpace[Any], cells: Any) -> None:
+    """Raise a ValueError for anything but valid architectures of the space."""
     kind = type(space.sample(0))
     if type(cells) is not kind:
         raise ValueError(f"cells: expected {kind.__name__} of {space.title}, got {type(cells).__name__}")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from zcfast.errors import unknown
+from zcfast.errors import integer, unknown
 from zcfast.nets.initialisation import draw_weights
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.capabilities import Capability
@@ -19,6 +19,7 @@ from zcfast.spaces.cells import Cells
 from zcfast.spaces.neighbours import check_generator
 
 WEIGHTS = ("initialisation", "batch_norm")  # options that leave the network what it is
+DRAWS = 100  # of a sample, until it has enough that differ
 CellsT = TypeVar("CellsT", bound=Cells)
 CapabilityT = TypeVar("CapabilityT", bound=Capability)
 
@@ -75,6 +76,19 @@ class SearchSpace(ABC, Generic[CellsT]):
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> CellsT:
         """``n`` architectures drawn at random, with replacement."""
+
+    def sample_distinct(self, n: int, generator: torch.Generator | None = None) -> CellsT:
+        """``n`` architectures of different texts, drawn at random; a ValueError where no more are found."""
+        if integer("n", n) < 0:
+            raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
+        found: dict[str, None] = {}
+        for _ in range(DRAWS):
+            if len(found) >= n:
+                break
+            found |= dict.fromkeys(self.format(self.sample(n - len(found), generator)))
+        if len(found) < n:
+            raise ValueError(f"n: expected at most about {len(found)} different architectures of {self.name}, got {n}")
+        return self.parse(list(found)[:n])
 
     @abstractmethod
     def format(self, cells: CellsT) -> list[str]:
@@ -163,8 +177,26 @@ class SearchSpace(ABC, Generic[CellsT]):
         return {name: value for name, value in {**self.options, **options}.items() if name not in WEIGHTS}
 
     def fitting(self, batch: Any, options: dict[str, Any]) -> dict[str, Any]:
-        """``options`` completed by those that make networks fit a minibatch (inputs, targets and maybe classes)."""
+        """Options of networks that fit a minibatch with inputs, targets and maybe classes; by default those given.
+
+        Raises:
+            ValueError: an impossible option, or a minibatch that no network of the space takes.
+        """
+        inputs, targets = batch
+        if not len(inputs) or len(targets) != len(inputs):
+            came = f"{len(targets)} for {len(inputs)}"
+            raise ValueError(f"images: expected as many targets as inputs, got {came}")
+        self.check_options(options)
         return options
+
+    def example_with(self, options: Mapping[str, Any]) -> Example:
+        """The example of networks with these options."""
+        return self.example
+
+    @property
+    def minibatch(self) -> Example | None:
+        """What networks are scored on where nobody gives a minibatch; None if one has to be given."""
+        return self.example
 
     def capability(self, kind: type[CapabilityT]) -> CapabilityT:
         """What the space offers of a kind; a ValueError says that it has none, and what to use instead."""

@@ -48,6 +48,31 @@ class CellSpace(SearchSpace[CellsT], Enumerated, NeighbourGraph, Sizes):
         inputs = torch.ones(1, full.image_channels, full.resolution, full.resolution)
         return Example(inputs, torch.zeros(1, dtype=torch.int64))
 
+    @property
+    def minibatch(self) -> None:
+        """The networks fit any images, which have to be given."""
+        return None
+
+    def fitting(self, batch: Any, options: dict[str, Any]) -> dict[str, Any]:
+        """Resolution, channels and classes are those of the images."""
+        inputs, targets = batch
+        if inputs.dim() != 4 or inputs.shape[2] != inputs.shape[3] or not inputs.is_floating_point() or not len(inputs):
+            raise ValueError(f"images: expected floats [B, channels, H, H], got {inputs.dtype} {list(inputs.shape)}")
+        if targets.shape != inputs.shape[:1] or targets.dtype != torch.int64:
+            raise ValueError(f"targets: expected int64 [{len(inputs)}], got {targets.dtype} {list(targets.shape)}")
+        fitting = {"resolution": inputs.shape[2], "image_channels": inputs.shape[1]}
+        if batch.classes is not None:
+            fitting["classes"] = batch.classes
+        for name, value in fitting.items():
+            if options.get(name, value) != value:
+                raise ValueError(f"{name}: expected {value}, that of the images, got {options[name]}")
+        network = self.network_with({**options, **fitting})
+        low, high = int(targets.min()), int(targets.max())
+        if low < 0 or high >= network.classes:
+            expected = f"targets below the number of classes, {network.classes}"
+            raise ValueError(f"classes: expected {expected}, got targets from {low} to {high}")
+        return {**options, **fitting}
+
     @abstractmethod
     def _cell_network(self, cell: CellsT, options: Any, batch_norm: bool) -> nn.Module:
         """The network around one valid cell, its weights not yet drawn."""

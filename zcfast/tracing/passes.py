@@ -27,6 +27,8 @@ class Pass(enum.Flag):
     """The same of the terms with their signs."""
     LINEAR_FLOW_BATCHNORM = enum.auto()
     """One forward and backward pass of synflow, BatchNorm kept."""
+    PRODUCTS = enum.auto()
+    """One forward pass of the minibatch that counts the products."""
 
     def with_requirements(self) -> "Pass":
         """Add the passes that these build on."""

@@ -13,6 +13,7 @@ from zcfast.tracing.forward import UNREPEATABLE, runs_no_foreign_code
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.passes import FLOWS, Pass
+from zcfast.tracing.products import run_products
 from zcfast.tracing.recording import Activations
 from zcfast.tracing.sampled import Collector, Sampled, run_sampled
 
@@ -31,6 +32,7 @@ class Trace:
         sampled: results of the passes over the minibatch.
         flows: synflow's passes that succeeded.
         saliency_kinds: the sums over gradients that will be asked for, so that one sweep over memory serves all.
+        products: multiply-adds of a forward pass for one sample, if they were asked for.
     """
 
     module: nn.Module
@@ -40,6 +42,7 @@ class Trace:
     sampled: Sampled
     flows: Mapping[Pass, Flow]
     saliency_kinds: tuple[str, ...] = ()
+    products: float = math.nan
     _saliencies: dict[str, Tensor] = field(default_factory=dict)
 
     def saliency(self, kind: str) -> Tensor:
@@ -91,7 +94,7 @@ def trace(
     passes = passes.with_requirements()
     weights = _weights(module, layers, train=train)
     sampled = Sampled()
-    minibatch_passes = passes
+    minibatch_passes = passes & ~Pass.PRODUCTS
     for which in FLOWS:
         minibatch_passes &= ~which
     if minibatch_passes:
@@ -102,7 +105,7 @@ def trace(
             minibatch_passes,
             collectors or {},
             train=train,
-            followed=bool(passes & ~minibatch_passes),
+            followed=any(which in passes for which in FLOWS),
         )
 
     def run(which: Pass) -> Flow:
@@ -126,7 +129,11 @@ def trace(
             flows[which] = run(which)
     if not minibatch_passes and not runs_no_foreign_code(module.modules(), batch):
         _require_repetition(sampled, flows, run, one=len(wanted) == 1)
-    return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds))
+    products = math.nan
+    if Pass.PRODUCTS in passes:
+        with sampled.guard(Pass.PRODUCTS):
+            products = run_products(module, batch, train=train)
+    return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds), products)
 
 
 def _require_repetition(sampled: Sampled, flows: dict[Pass, Flow], run: Callable[[Pass], Flow], *, one: bool) -> None:

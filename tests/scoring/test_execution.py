@@ -1,0 +1,177 @@
+"""Executors: the same results anywhere, and workers that end with what started them."""
+
+import os
+import signal
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.scoring.shared import PROXIES, assert_gone, assert_same, end, is_running, score, start
+from tests.scoring.tasks import leave, sleep, square
+from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
+
+linux = pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+
+
+@pytest.fixture(params=[InProcess(), Processes(1), Processes(2)], ids=repr)
+def executor(request):
+    return request.param
+
+
+def test_every_item_once(executor):
+    assert sorted(executor.map(square, range(9))) == [(number, number * number) for number in range(9)]
+    assert list(executor.map(square, [])) == []
+
+
+@pytest.mark.parametrize(("item", "error", "text"), [(13, LookupError, "unlucky"), (14, Exception, "does not pickle")])
+def test_what_the_task_raises_is_raised(executor, item, error, text):
+    with pytest.raises(error, match=text), closing(executor.map(square, [1, item])) as results:
+        list(results)
+
+
+def test_what_does_not_pickle_is_said():
+    with pytest.raises(ValueError, match="workers: expected what another process can import, got"):
+        list(Processes(2).map(lambda item: item, [1, 2]))
+
+
+@linux
+def test_closing_ends_the_processes():
+    results = Processes(2).map(sleep, [0, 0, 60, 60])
+    first, second = next(results)[1], next(results)[1]
+    results.close()
+    assert_gone([first, second], 5)
+
+
+@linux
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        (3, "that scores ended by itself with exit code 3$"),
+        (-signal.SIGKILL, "that scores was killed, perhaps for its memory; fewer workers take less$"),
+        (-signal.SIGSEGV, "that scores was ended by SIGSEGV$"),
+    ],
+)
+def test_a_worker_that_ends_says_how(how, text):
+    with pytest.raises(WorkerEnded, match=text) as caught:
+        list(Processes(2).map(leave, [0, how]))
+    assert caught.value.place == 1
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_results_are_bit_identical_for_any_number_of_workers():
+    expected = score()
+    assert list(expected.reasons) == ["jacob_cov"]
+    done = []
+    torch.set_num_threads(2)
+    assert_same(score(workers=1), expected)
+    assert torch.get_num_threads() == 2
+    assert_same(score(workers=2, progress=lambda *at: done.append(at)), expected)
+    assert done == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+class Backwards(Executor):
+    """A user's own, that finishes the last item first."""
+
+    def map(self, task, items):
+        for place in reversed(range(len(items))):
+            yield place, task(items[place])
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_an_executor_of_the_users_own(tmp_path):
+    assert_same(score(executor=Backwards(), parts=tmp_path), score())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"workers": 0}, "workers: expected a number >= 1, got 0"),
+        ({"workers": 1.5}, "workers: expected an integer, got 1.5"),
+        ({"parts": "here"}, "parts: no effect without workers"),
+        ({"workers": 1, "executor": InProcess()}, "executor: expected it or workers, got both"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        score(PROXIES, **arguments)
+
+
+SCRIPT = """
+import signal, warnings
+from tests.scoring.tasks import hang
+from zcfast.scoring.execution import SIGNALS, Processes
+if __name__ == "__main__":
+    for number in SIGNALS:
+        signal.signal(number, signal.default_int_handler)
+    list(Processes(2).map(hang, [0, 1]))
+"""
+
+
+@pytest.fixture
+def hanging(tmp_path, monkeypatch):
+    """A process and its two workers, which are at work."""
+    monkeypatch.chdir(tmp_path)
+    with start(SCRIPT) as process:
+        yield process, [int(process.stdout.readline()) for _ in range(2)]
+        process.kill()
+
+
+@linux
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_all_in_two_seconds(hanging, number, stopped):
+    process, workers = hanging
+    if stopped:
+        os.kill(workers[0], signal.SIGSTOP)
+    _, err, seconds = end(process, number)
+    assert err.endswith("\nKeyboardInterrupt\n")
+    assert seconds < 2
+    assert not any(map(is_running, workers))
+
+
+@linux
+def test_workers_take_no_signal_of_the_group(hanging):
+    _, workers = hanging
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(workers[0], number)
+    assert is_running(workers[0])
+
+
+@linux
+@pytest.mark.parametrize("stopped", [False, True])
+def test_workers_end_with_the_process_that_started_them(hanging, stopped):
+    process, workers = hanging
+    if stopped:
+        os.kill(workers[0], signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    assert_gone(workers[stopped:], 5)
+    os.kill(workers[0], signal.SIGCONT) if stopped else None
+    assert_gone(workers, 5)
+
+
+@linux
+def test_a_worker_that_was_killed_ends_the_others(hanging):
+    process, workers = hanging
+    os.kill(workers[0], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert f"process {workers[0]} that scores was killed, perhaps for its memory; fewer workers take less" in err
+    assert not is_running(workers[1])
+
+
+@linux
+def test_a_stopped_worker_is_said(hanging):
+    process, workers = hanging
+    os.kill(workers[0], signal.SIGSTOP)
+    expected = f"that scores is stopped: kill -CONT {workers[0]} lets it go on, Ctrl-C ends the run"
+    assert f"process {workers[0]} {expected}" in process.stderr.readline()
+
+
+def test_the_workers_of_a_script_without_a_guard(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script = SCRIPT.replace('if __name__ == "__main__":', "if True:")
+    with start(script) as process:
+        _, err = process.communicate(timeout=60)
+    assert 'ended by itself with exit code 1; a script with workers needs if __name__ == "__main__"' in err
