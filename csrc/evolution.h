@@ -45,43 +45,58 @@ class EvolutionRun {
     for (int64_t slot = 0; slot < runs.pool; ++slot) taken_[slot] = 0;
   }
 
-  // A run that is led to no architecture ends there: the rest of trained is -1, the pool stays.
-  ZCFAST_HOST_DEVICE EvolutionFault advance() {
-    int64_t* trained = runs_.trained + run_ * runs_.steps;
-    int64_t row = 0;
-    for (int64_t made = 0; made < runs_.steps; ++made) {
-      const int64_t step = runs_.asked + made, slot = step % runs_.pool;
-      if (row >= 0)
-        row = step < runs_.pool ? looked_up("initial", runs_.initial, run_ * runs_.pool + step) : proposal(step);
-      trained[made] = row;
-      if (row >= 0) rows_[slot] = row, accuracies_[slot] = space_.values[row];
+  // Ends at a step that leads to no architecture, and the rest of trained is -1: gives that step, or -1.
+  ZCFAST_HOST_DEVICE int64_t advance() {
+    int64_t* trained = runs_.trained + run_ * runs_.steps - runs_.asked;
+    const int64_t last = runs_.asked + runs_.steps;
+    for (int64_t step = runs_.asked; step < last; ++step) {
+      const int64_t row = step < runs_.pool ? runs_.initial[run_ * runs_.pool + step] : proposal(step);
+      if (!is_row(row)) [[unlikely]] {
+        for (int64_t rest = step; rest < last; ++rest) trained[rest] = -1;
+        return step;
+      }
+      rows_[step % runs_.pool] = row, accuracies_[step % runs_.pool] = space_.values[row];
+      trained[step] = row;
     }
-    return fault_;
-  }
-
- private:
-  ZCFAST_HOST_DEVICE int64_t fault(const char* name, int64_t place, int64_t number) {
-    fault_ = {name, place, number};
     return -1;
   }
 
-  // The architecture that a table names, or -1.
-  ZCFAST_HOST_DEVICE int64_t looked_up(const char* name, const int64_t* table, int64_t place) {
-    const int64_t row = table[place];
-    return uint64_t(row) < uint64_t(space_.size) ? row : fault(name, place, row);
+  // What leads the step that advance gave to none. Not for the device.
+  EvolutionFault fault(int64_t step) {
+    const int64_t first_slot = run_ * runs_.pool;
+    if (step < runs_.pool) return {"initial", first_slot + step, runs_.initial[first_slot + step]};
+    const int64_t slot = winner(Draws(runs_.keys[run_], 2 * step)), parent = rows_[slot];
+    if (!is_row(parent)) return {"rows", first_slot + slot, parent};
+    const Draws draws(runs_.keys[run_], 2 * step + 1);
+    if (space_.moves && draws.uniform(2) < space_.ratio) return {"moves", parent, space_.moves[parent]};
+    const int64_t first = space_.offsets[parent], last = space_.offsets[parent + 1];
+    if (!are_places(first, last)) {
+      const bool is_last = are_places(first, space_.edges);
+      return {"offsets", parent + is_last, is_last ? last : first};
+    }
+    const int64_t place = first + draws.below(1, last - first);
+    return {"ids", place, space_.ids[place]};
+  }
+
+ private:
+  ZCFAST_HOST_DEVICE bool is_row(int64_t row) const { return uint64_t(row) < uint64_t(space_.size); }
+
+  ZCFAST_HOST_DEVICE bool are_places(int64_t first, int64_t last) const {
+    return uint64_t(first) <= uint64_t(last) && uint64_t(last) <= uint64_t(space_.edges);
   }
 
   ZCFAST_HOST_DEVICE int64_t proposal(int64_t step) {
     const int64_t slot = winner(Draws(runs_.keys[run_], 2 * step));
     const Draws draws(runs_.keys[run_], 2 * step + 1);
     if (slot < 0) return draws.below(0, space_.size);
-    const int64_t parent = looked_up("rows", runs_.rows, run_ * runs_.pool + slot);
-    if (parent < 0) return -1;
+    const int64_t parent = rows_[slot];
+    if (!is_row(parent)) [[unlikely]]
+      return -1;
     const int64_t first = space_.offsets[parent], last = space_.offsets[parent + 1];
-    if (space_.moves && draws.uniform(2) < space_.ratio) return looked_up("moves", space_.moves, parent);
-    if (uint64_t(first) > uint64_t(space_.edges)) return fault("offsets", parent, first);
-    if (last < first || last > space_.edges) return fault("offsets", parent + 1, last);
-    return first < last ? looked_up("ids", space_.ids, first + draws.below(1, last - first)) : parent;
+    if (space_.moves && draws.uniform(2) < space_.ratio) return space_.moves[parent];
+    if (!are_places(first, last)) [[unlikely]]
+      return -1;
+    return first < last ? space_.ids[first + draws.below(1, last - first)] : parent;
   }
 
   // The slot of the highest accuracy among members drawn without replacement (R. Floyd's algorithm, CACM 1987), of
@@ -109,7 +124,6 @@ class EvolutionRun {
   double* accuracies_;
   int64_t* drawn_;
   int8_t* taken_;
-  EvolutionFault fault_ = {nullptr, 0, 0};
 };
 
 }  // namespace zcfast

@@ -20,8 +20,10 @@ std::tuple<Tensor, Tensor, Tensor> evolve(const Tensor& keys, int64_t asked, int
   torch::stable::parallel_for(0, runs.count, 16, [&](int64_t begin, int64_t end) {
     std::vector<int64_t> drawn(tournament);
     std::vector<int8_t> taken(runs.pool);
-    for (int64_t run = begin; run < end; ++run)
-      faults[run] = EvolutionRun(space, runs, run, drawn.data(), taken.data()).advance();
+    for (int64_t run = begin; run < end; ++run) {
+      EvolutionRun evolution(space, runs, run, drawn.data(), taken.data());
+      if (const int64_t step = evolution.advance(); step >= 0) faults[run] = evolution.fault(step);
+    }
   });
   for (const EvolutionFault& fault : faults)
     if (fault.name) tensors.fail_with(fault);

@@ -9,8 +9,9 @@
 
 namespace zcfast {
 
-// torch's current stream of a device. Before 2.13 only libtorch_cuda.so tells it, which a torch for the CPU lacks and this
-// extension must not need: it is looked up in the library that torch has loaded, by the name of its stable C function.
+// torch's current stream of a device. Before 2.13 only libtorch_cuda.so tells it, which a torch for the CPU lacks and
+// this extension must not need: it is looked up in the library that torch has loaded, by the name of its stable C
+// function.
 inline void* current_stream(const char* op, int32_t device) {
   using Ask = AOTITorchError (*)(int32_t, void**);
   static const auto ask = reinterpret_cast<Ask>(

@@ -109,7 +109,7 @@ class FrozenTrunk(nn.Module):
 
 def test_layers_under_no_grad_count_their_flops():
     result = score(FrozenTrunk(), BATCH, ALL)
-    assert {name for name, s in result.items() if s.status == "ok"} == {"params", "l2_norm", "flops"}
+    assert {name for name, s in result.items() if s.status == "ok"} == {"params", "l2_norm", "flops", "multiply_adds"}
     assert result["flops"].value == 12 * 4 + 4 * 3
     assert all("'trunk' runs under no_grad" in s.reason for s in result.values() if s.status == "refused")
 

@@ -79,7 +79,7 @@ def test_under_no_grad_and_inside_cached_parametrizations():
 
 
 PASSES = {
-    "forward": (Trap, {"stage": "forward"}, set(MINIBATCH) | {"synflow", "synflow_bn"}),
+    "forward": (Trap, {"stage": "forward"}, {*MINIBATCH, "multiply_adds", "synflow", "synflow_bn"}),
     "forward of synflow": (Trap, {"stage": "forward", "dtype": torch.float64}, {"synflow", "synflow_bn"}),
     "input jacobian": (Trap, {"stage": "backward", "times": 1}, {"jacob_cov"}),
     "loss gradient": (
