@@ -1,7 +1,10 @@
 """Executors: the same results anywhere, and workers that end with what started them."""
 
 import os
+import pty
 import signal
+import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -129,6 +132,25 @@ def test_a_signal_ends_all_in_two_seconds(hanging, number, stopped):
     assert err.endswith("\nKeyboardInterrupt\n")
     assert seconds < 2
     assert not any(map(is_running, workers))
+
+
+@linux
+def test_ctrl_c_at_a_terminal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("main.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(sys.executable, [sys.executable, "main.py"], environment)
+    with os.fdopen(terminal, "r+b", buffering=0) as screen:
+        text = b""
+        while text.count(b"\n") < 2:
+            text += screen.read(100)
+        started = time.monotonic()
+        screen.write(b"\x03")
+        os.waitpid(process, 0)
+        assert time.monotonic() - started < 2
+    assert not any(is_running(int(line)) for line in text.split())
 
 
 @linux

@@ -112,7 +112,7 @@ class _FlowRun:
                 return Flow(value, math.log(value), None, "pairs")
             exponent = _RESCALE if value <= _SMALLEST else -_RESCALE
             scaled = self.pairs_once(2.0**exponent)
-        except ProxyError:
+        except (ProxyError, WrongArgumentError):
             raise
         except Exception:
             return None

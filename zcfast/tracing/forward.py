@@ -1,6 +1,6 @@
 """Forward passes of the minibatch through a net that holds stand-ins for its parameters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from zcfast.tracing.batch import Batch
+from zcfast.tracing.batch import Batch, find_logits
 from zcfast.tracing.channels_last import ChannelsLast, has_tangent
 from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
 from zcfast.tracing.generators import random_devices
@@ -17,6 +17,10 @@ from zcfast.tracing.layers import Layer
 from zcfast.tracing.parameters import Slots
 from zcfast.tracing.passes import Failure, Pass, ProxyError
 from zcfast.tracing.recording import Recording, has_inplace_modules, recorded
+
+UNREPEATABLE = Failure(
+    "refused", "the net computes other logits in a second pass: something that a pass changes does not come back"
+)
 
 
 class Forward:
@@ -47,7 +51,7 @@ class Forward:
         self.retried = False
         self._has_run = False
         self._first: Tensor | None = None
-        self._repeats = all(map(_keeps_no_state, net.modules))
+        self._repeats = runs_no_foreign_code(net.modules, batch)
         self.mismatch: Failure | None = None
 
     def restart(self) -> None:
@@ -98,10 +102,9 @@ class Forward:
         if first is None:
             return
         again = forward_ad.unpack_dual(logits).primal if has_tangent(logits) else logits  # type: ignore[no-untyped-call]
-        if again.shape != first.shape or not _equal_to_rounding(first, again.detach()):
-            reason = "the net computes other logits in a second pass: something that a pass changes does not come back"
-            self.mismatch = Failure("refused", reason)
-            raise ProxyError("refused", reason)
+        if again.shape != first.shape or not equal_to_rounding(first, again.detach()):
+            self.mismatch = UNREPEATABLE
+            raise ProxyError(UNREPEATABLE.status, UNREPEATABLE.reason)
         self._repeats = True
 
     def _in_some_format(self, inputs: Tensor, **options: bool) -> tuple[Tensor | None, Any, Recording]:
@@ -145,13 +148,26 @@ class Forward:
         return inputs.clone(memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
 
 
-def _keeps_no_state(module: nn.Module) -> bool:
-    """Whether a forward pass of the module runs no code of the user's: only that may keep what no snapshot sees."""
-    foreign = vars(module).keys() & {"forward", "__call__"} or module._forward_hooks or module._forward_pre_hooks
-    return not foreign and type(module).__module__.startswith(("torch.nn.", "zcfast."))
+def runs_no_foreign_code(modules: Iterable[nn.Module], batch: Batch) -> bool:
+    """Whether a forward pass runs no code of the user's: only that may keep what no snapshot sees."""
+    hooks = torch.nn.modules.module
+    foreign = batch.logits is not find_logits or hooks._global_forward_hooks or hooks._global_forward_pre_hooks
+    return not foreign and all(map(_is_known, modules))
 
 
-def _equal_to_rounding(a: Tensor, b: Tensor) -> bool:
+def _is_known(module: nn.Module) -> bool:
+    if not type(module).__module__.startswith(("torch.nn.", "zcfast.")):
+        return False
+    if module._forward_hooks or module._forward_pre_hooks:
+        return False
+    # An activation function, for one.
+    held = [value for value in vars(module).values() if callable(value)]
+    return all(
+        (getattr(value, "__module__", None) or "torch").partition(".")[0] in {"torch", "builtins"} for value in held
+    )
+
+
+def equal_to_rounding(a: Tensor, b: Tensor) -> bool:
     """Whether two results of one computation, in whatever memory format and order of sums, are the same."""
     finite = a.isfinite()
     if not torch.equal(finite, b.isfinite()) or not finite.any():

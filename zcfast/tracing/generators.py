@@ -17,17 +17,25 @@ def random_devices(module: nn.Module) -> Sequence[torch.device]:
     return sorted({tensor.device for tensor in tensors if tensor.device.type == "cuda"}, key=str)
 
 
-class PythonGenerators:
-    """The states of Python's and numpy's generators, to be put back: torch.random.fork_rng leaves them alone."""
+class GlobalState:
+    """What nets change in the whole process, to be put back: random generators, of which torch.random.fork_rng forks
+    only its own, the default data type and whether algorithms are deterministic.
+    """
 
     def __init__(self) -> None:
         """Note the states."""
         self._python = random.getstate()
         self._numpy_random: Any = sys.modules.get("numpy.random")  # nothing draws from what is not imported
         self._numpy = self._numpy_random.get_state() if self._numpy_random else None
+        self._dtype = torch.get_default_dtype()
+        self._deterministic = torch.get_deterministic_debug_mode()
 
     def restore(self) -> None:
         """Put the states back."""
         random.setstate(self._python)
         if self._numpy_random:
             self._numpy_random.set_state(self._numpy)
+        if torch.get_default_dtype() is not self._dtype:
+            torch.set_default_dtype(self._dtype)
+        if torch.get_deterministic_debug_mode() != self._deterministic:
+            torch.set_deterministic_debug_mode(self._deterministic)

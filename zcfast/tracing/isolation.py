@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.errors import first_line
-from zcfast.tracing.generators import PythonGenerators, random_devices
+from zcfast.tracing.generators import GlobalState, random_devices
 from zcfast.tracing.parameters import expose_parametrized
 from zcfast.tracing.passes import describe
 from zcfast.tracing.snapshot import Snapshot
@@ -30,7 +30,7 @@ class Isolated:
         self.module, self.train = module, train
         self.modules: Sequence[nn.Module] = list(module.modules())
         self._snapshot = Snapshot(self.modules)
-        self._generators = PythonGenerators()
+        self._globals = GlobalState()
 
     def prepare(self) -> None:
         """Put the net in the mode that is asked for, and what its parametrizations give in their place.
@@ -56,8 +56,14 @@ class Isolated:
 
     def restore(self) -> None:
         """Put the caller's state back. What refuses to be put back is told by a warning, and all else comes back."""
-        self._generators.restore()
-        for error in self._snapshot.restore():
+        try:
+            raised = self._snapshot.restore()
+        except BaseException:  # an interrupt may have come in the middle of it
+            self._snapshot.restore()
+            raise
+        finally:
+            self._globals.restore()
+        for error in raised:
             told = f"{type(error).__name__}: {first_line(error)}"
             warnings.warn(f"module: a part of its state could not be put back: {told}", RuntimeWarning, stacklevel=2)
 

@@ -14,7 +14,7 @@ from zcfast.tracing.batch import Batch
 from zcfast.tracing.channels_last import suits
 from zcfast.tracing.curvature import directions, double_backward
 from zcfast.tracing.embedding import without_embedding
-from zcfast.tracing.forward import Forward
+from zcfast.tracing.forward import Forward, equal_to_rounding
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.parameters import Slots
@@ -175,6 +175,7 @@ class _Run:
             return
         loss = self.loss(logits, targets)
         if loss is not None and Pass.LOSS_GRAD not in self.result.failures:
+            self.kept_loss = (logits.detach(), loss.detach())
             with self.result.guard(Pass.LOSS_GRAD):
                 known = [*self.slots.installed, *([] if point is None else [point])]
                 check_references(self.forward.net.module, self.slots.parameters, known, logits, loss)
@@ -221,6 +222,18 @@ class _Run:
             self.result.failures[Pass.LOSS_GRAD] = error.failure
             return None
 
+    def check_loss(self) -> None:
+        """Raise ProxyError where a second call of the caller's loss gives another value."""
+        logits, value = self.kept_loss
+        if self.batch.loss_fn is None:
+            return
+        with torch.no_grad():
+            again = self.batch.loss(logits, self.batch.tensors()[1])
+        if not equal_to_rounding(value, again):
+            raise ProxyError(
+                "refused", "loss_fn has another value at a second call: it keeps state or draws random numbers"
+            )
+
     def first_order(self, loss: Tensor, recording: Recording) -> None:
         """Gradients by the stand-ins, and by the activations where a collector takes them."""
         kept = recording.outputs if self.wants(Pass.ACTIVATIONS) else []
@@ -238,6 +251,7 @@ class _Run:
         """What takes the Hessian, after the graph of the first pass is gone."""
         if Pass.LOSS_GRAD not in self.result.failures and self.wants(Pass.HVP):
             with self.result.guard(Pass.HVP):
+                self.check_loss()
                 self.result.curvature = self.slots.shared(self.products(inputs, targets))
 
     def products(self, inputs: Tensor, targets: Tensor) -> list[Tensor]:

@@ -1,7 +1,7 @@
 """Runs what the requested proxies need of a net, once, and holds the results."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from zcfast.ops import saliency_reduce
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.flow import Flow, run_flow
+from zcfast.tracing.forward import UNREPEATABLE, runs_no_foreign_code
 from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.passes import FLOWS, Pass
@@ -106,26 +107,45 @@ def trace(
             train=train,
             followed=any(which in passes for which in FLOWS),
         )
+
+    def run(which: Pass) -> Flow:
+        return run_flow(
+            module,
+            layers,
+            batch,
+            keep_batchnorm=which is Pass.LINEAR_FLOW_BATCHNORM,
+            signed=which is Pass.LINEAR_FLOW_SIGNED,
+            per_layer=flow_per_layer,
+            train=train,
+        )
+
     flows: dict[Pass, Flow] = {}
-    for which in (each for each in FLOWS if each in passes):
+    wanted = [which for which in FLOWS if which in passes]
+    for which in wanted:
         if sampled.unrepeatable is not None:
             sampled.failures[which] = sampled.unrepeatable
             continue
         with sampled.guard(which):
-            flows[which] = run_flow(
-                module,
-                layers,
-                batch,
-                keep_batchnorm=which is Pass.LINEAR_FLOW_BATCHNORM,
-                signed=which is Pass.LINEAR_FLOW_SIGNED,
-                per_layer=flow_per_layer,
-                train=train,
-            )
+            flows[which] = run(which)
+    if not minibatch_passes and not runs_no_foreign_code(module.modules(), batch):
+        _require_repetition(sampled, flows, run, one=len(wanted) == 1)
     products = math.nan
     if Pass.PRODUCTS in passes:
         with sampled.guard(Pass.PRODUCTS):
             products = run_products(module, batch, train=train)
     return Trace(module, layers, batch, weights, sampled, flows, tuple(saliency_kinds), products)
+
+
+def _require_repetition(sampled: Sampled, flows: dict[Pass, Flow], run: Callable[[Pass], Flow], *, one: bool) -> None:
+    """Refuse the flows of a net that gives another value when it is run again, unless they took one run of the net."""
+    once = all(flow.method == "pairs" or which is Pass.LINEAR_FLOW_BATCHNORM for which, flow in flows.items())
+    if not flows or (one and once):
+        return
+    first = next(iter(flows))
+    with sampled.guard(first):
+        again, value = run(first).value, flows[first].value
+        if again != value and not math.isclose(again, value, rel_tol=1e-6) and not math.isnan(again + value):
+            sampled.failures.update(dict.fromkeys(flows, UNREPEATABLE))
 
 
 def _weights(module: nn.Module, layers: Sequence[Layer], *, train: bool) -> list[Tensor]:

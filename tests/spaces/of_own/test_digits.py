@@ -60,7 +60,7 @@ def test_options_that_depend_on_another_choice_are_a_choice_of_their_own():
 def test_choices_that_cannot_be_counted_are_named():
     with pytest.raises(ValueError, match="choice 'rate': expected a step, so that its options can be counted"):
         Digits(Builder(lambda trial: nn.Dropout(trial.suggest_float("rate", 0, 1))))
-    with pytest.raises(ValueError, match=r"expected at most 2\^62 architectures, got 63 choices for more"):
+    with pytest.raises(ValueError, match=r"expected at most 2\^62 architectures, got more: 63 choices"):
         Digits(Builder(lambda trial: nn.Linear(1, 1 + sum(trial.suggest_int(f"{i}", 0, 1) for i in range(70)))))
 
 
