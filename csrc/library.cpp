@@ -2,8 +2,8 @@
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(zcfast, m) {
-  // Contents that lead out of a table are an error on the CPU, which CUDA would have to wait for: there the index is -1,
-  // the count of neighbours -1, and a run of evolve ends in rows of -1.
+  // Contents that lead out of a table are an error on the CPU, which CUDA would have to wait for: there the index is
+  // -1, the count of neighbours -1, and a run of evolve ends in rows of -1.
   //
   // Index in enumeration order (-1 where invalid) and validity (csrc/cell.h) of NAS-Bench-101 cells.
   m.def(
