@@ -118,7 +118,7 @@ def run(
     budget, runs, seed = integer("budget", budget), integer("runs", runs), integer("seed", seed)
     device = present_device(device)
     if not 1 <= budget <= len(searched):
-        raise ValueError(f"budget: expected 1 to {len(searched)} trainings, the size of the searched, got {budget}")
+        raise ValueError(f"budget: expected 1 to {len(searched)} trainings, the size of the space, got {budget}")
     if isinstance(table, Table) and table.space != searched.name:
         raise ValueError(f"table: expected accuracies of {searched.name}, got those of {table.space}")
     if not isinstance(table, Table):
