@@ -9,9 +9,9 @@ from zcfast.spaces.capabilities import ClosedForm, ClosedForms, Sizes
 
 
 def closed_forms(space: SearchSpace[Any]) -> Mapping[str, ClosedForm]:
-    """Those that the space gives; its sizes, if it counts them and gives no others; none."""
+    """Those that the space gives; its sizes, if it counts them by formulas and gives no others; none."""
     own = space.offers(ClosedForms)
     if own is not None:
         return own.forms
-    counted = space.offers(Sizes)
-    return {} if counted is None else forms.sizes(counted, space.source)
+    # Sizes of networks that are built for them are proxies, which give a reason where one cannot be built.
+    return forms.sizes(space, space.source) if isinstance(space, Sizes) else {}

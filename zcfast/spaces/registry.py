@@ -83,7 +83,9 @@ def loaded_space(name: str) -> Any:
     """
     if isinstance(name, str) and ":" in name and name not in _found:
         call = f"zcfast.space({name!r})"
-        raise ValueError(f"expected a known space, got one at an import path, {name}: call {call} first, or give it")
+        raise ValueError(
+            f"expected a known space, got one at an import path, {name}: call {call} first, or give it as space (--space)"
+        )
     return space(name)
 
 
