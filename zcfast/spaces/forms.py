@@ -15,12 +15,12 @@ Statistics = Callable[[Any, Network], dict[str, Tensor]]  # cells and network ->
 
 
 def closed_forms(space: SearchSpace[Any]) -> Mapping[str, ClosedForm]:
-    """Those that the space gives; its sizes, if it counts them and gives no others; none."""
+    """Those that the space gives; its sizes, if it counts them by formulas and gives no others; none."""
     own = space.offers(ClosedForms)
     if own is not None:
         return own.forms
-    counted = space.offers(Sizes)
-    return {} if counted is None else sizes(counted, space.source)
+    # Sizes of networks that are built for them are proxies, which give a reason where one cannot be built.
+    return sizes(space, space.source) if isinstance(space, Sizes) else {}
 
 
 def sizes(space: Sizes, source: str) -> dict[str, ClosedForm]:
