@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zcfast import analysis, proxies, report, search, spaces
+    from zcfast import analysis, proxies, report, scoring, search, spaces
     from zcfast.images import ImageBatch, load_images, random_images
     from zcfast.scores import Scores
     from zcfast.scoring import Score, score
@@ -31,7 +31,7 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.voting",
 }
-_SUBMODULES = ("analysis", "proxies", "report", "search", "spaces")
+_SUBMODULES = ("analysis", "proxies", "report", "scoring", "search", "spaces")
 __all__ = [
     "ImageBatch",
     "Score",
@@ -46,6 +46,7 @@ __all__ = [
     "score",
     "score_architectures",
     "score_space",
+    "scoring",
     "search",
     "space",
     "spaces",
