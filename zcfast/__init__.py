@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zcfast.version import __version__
 
 if TYPE_CHECKING:
-    from zcfast import analysis, proxies, report, search, spaces
+    from zcfast import analysis, proxies, report, scoring, search, spaces
     from zcfast.analysis.vote import vote
     from zcfast.images import ImageBatch, load_images, random_images
     from zcfast.scores import Scores
@@ -31,7 +31,7 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.analysis.vote",
 }
-_SUBMODULES = ("analysis", "proxies", "report", "search", "spaces")
+_SUBMODULES = ("analysis", "proxies", "report", "scoring", "search", "spaces")
 __all__ = [
     "ImageBatch",
     "Score",
@@ -46,6 +46,7 @@ __all__ = [
     "score",
     "score_architectures",
     "score_space",
+    "scoring",
     "search",
     "space",
     "spaces",
