@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-Restore = Callable[[], None]
+Restore = Callable[[], object]
 _CONTAINERS = (OrderedDict, dict, list, set, deque)
 _MISSING = object()
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the size of a float
