@@ -145,11 +145,10 @@ def test_invalid_cells_are_refused():
         SPACE101.neighbours(SPACE101.parse("conv3x3:0|output:"))
 
 
-def test_opcheck_and_threads():
+def test_threads_change_nothing():
     cells = tuple(SPACE101.enumerate()[::10_000].tensors().values())
     encoding = ("vertices", "edges", "operations")
     tables = [torch.from_numpy(array) for key, array in _tables.nasbench101().items() if key not in encoding]
-    torch.library.opcheck(torch.ops.zcfast.nasbench101_neighbours.default, (*cells, *tables, 2))
     with pytest.raises(RuntimeError, match="relation: expected 0 to 2, got 3"):
         torch.ops.zcfast.nasbench101_neighbours(*cells, *tables, 3)
     before, expected = torch.get_num_threads(), SPACE101.neighbours(SPACE101.enumerate()[::50]).ids
