@@ -1,4 +1,4 @@
-"""Parameters that are more than tensors: with attributes, of a class of their own, asked whether they are parameters."""
+"""Parameters with attributes, of a class of their own, and nets that ask whether they hold parameters."""
 
 import pytest
 import torch
