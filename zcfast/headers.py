@@ -8,6 +8,8 @@ from typing import Any
 
 from zcfast import _tables
 
+# The key of the header says what a file has.
+SCORES, TABLE, TRAJECTORIES = b"zcfast", b"zcfast_table", b"zcfast-trajectory"
 _CHECKSUM = b"_crc32c"  # behind the key of the header: the key of eight hexadecimal digits
 
 

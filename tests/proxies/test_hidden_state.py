@@ -1,6 +1,10 @@
 """What a forward pass changes comes back before the next, or the passes behind it are refused."""
 
+import array
 import collections
+import contextvars
+import dataclasses
+import functools
 import itertools
 import random
 import threading
@@ -27,6 +31,44 @@ class Slotted:
 
 class Schedule:
     t = 1.0
+
+    def step(self):
+        return halve(self, "t")
+
+
+class Tagged(list):
+    pass
+
+
+class OneSlot:
+    __slots__ = "t"
+
+    def __init__(self):
+        self.t = 1.0
+
+
+class PrivateSlot:
+    __slots__ = ("__t",)
+
+    def __init__(self):
+        self.__t = 1.0
+
+    def step(self):
+        self.__t *= 0.5
+        return self.__t
+
+
+class LateSlot:
+    __slots__ = ("t",)
+
+    def step(self):
+        self.t = 0.5 * getattr(self, "t", 1.0)
+        return self.t
+
+
+@dataclasses.dataclass(slots=True)
+class Record:
+    t: float = 1.0
 
 
 CALLS = itertools.count()
@@ -59,6 +101,78 @@ def pop(container):
     return container[-1]
 
 
+def turn(ordered):
+    ordered.move_to_end(next(iter(ordered)))
+    return ordered[next(iter(ordered))]
+
+
+def grow(values):
+    values.append(1)
+    return len(values)
+
+
+def halve_item(values):
+    values[0] = values[0] // 2 if isinstance(values, bytearray) else 0.5 * values[0]
+    return values[0]
+
+
+def mask(masked):
+    masked[masked.count() - 1] = np.ma.masked
+    return float(masked.count() + 1)
+
+
+def reshape(values):
+    values.shape = values.shape[::-1]
+    return values.shape[0]
+
+
+def corner():
+    return torch.sparse_coo_tensor([[0], [1]], [1.0], (3, 3))
+
+
+def tagged(held):
+    held.t = 1.0
+    return held
+
+
+def halve_keyword(held):
+    held.keywords["t"] *= 0.5
+    return held()["t"]
+
+
+def counted():
+    def step():
+        return halve(step, "t")
+
+    step.t = 1.0
+    return step
+
+
+def default():
+    def step(values=[1.0]):  # noqa: B006
+        return pop(values)
+
+    return step
+
+
+VARIABLE = contextvars.ContextVar("t", default=1.0)
+
+
+def step_variable(variable):
+    variable.set(0.5 * variable.get(1.0))
+    return variable.get()
+
+
+def optimizer():
+    return torch.optim.SGD([torch.ones(1, requires_grad=True)], 1.0)
+
+
+def step_scheduler(scheduler):
+    scheduler.optimizer.step()
+    scheduler.step()
+    return scheduler.get_last_lr()[0]
+
+
 def draw(held):
     return 1 + float(held.random())
 
@@ -86,6 +200,46 @@ SEEN_BY_SNAPSHOTS = {
     ),
     "new attribute": (lambda: None, lambda net: net.__dict__.setdefault("late", [2.0]) and pop(net.late)),
     "counter": (lambda: collections.Counter(a=1), lambda net: net.held.update("a") or net.held["a"]),
+    "ordered dictionary": (lambda: collections.OrderedDict(a=1.0, b=0.5), lambda net: turn(net.held)),
+    "default dictionary": (lambda: collections.defaultdict(list), lambda net: grow(net.held["a"])),
+    "set": (lambda: {1.0}, lambda net: net.held.add(len(net.held) + 1.0) or len(net.held)),
+    "bytes": (lambda: bytearray(b"\x40"), lambda net: halve_item(net.held)),
+    "bytes that grow": (lambda: bytearray(b"a"), lambda net: net.held.append(1) or len(net.held)),
+    "array of python": (lambda: array.array("d", [1.0]), lambda net: halve_item(net.held)),
+    "structured array": (lambda: np.ones(3, [("a", float), ("b", int)]), lambda net: write(net.held["a"])),
+    "array of objects": (lambda: np.array([[1.0], None], dtype=object), lambda net: pop(net.held[0])),
+    "masked array": (lambda: np.ma.ones(3), lambda net: mask(net.held)),
+    "array of another shape": (lambda: np.ones((2, 1)), lambda net: reshape(net.held)),
+    "sparse tensor": (lambda: torch.eye(3).to_sparse(), lambda net: float(net.held.mul_(0.5).sum())),
+    "sparse tensor that grows": (lambda: torch.eye(3).to_sparse(), lambda net: float(net.held.add_(corner()).sum())),
+    "sparse rows": (lambda: torch.eye(3).to_sparse_csr(), lambda net: write(net.held.values().numpy())),
+    "sparse columns": (lambda: torch.eye(3).to_sparse_csc(), lambda net: write(net.held.values().numpy())),
+    "complex tensor": (
+        lambda: torch.ones(2, dtype=torch.complex64).conj(),
+        lambda net: float(net.held.mul_(0.5).real.sum()),
+    ),
+    "tensor of half precision": (
+        lambda: torch.ones(2, dtype=torch.bfloat16),
+        lambda net: float(net.held.mul_(0.5).sum()),
+    ),
+    "tensor with NaN": (lambda: torch.tensor([1.0, torch.nan]), lambda net: float(net.held.mul_(0.5)[0])),
+    "sign of zero": (lambda: torch.zeros(1), lambda net: 2 + float(net.held.neg_().copysign(net.held).signbit())),
+    "attribute of a tensor": (lambda: tagged(torch.ones(1)), lambda net: halve(net.held, "t")),
+    "attribute of a list": (lambda: tagged(Tagged([1])), lambda net: halve(net.held, "t")),
+    "arguments of a partial": (lambda: functools.partial(pop, [1.0]), lambda net: net.held()),
+    "keywords of a partial": (lambda: functools.partial(dict, t=1.0), lambda net: halve_keyword(net.held)),
+    "object of a method": (lambda: Schedule().step, lambda net: net.held()),
+    "read-only view": (lambda: types.MappingProxyType({"a": [1.0]}), lambda net: pop(net.held["a"])),
+    "one slot": (OneSlot, lambda net: halve(net.held, "t")),
+    "private slot": (PrivateSlot, lambda net: net.held.step()),
+    "slot that is filled late": (LateSlot, lambda net: net.held.step()),
+    "data class": (Record, lambda net: halve(net.held, "t")),
+    "context variable": (lambda: VARIABLE, lambda net: step_variable(VARIABLE)),
+    "scheduler": (
+        lambda: torch.optim.lr_scheduler.ExponentialLR(optimizer(), 0.5),
+        lambda net: step_scheduler(net.held),
+    ),
+    "numpy's bits": (lambda: np.random.PCG64(0), lambda net: 1 + net.held.random_raw() % 7),
 }
 UNSEEN = {
     "iterator": (lambda: iter([1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 2, 3, 4, 5, 6, 7, 8]), lambda net: next(net.held)),
@@ -94,6 +248,12 @@ UNSEEN = {
     "generator function": (lambda: (2.0**-n for n in range(99)), lambda net: next(net.held)),
     "closure": (closure, lambda net: net.held()),
     "class attribute": (lambda: None, lambda net: halve(Schedule, "t")),
+    "list's iterator": (lambda: iter([2.0**-n for n in range(99)]), lambda net: next(net.held)),
+    "cycle": (lambda: itertools.cycle([1.0, 0.5, 0.25]), lambda net: next(net.held)),
+    "zip": (lambda: zip([2.0**-n for n in range(99)]), lambda net: next(net.held)[0]),
+    "context variable that had no value": (lambda: contextvars.ContextVar("late"), lambda net: step_variable(net.held)),
+    "function's attribute": (lambda: counted(), lambda net: net.held()),
+    "default argument": (lambda: default(), lambda net: net.held()),
     "global": (lambda: None, lambda net: SEEN.update(t=0.5 * SEEN["t"]) or SEEN["t"]),
 }
 
@@ -305,63 +465,3 @@ def test_wrong_logits_have_one_outcome_for_every_proxy():
         for proxy in (*ALL, "flops", "naswot", "multiply_adds"):
             with pytest.raises(TypeError, match=message):
                 score(net, BATCH, [proxy], logits=logits)
-
-
-def test_threads_wait_for_each_other():
-    torch.manual_seed(0)
-    shared = nn.Linear(8, 3).double()
-    nets = [nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.2), nn.BatchNorm1d(8), shared).double() for _ in range(3)]
-    nets.append(nets[0])
-    torch.manual_seed(1)  # of the dropout
-    state = torch.get_rng_state()
-    expected = [{k: s.value for k, s in score(net, BATCH, ("snip", "grasp", "synflow")).items()} for net in nets]
-    states = [{k: v.clone() for k, v in net.state_dict().items()} for net in nets]
-    found = [[] for _ in nets]
-
-    def work(place):
-        for _ in range(5):
-            found[place].append({k: s.value for k, s in score(nets[place], BATCH, [*expected[0]]).items()})
-
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(nets))]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert torch.equal(torch.get_rng_state(), state)
-    for place, net in enumerate(nets):
-        assert found[place] == [expected[place]] * 5
-        assert all(torch.equal(v, states[place][k]) for k, v in net.state_dict().items())
-
-
-def test_a_call_from_inside_of_another_is_refused():
-    inner, net = nn.Linear(5, 3).double(), nn.Linear(5, 3).double()
-    for held in (inner, net):
-        handle = net.register_forward_hook(lambda *_, held=held: score(held, BATCH, ["snip"]) and None)
-        result = score(net, BATCH, ["snip"])["snip"]
-        handle.remove()
-        assert result.status == "failed"
-        assert "expected a call from outside of other calls" in result.reason
-    assert score(net, BATCH, ["snip"])["snip"].status == "ok"
-
-
-def test_a_forked_process_scores():
-    import os
-
-    entered, done = threading.Event(), threading.Event()
-    net = nn.Linear(5, 3).double()
-    slow = nn.Linear(5, 3).double()
-
-    def hook(*_):
-        entered.set()
-        done.wait(20)
-
-    slow.register_forward_hook(hook)
-    thread = threading.Thread(target=score, args=(slow, BATCH, ["snip"]))
-    thread.start()
-    entered.wait(20)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if score(net, BATCH, ["l2_norm"])["l2_norm"].status == "ok" else 1)
-    done.set()
-    thread.join()
-    assert os.waitpid(child, 0)[1] == 0

@@ -4,6 +4,7 @@ from zcfast.passes.base import Pass, Results
 from zcfast.passes.forward import Forward
 from zcfast.passes.loss_gradient import LossGradient
 from zcfast.passes.net import Net
+from zcfast.passes.observation import Observation
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.recording import Activations as Recorded
 
@@ -13,7 +14,7 @@ class Activations(Pass):
 
     requires = (Forward, LossGradient)
 
-    def observe(self, forward: Forward) -> None:
+    def observe(self, forward: Observation) -> None:
         """The outputs stay until the backward pass."""
         forward.keep_outputs()
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-if TYPE_CHECKING:
-    from zcfast.passes.forward import Forward
-    from zcfast.passes.net import Net
-    from zcfast.tracing.batch import Batch
+from zcfast.passes.net import Net
+from zcfast.passes.observation import Observation
+from zcfast.tracing.batch import Batch
 
 Reads = Literal["nothing", "shape", "inputs", "batch", "batches"]
 
@@ -31,8 +30,8 @@ class Pass(ABC):
     reads: ClassVar[Reads] = "batch"
     cost: ClassVar[float] = 0.0
 
-    def observe(self, forward: Forward) -> None:  # noqa: B027  # most passes ask for nothing
-        """Say, before the shared forward pass of the minibatch, what is to be seen of it; see `Forward`.
+    def observe(self, forward: Observation) -> None:  # noqa: B027  # most passes ask for nothing
+        """Say, before the shared forward pass of the minibatch, what is to be seen of it.
 
         It is called where Forward is among `requires`.
         """
@@ -78,8 +77,3 @@ def with_requirements(needs: Iterable[type[Pass]]) -> list[type[Pass]]:
     for which in needs:
         add(which)
     return list(found)
-
-
-def is_own(kind: type) -> bool:
-    """Whether a class of passes or proxies is of this package, so that it changes nothing that it is given."""
-    return kind.__module__.partition(".")[0] == "zcfast"

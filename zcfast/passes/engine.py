@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import CheckpointError
 
-from zcfast.passes.base import Pass, Results, is_own, with_requirements
+from zcfast.passes.base import Pass, Results, with_requirements
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.net import Net
+from zcfast.passes.observation import is_own
 from zcfast.passes.weights import Weights
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.channels_last import suits
@@ -65,8 +66,10 @@ def run_passes(
     passes = with_requirements(which for consumer in consumers for which in consumer.needs)
     trainable = sum(p.numel() for p in module.parameters() if p.requires_grad) if Weights in passes else 0
 
+    foreign = not all(map(is_own, [*passes, *map(type, consumers)]))
+
     def attempt(*, channels_last: bool, again: bool) -> _Run[C, T]:
-        with isolated(module, train=train) as started:
+        with isolated(module, train=train, parameters=foreign) as started:
             net = Net(started, layers, batch, channels_last=channels_last, per_layer=per_layer, trainable=trainable)
             run = _Run(net, batch, passes, consumers, finish)
             run.whole(again=again)
@@ -119,7 +122,8 @@ class _Run(Generic[C, T]):
             with self.guard(which), self.kept_apart(which, {}):
                 made[which] = which()
                 if Forward in which.requires:
-                    self.forward.be_observed(made[which])
+                    self.forward.observation.observer = which
+                    made[which].observe(self.forward.observation)
         return made
 
     def step(self, which: type[Pass], made: dict[type[Pass], Pass]) -> None:
@@ -134,7 +138,7 @@ class _Run(Generic[C, T]):
             with self.kept_apart(which, done):
                 self.results[which] = made[which].run(self.net, self.batch, done)
         if which is Forward:
-            self.failures.update(self.forward.failures)
+            self.failures.update(self.forward.observation.failures)
         shared = self.results.get(Forward)
         if isinstance(shared, SharedForward):
             shared.users.discard(which)
@@ -164,13 +168,7 @@ class _Run(Generic[C, T]):
             return
         self.net.begin_again()
         held = nn.Module()
-        held.__dict__["all"] = [
-            given,
-            self.net.slots.parameters,
-            self.net.copies,
-            self.batch.inputs,
-            self.batch.targets,
-        ]
+        held.__dict__["all"] = [given, self.net.copies, self.batch.inputs, self.batch.targets]
         snapshot = Snapshot([held])
         with ExitStack() as stack:
             stack.callback(self.net.restart)

@@ -5,6 +5,7 @@ from torch import Tensor
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.net import Net
+from zcfast.passes.observation import Observation
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.embedding import without_embedding
 
@@ -16,7 +17,7 @@ class InputJacobian(Pass):
     reads = "inputs"
     cost = 1.0
 
-    def observe(self, forward: Forward) -> None:
+    def observe(self, forward: Observation) -> None:
         """The inputs need a gradient."""
         forward.need_input_gradients()
 

@@ -11,6 +11,7 @@ from zcfast.ops import saliency_reduce
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.net import Net, equal_to_rounding
+from zcfast.passes.observation import Observation
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.passes import ProxyError
 from zcfast.tracing.recording import Activations as Recorded
@@ -76,7 +77,7 @@ class LossGradient(Pass):
     requires = (Forward,)
     cost = 2.0
 
-    def observe(self, forward: Forward) -> None:
+    def observe(self, forward: Observation) -> None:
         """The forward pass needs a graph."""
         forward.need_gradients()
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from zcfast.passes.blame import is_nets_own
 from zcfast.tracing.batch import Batch, find_logits
+from zcfast.tracing.blame import is_nets_own
 from zcfast.tracing.channels_last import ChannelsLast, has_tangent
 from zcfast.tracing.generators import random_devices
 from zcfast.tracing.isolation import Isolated

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.forward import Forward
 from zcfast.passes.net import Net
+from zcfast.passes.observation import Observation
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.passes import ProxyError
 
@@ -27,7 +28,7 @@ class ReluPatterns(Pass):
         """Begin with none."""
         self.agreements: Sequence[Tensor] = []
 
-    def observe(self, forward: Forward) -> None:
+    def observe(self, forward: Observation) -> None:
         """Watch the ReLUs."""
         self.agreements = forward.watch(_agreement, nn.ReLU)
 

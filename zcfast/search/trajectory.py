@@ -13,14 +13,13 @@ from torch import Tensor
 
 from zcfast.errors import first_line, integer
 from zcfast.files import reading, replace_file, require_memory, require_parquet_memory
-from zcfast.headers import opened, sealed
+from zcfast.headers import TRAJECTORIES, opened, sealed
 from zcfast.spaces import space as named_space
 
 if TYPE_CHECKING:
     from pyarrow import parquet
 
 FORMAT = 1
-METADATA_KEY = b"zcfast-trajectory"
 COLUMNS = ("run", "training", "row", "objective", "report", "best_so_far")
 
 
@@ -109,7 +108,7 @@ class Trajectory:
         }
         arrays = {name: pyarrow.array(values.cpu().flatten()[there].numpy()) for name, values in columns.items()}
         header = {"format": FORMAT, "space": self.space, "shape": [runs, budget], "protocol": self.protocol}
-        table = pyarrow.table(arrays).replace_schema_metadata(sealed(METADATA_KEY, header))
+        table = pyarrow.table(arrays).replace_schema_metadata(sealed(TRAJECTORIES, header))
         with replace_file(path) as temporary:
             parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
@@ -124,7 +123,7 @@ class Trajectory:
                 raise ValueError(f"{expected}, got {'a directory' if Path(path).is_dir() else 'none'}")
             try:
                 file = parquet.ParquetFile(path, page_checksum_verification=True)
-                header = opened(METADATA_KEY, file.schema_arrow.metadata, version=FORMAT)
+                header = opened(TRAJECTORIES, file.schema_arrow.metadata, version=FORMAT)
                 return _of_file(file, header)
             except Exception as error:  # a damaged file raises anything
                 came = str(error) if isinstance(error, ValueError) else f"another file: {first_line(error)[:80]}"
@@ -177,7 +176,7 @@ def is_trajectory(path: str | os.PathLike[str]) -> bool:
     from pyarrow import parquet
 
     try:
-        return Path(path).is_file() and METADATA_KEY in (parquet.read_schema(path).metadata or {})
+        return Path(path).is_file() and TRAJECTORIES in (parquet.read_schema(path).metadata or {})
     except Exception:  # a damaged file raises anything
         return False
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from pyarrow import parquet
 
-from zcfast import scores
 from zcfast.errors import first_line, unknown
 from zcfast.files import reading
+from zcfast.headers import SCORES, TRAJECTORIES
+from zcfast.npz import Archive
 from zcfast.spaces import Readers, SearchSpace, as_space, names
 from zcfast.spaces.registry import TABLES
 from zcfast.tables import columns, named, stored
-from zcfast.tables.archive import Archive
 from zcfast.tables.table import Table
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -75,7 +75,7 @@ def _from_parquet(space: SearchSpace[Any] | str, path: Path) -> Table:
         raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
     with file:
         if stored.is_stored(file):
-            return stored.read(space if isinstance(space, str) else space.name, file)
+            return Table(**stored.read(space if isinstance(space, str) else space.name, file))
         _check_kind(file)
         if isinstance(space, str):
             raise ValueError(
@@ -86,10 +86,8 @@ def _from_parquet(space: SearchSpace[Any] | str, path: Path) -> Table:
 
 def _check_kind(file: parquet.ParquetFile) -> None:
     """Refuse zcfast's other files."""
-    from zcfast.search import trajectory  # not above: it reads tables itself
-
     metadata = file.schema_arrow.metadata or {}
-    for key, kind in ((scores.METADATA_KEY, "scores"), (trajectory.METADATA_KEY, "trajectories of a search")):
+    for key, kind in ((SCORES, "scores"), (TRAJECTORIES, "trajectories of a search")):
         if key in metadata:
             raise ValueError(f"expected a table of accuracies, got a file of {kind} saved by zcfast")
 

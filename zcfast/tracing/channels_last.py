@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 
 import zcfast._native  # noqa: F401  registers torch.ops.zcfast
-from zcfast.passes.blame import Blamed
+from zcfast.tracing.blame import Blamed
 from zcfast.tracing.passes import ProxyError
 
 # A net that reads how its tensors lie in memory might compute something else in another format.
