@@ -11,6 +11,7 @@ from zcfast.passes.input_jacobian import InputJacobian
 from zcfast.passes.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, SignedLinearFlow
 from zcfast.passes.loss_gradient import LossGradient, LossGradients
 from zcfast.passes.net import Net
+from zcfast.passes.observation import Observation
 from zcfast.passes.products import Products
 from zcfast.passes.relu_patterns import ReluPatterns
 from zcfast.passes.weights import Weights, WeightsOfNet
@@ -31,6 +32,7 @@ __all__ = [
     "LossGradient",
     "LossGradients",
     "Net",
+    "Observation",
     "Pass",
     "Products",
     "ProxyError",

@@ -142,6 +142,8 @@ def _resolve(proxies: Sequence[str | Proxy]) -> list[Proxy]:
     if not chosen:
         raise ValueError("proxies: expected at least one, got none")
     for proxy in chosen:
+        if not isinstance(proxy.needs, tuple):
+            raise TypeError(f"needs: expected a tuple of classes of passes, got {proxy.needs!r}")
         with_requirements(proxy.needs)
     labels = [proxy.label for proxy in chosen]
     if len(set(labels)) < len(labels):

@@ -129,6 +129,10 @@ class Batch:
                 )
         return logits
 
+    def loss_of(self, output: Any) -> Tensor:
+        """The loss of what the net returned for the inputs, with its graph; see `found_logits` and `loss`."""
+        return self.loss(self.found_logits(output, len(self.inputs)), self.tensors()[1])
+
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss: a scalar.
 
