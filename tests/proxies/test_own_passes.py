@@ -257,7 +257,7 @@ def test_what_raises_before_it_runs_fails_alone(hostile):
 def test_own_passes_share_the_forward_pass(dtype):
     runs = iter(range(99))
     net, batch = the_net(dtype), image_batch(dtype=dtype)
-    net[0].register_forward_hook(lambda *_: None if next(runs) else None)
+    net[0].register_forward_hook(lambda *_: print(next(runs)))
     one = pass_of(
         lambda net, batch, done: len(done[Forward].logits),
         requires=(Forward,),
