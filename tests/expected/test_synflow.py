@@ -105,6 +105,7 @@ def test_nasbench201_is_the_mean_over_initialisations():
     assert abs(got - mean) < 4 * error
 
 
+@pytest.mark.slow
 def test_float32_is_within_1e_5_of_float64_on_every_cell():
     for function, space_ in ((nasbench101_expected_synflow, SPACE101), (nasbench201_expected_synflow, SPACE201)):
         cells = space_.enumerate()

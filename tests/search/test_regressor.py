@@ -117,6 +117,7 @@ def test_normal_scores_by_hand():
     torch.testing.assert_close(normal_scores(values), wanted.double(), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_features_are_standardised_and_finite(space):
     known = features(space.name)
     assert known.isfinite().all()
@@ -161,6 +162,7 @@ def test_candidates_of_a_large_space_are_its_highest_bounds():
     assert not torch.equal(algorithm.ask(state)[1].pool, asked.pool)
 
 
+@pytest.mark.slow
 def test_threads_change_no_candidates_of_a_large_space():
     algorithm, before, pools = search.regressor(first=40, candidates=30), torch.get_num_threads(), []
     _, state = advance(algorithm, algorithm.init("nasbench101", runs=1), smooth("nasbench101"), 40)
