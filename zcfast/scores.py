@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zcfast.errors import first_line, integer, printable, unknown
-from zcfast.files import replace_file, require_parquet_memory
+from zcfast.files import replace_file
 from zcfast.headers import opened, sealed
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
 from zcfast.spaces.registry import loaded_space
@@ -240,15 +240,13 @@ def _texts(column: pyarrow.ChunkedArray) -> list[str]:
 
 
 def _read(path: str | os.PathLike[str]) -> pyarrow.Table:
-    from pyarrow import parquet
+    from zcfast.data.parquet import ParquetFile
 
     if not Path(path).is_file():
         came = "a directory" if Path(path).is_dir() else "no file"
         raise ValueError(f"{path}: expected a Parquet file of scores, got {came}")
     try:
-        file = parquet.ParquetFile(path, page_checksum_verification=True, memory_map=True)
-        require_parquet_memory(file)
-        return file.read()
+        return ParquetFile(path).read()
     except Exception as error:  # libraries raise anything for damaged bytes
         message = (
             f"{path}: expected a Parquet file of scores, got a file that does not read as Parquet: {first_line(error)}"

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from zcfast.errors import first_line, integer
-from zcfast.files import reading, replace_file, require_memory, require_parquet_memory
+from zcfast.files import reading, replace_file, require_memory
 from zcfast.headers import opened, sealed
 from zcfast.spaces import space as named_space
 
 if TYPE_CHECKING:
-    from pyarrow import parquet
+    from zcfast.data.parquet import ParquetFile
 
 FORMAT = 1
 METADATA_KEY = b"zcfast-trajectory"
@@ -116,29 +116,28 @@ class Trajectory:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:
         """Read a file that `save` wrote. Errors: ValueError for a missing or damaged file and for any other."""
-        from pyarrow import parquet
+        from zcfast.data.parquet import ParquetFile
 
         expected = "expected a Parquet file of trajectories saved by zcfast"
         with reading(path, expected.removeprefix("expected ")):
             if not Path(path).is_file():
                 raise ValueError(f"{expected}, got {'a directory' if Path(path).is_dir() else 'none'}")
             try:
-                file = parquet.ParquetFile(path, page_checksum_verification=True)
-                header = opened(METADATA_KEY, file.schema_arrow.metadata, version=FORMAT)
+                file = ParquetFile(path)
+                header = opened(METADATA_KEY, file.metadata, version=FORMAT)
                 return _of_file(file, header)
             except Exception as error:  # a damaged file raises anything
                 came = str(error) if isinstance(error, ValueError) else f"another file: {first_line(error)[:80]}"
                 raise ValueError(f"{expected}, {came if came.startswith(('got', 'in')) else 'got ' + came}") from error
 
 
-def _of_file(file: parquet.ParquetFile, header: dict[str, Any]) -> Trajectory:
+def _of_file(file: ParquetFile, header: dict[str, Any]) -> Trajectory:
     runs, budget = (integer("shape", size) for size in header["shape"])
-    places, trainings = runs * budget, file.metadata.num_rows
+    places, trainings = runs * budget, file.rows
     if min(runs, budget) < 0 or trainings > places:
         raise ValueError(f"got one of {runs} runs of {budget} trainings with {trainings} rows")
     require_memory("its trainings", 48 * places)
-    require_parquet_memory(file)
-    table = file.read()
+    table = file.read(COLUMNS)
     columns = {name: torch.from_numpy(table.column(name).to_numpy().copy()) for name in COLUMNS}
     algorithm = header["protocol"]["algorithm"] if isinstance(header["protocol"], dict) else None
     if not isinstance(algorithm, dict) or not isinstance(algorithm.get("name"), str):
@@ -174,10 +173,10 @@ def _architectures(space: str) -> float:
 
 def is_trajectory(path: str | os.PathLike[str]) -> bool:
     """Whether a Parquet file says that it has trajectories; False for any other file and for none."""
-    from pyarrow import parquet
+    from zcfast.data.parquet import ParquetFile
 
     try:
-        return Path(path).is_file() and METADATA_KEY in (parquet.read_schema(path).metadata or {})
+        return Path(path).is_file() and METADATA_KEY in ParquetFile(path).metadata
     except Exception:  # a damaged file raises anything
         return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from types import TracebackType
 from typing import Any
 
@@ -67,6 +68,8 @@ class Archive:
             array: npt.NDArray[np.generic] = self._file[name]
         except Exception as error:
             raise ValueError(f"{broken}: {first_line(error)}") from error
+        if array.dtype.kind == "U" and array.size and array.view(np.uint32).max() > sys.maxunicode:
+            raise ValueError(f"array {name!r}: expected strings, got letters that no text has")
         return array
 
     def _header(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow
 import torch
-from pyarrow import csv, parquet
+from pyarrow import csv
 from torch import Tensor
 
 from zcfast.errors import first_line
-from zcfast.files import read_bytes, require_memory, require_parquet_memory
+from zcfast.files import read_bytes, require_memory
 from zcfast.scores import KEY_COLUMNS
 from zcfast.spaces import Enumerated, SearchSpace
 from zcfast.spaces.registry import has_name
@@ -22,12 +22,6 @@ from zcfast.tables.table import Metric, Table, check_rows, scatter
 GROWTH = 8  # bytes that one byte of CSV can become: two of them are a number
 COLUMN = 1 << 16  # bytes that a column of CSV takes besides
 UNNAMED = ("", "__index_level_0__")  # pandas' row labels, in its CSV and Parquet files: no measurement
-
-
-def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
-    """A Parquet file; see `from_arrow`."""
-    require_parquet_memory(file)
-    return from_arrow(space, file.read())
 
 
 def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:

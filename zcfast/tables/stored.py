@@ -12,8 +12,9 @@ import torch
 from pyarrow import parquet
 
 from zcfast import _tables
+from zcfast.data.parquet import ParquetFile
 from zcfast.errors import first_line
-from zcfast.files import replace_file, require_memory
+from zcfast.files import replace_file
 from zcfast.headers import opened, sealed
 from zcfast.tables.table import Metric, Table
 
@@ -42,18 +43,18 @@ def save(table: Table, path: str | os.PathLike[str]) -> None:
         parquet.write_table(arrow, temporary, compression="none", use_dictionary=False, row_group_size=1 << 30)
 
 
-def is_stored(file: parquet.ParquetFile) -> bool:
+def is_stored(file: ParquetFile) -> bool:
     """Whether an open Parquet file is one that `save` wrote."""
-    return METADATA_KEY in (file.schema_arrow.metadata or {})
+    return METADATA_KEY in (file.metadata)
 
 
-def read(space: str, file: parquet.ParquetFile) -> Table:
+def read(space: str, file: ParquetFile) -> Table:
     """Read what `save` wrote, of the space of that name.
 
     Errors: ValueError for a table of another space, another version of the format and a damaged file.
     """
     try:
-        header = opened(METADATA_KEY, file.schema_arrow.metadata, version=FORMAT)
+        header = opened(METADATA_KEY, file.metadata, version=FORMAT)
     except ValueError as error:
         raise ValueError(f"{EXPECTED}, {error}") from error
     try:
@@ -66,12 +67,11 @@ def read(space: str, file: parquet.ParquetFile) -> Table:
         raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
 
 
-def _build(header: dict[str, Any], file: parquet.ParquetFile) -> Table:
+def _build(header: dict[str, Any], file: ParquetFile) -> Table:
     labels = [label for metric in header["metrics"] for label, _ in metric["values"]]
     named = header["keys"] is not None
-    require_memory("its columns", 8 * file.metadata.num_rows * len(labels))
     try:
-        arrow = file.read(columns=[*labels, *(["key"] if named else [])])
+        arrow = file.read([*labels, *(["key"] if named else [])])
     except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
     names = tuple(arrow.column("key").to_pylist()) if named else ()
