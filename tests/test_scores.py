@@ -66,7 +66,7 @@ def test_arrow_columns(scores, space):
     assert table["operations"].to_pylist() == scores.cells.operations.tolist()
     header = json.loads(table.schema.metadata[b"zcfast"])
     assert header == {
-        "format": 1,
+        "format": 2,
         "space": space.name,
         "columns": ["expected_synflow", "params"],
         "protocol": scores.protocol,
@@ -172,7 +172,8 @@ def test_load_says_what_is_wrong_with_a_file(tmp_path):
     [
         ("not json", "broken metadata"),
         ("[]", "broken metadata"),
-        ('{"format": 2}', "in format 1, got format 2"),
+        ('{"format": 3}', "in format 2, got format 3"),
+        ('{"format": 2}', "checksum of its header is missing"),
         ('{"format": 1}', "broken metadata: no space"),
         ('{"format": 1, "space": "nasbench201", "columns": ["a"], "protocol": []}', "no protocol"),
         ('{"format": 1, "space": "nasbench201", "columns": ["b"], "protocol": {}}', "got a file without them"),

@@ -19,7 +19,6 @@ from zcfast.spaces.registry import loaded_space
 if TYPE_CHECKING:
     import pyarrow
 
-FORMAT = 1
 METADATA_KEY = b"zcfast"
 KEY_COLUMNS = ("index", "hash", "architecture")
 REASON = "reason_"  # followed by the name of a column: the column of the file that says why it has no number
@@ -101,7 +100,7 @@ class Scores:
             arrays[name] = _to_arrow(column)
         for name, texts in self.reasons.items():
             arrays[REASON + name] = pyarrow.array([text or None for text in texts], pyarrow.string())
-        header = {"format": FORMAT, "space": self.space.name, "columns": list(self.columns), "protocol": self.protocol}
+        header = {"space": self.space.name, "columns": list(self.columns), "protocol": self.protocol}
         return pyarrow.table(arrays).replace_schema_metadata(sealed(METADATA_KEY, header))
 
     def keys(self) -> Tensor | list[str]:
@@ -258,7 +257,7 @@ def _header(path: str | os.PathLike[str], metadata: dict[bytes, bytes]) -> dict[
     """The JSON that `save` put into the schema."""
     expected = f"{path}: expected a Parquet file of scores saved by zcfast"
     try:
-        header = opened(METADATA_KEY, metadata, version=FORMAT)
+        header = opened(METADATA_KEY, metadata)
     except ValueError as error:
         raise ValueError(f"{expected}{' ' if str(error).startswith('in') else ', '}{error}") from error
     kinds = {"space": str, "columns": list, "protocol": dict}

@@ -19,7 +19,6 @@ from zcfast.spaces import space as named_space
 if TYPE_CHECKING:
     from zcfast.data.parquet import ParquetFile
 
-FORMAT = 1
 METADATA_KEY = b"zcfast-trajectory"
 COLUMNS = ("run", "training", "row", "objective", "report", "best_so_far")
 
@@ -108,7 +107,7 @@ class Trajectory:
             "best_so_far": self.best_so_far,
         }
         arrays = {name: pyarrow.array(values.cpu().flatten()[there].numpy()) for name, values in columns.items()}
-        header = {"format": FORMAT, "space": self.space, "shape": [runs, budget], "protocol": self.protocol}
+        header = {"space": self.space, "shape": [runs, budget], "protocol": self.protocol}
         table = pyarrow.table(arrays).replace_schema_metadata(sealed(METADATA_KEY, header))
         with replace_file(path) as temporary:
             parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
@@ -124,7 +123,7 @@ class Trajectory:
                 raise ValueError(f"{expected}, got {'a directory' if Path(path).is_dir() else 'none'}")
             try:
                 file = ParquetFile(path)
-                header = opened(METADATA_KEY, file.metadata, version=FORMAT)
+                header = opened(METADATA_KEY, file.metadata)
                 return _of_file(file, header)
             except Exception as error:  # a damaged file raises anything
                 came = str(error) if isinstance(error, ValueError) else f"another file: {first_line(error)[:80]}"

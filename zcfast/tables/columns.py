@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,26 @@ def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
     kind = column.type
     if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
         raise ValueError(f"column {name!r}: expected numbers, as in all but {', '.join(KEY_COLUMNS)}, got {kind}")
-    return torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
+    values = torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
+    low, high = _bounds(name)
+    wrong = values.isinf() | (values < low) | (values > high)
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        expected = (
+            "finite numbers"
+            if low == -math.inf
+            else f"numbers from {low:g}{'' if math.isinf(high) else f' to {high:g}'}"
+        )
+        raise ValueError(f"column {name!r}: expected {expected}, got {values[row]:g} in row {row}")
+    return values
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """Between which numbers the values of a column lie, by the words of its name."""
+    words = set(re.split("[^a-z]+", name.lower()))
+    if words & {"acc", "accuracy", "error"}:
+        return 0, 100
+    return (0 if words & {"params", "flops", "seconds", "time", "latency"} else -math.inf), math.inf
 
 
 def _index(space: Any, key: str, column: pyarrow.ChunkedArray) -> Tensor:

@@ -18,7 +18,6 @@ from zcfast.files import replace_file
 from zcfast.headers import opened, sealed
 from zcfast.tables.table import Metric, Table
 
-FORMAT = 1
 METADATA_KEY = b"zcfast_table"  # JSON; says what each column is
 EXPECTED = "expected a table saved by zcfast"
 
@@ -35,7 +34,7 @@ def save(table: Table, path: str | os.PathLike[str]) -> None:
         about = {field.name: getattr(metric, field.name) for field in dataclasses.fields(metric)}
         about["values"] = [[label, _tables.crc32c(array)] for label, array in zip(labels, arrays, strict=True)]
         metrics.append({"name": name, **about})
-    header = {"format": FORMAT, "space": table.space, "headline": table.headline, "description": table.description}
+    header = {"space": table.space, "headline": table.headline, "description": table.description}
     metadata = sealed(METADATA_KEY, {**header, "metrics": metrics, "keys": _checksum_of_names(table.names)})
     with replace_file(path) as temporary:
         # Plain and uncompressed: a mapped file is read at the speed of memory.
@@ -54,7 +53,7 @@ def read(space: str, file: ParquetFile) -> Table:
     Errors: ValueError for a table of another space, another version of the format and a damaged file.
     """
     try:
-        header = opened(METADATA_KEY, file.metadata, version=FORMAT)
+        header = opened(METADATA_KEY, file.metadata)
     except ValueError as error:
         raise ValueError(f"{EXPECTED}, {error}") from error
     try:
