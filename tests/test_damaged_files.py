@@ -8,5 +8,6 @@ TOOL = Path(__file__).resolve().parents[1] / "tools" / "fuzz_files.py"
 
 
 def test_damaged_files():
-    done = subprocess.run([sys.executable, TOOL, "--files", "200", "--jobs", "1"], capture_output=True, text=True, timeout=600)
+    words = (sys.executable, TOOL, "--files", "200", "--jobs", "1")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr

@@ -9,7 +9,8 @@ from pyarrow import parquet
 
 import zcfast
 from tests.spaces.own import TwoLayers
-from zcfast.scores import Scores, best_first
+from zcfast.order import best_first
+from zcfast.scores import Scores
 from zcfast.spaces import registry
 from zcfast.spaces import space as named_space
 

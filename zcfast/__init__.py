@@ -3,8 +3,11 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from zcfast.version import __version__
+
 if TYPE_CHECKING:
-    from zcfast import analysis, proxies, report, search, spaces
+    from zcfast import analysis, proxies, report, scoring, search, spaces
+    from zcfast.analysis.vote import vote
     from zcfast.images import ImageBatch, load_images, random_images
     from zcfast.scores import Scores
     from zcfast.scoring import Score, score
@@ -12,9 +15,6 @@ if TYPE_CHECKING:
     from zcfast.scoring.space import score_space
     from zcfast.spaces import Space, space
     from zcfast.tables.load import table
-    from zcfast.voting import vote
-
-__version__ = "0.1.0"
 
 # Public name -> its module, imported at the first use: importing zcfast alone does not import torch.
 _PUBLIC = {
@@ -29,9 +29,9 @@ _PUBLIC = {
     "score_space": "zcfast.scoring.space",
     "space": "zcfast.spaces",
     "table": "zcfast.tables.load",
-    "vote": "zcfast.voting",
+    "vote": "zcfast.analysis.vote",
 }
-_SUBMODULES = ("analysis", "proxies", "report", "search", "spaces")
+_SUBMODULES = ("analysis", "proxies", "report", "scoring", "search", "spaces")
 __all__ = [
     "ImageBatch",
     "Score",
@@ -46,6 +46,7 @@ __all__ = [
     "score",
     "score_architectures",
     "score_space",
+    "scoring",
     "search",
     "space",
     "spaces",

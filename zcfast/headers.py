@@ -10,6 +10,8 @@ from zcfast import _tables
 
 FORMAT = 2
 UNSEALED = 1  # the format of 0.1.0, whose headers may have no checksum
+# The key of the header says what a file has.
+SCORES, TABLE, TRAJECTORIES = b"zcfast", b"zcfast_table", b"zcfast-trajectory"
 _CHECKSUM = b"_crc32c"  # behind the key of the header: the key of eight hexadecimal digits
 
 

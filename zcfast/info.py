@@ -6,14 +6,14 @@ import platform
 
 import torch
 
-import zcfast
 from zcfast import _native  # noqa: F401 - registers the operators
+from zcfast.version import __version__
 
 
 def info() -> dict[str, str]:
     """Versions, the SIMD level that the kernels use, threads and CUDA, as texts by what they say."""
     return {
-        "zcfast": zcfast.__version__,
+        "zcfast": __version__,
         "torch": torch.__version__,
         "Python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from zcfast import notebook
 from zcfast.errors import first_line, integer, printable, unknown
 from zcfast.files import replace_file
-from zcfast.headers import opened, sealed
+from zcfast.headers import SCORES, opened, sealed
+from zcfast.order import best_first
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
 from zcfast.spaces.registry import loaded_space
 
 if TYPE_CHECKING:
     import pyarrow
 
-METADATA_KEY = b"zcfast"
 KEY_COLUMNS = ("index", "hash", "architecture")
 REASON = "reason_"  # followed by the name of a column: the column of the file that says why it has no number
 
@@ -72,9 +73,15 @@ class Scores:
 
     def _repr_html_(self) -> str:
         """A short table for a notebook."""
-        from zcfast.report import notebook
-
-        return notebook.scores(self)
+        first, shown = self.cells[: notebook.ROWS], list(self.columns)[: notebook.COLUMNS]
+        listed = self.space.offers(Enumerated)
+        labels = self.space.format(first) if listed is None else map(str, listed.index(first).tolist())
+        values = [[notebook.number(value) for value in self[name][: notebook.ROWS].tolist()] for name in shown]
+        rows = [[label, *row] for label, *row in zip(labels, *values, strict=True)]
+        title = f"{self.space.name}: {len(self):,} architectures, {notebook.count(len(self.columns), 'score')}"
+        headings = ["architecture" if listed is None else "index", *shown]
+        left_out = ((len(self) - notebook.ROWS, "row"), (len(self.columns) - notebook.COLUMNS, "column"))
+        return notebook.table(title, headings, rows, left_out)
 
     def top(self, k: int, by: str) -> Tensor:
         """Rows of the k highest entries of a column, best first, int64 [min(k, N)].
@@ -101,7 +108,7 @@ class Scores:
         for name, texts in self.reasons.items():
             arrays[REASON + name] = pyarrow.array([text or None for text in texts], pyarrow.string())
         header = {"space": self.space.name, "columns": list(self.columns), "protocol": self.protocol}
-        return pyarrow.table(arrays).replace_schema_metadata(sealed(METADATA_KEY, header))
+        return pyarrow.table(arrays).replace_schema_metadata(sealed(SCORES, header))
 
     def keys(self) -> Tensor | list[str]:
         """What a table finds the architectures by: rows of the space's `enumerate()`, int64 [N], or their texts.
@@ -178,13 +185,6 @@ def _cells(space: SearchSpace[Any], table: pyarrow.Table) -> Cells:
     return cells
 
 
-def best_first(column: Tensor) -> Tensor:
-    """Rows of a column [N] from the highest entry to the lowest, int64 [N]; equal entries by row, NaN last."""
-    # ~x = -x - 1 turns the order of integers round without the overflow of -x; a sort puts NaN after every number.
-    reversed_order = -column if column.is_floating_point() else ~column
-    return torch.sort(reversed_order, stable=True).indices
-
-
 def hexadecimal_digits(keys: Tensor) -> Tensor:
     """Digests uint8 [N, B] as text, uint8 [N, 2 B]: two ASCII digits a byte."""
     digits = torch.tensor([list(b"%02x" % byte) for byte in range(256)], dtype=torch.uint8)
@@ -257,7 +257,7 @@ def _header(path: str | os.PathLike[str], metadata: dict[bytes, bytes]) -> dict[
     """The JSON that `save` put into the schema."""
     expected = f"{path}: expected a Parquet file of scores saved by zcfast"
     try:
-        header = opened(METADATA_KEY, metadata)
+        header = opened(SCORES, metadata)
     except ValueError as error:
         raise ValueError(f"{expected}{' ' if str(error).startswith('in') else ', '}{error}") from error
     kinds = {"space": str, "columns": list, "protocol": dict}

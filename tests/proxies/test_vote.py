@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from zcfast.voting import vote
+from zcfast.analysis import vote
 
 
 def slow_vote(columns):

@@ -18,7 +18,7 @@ from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
 linux = pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
 
 
-@pytest.fixture(params=[InProcess(), Processes(1), Processes(2)], ids=repr)
+@pytest.fixture(params=[InProcess(), Processes(1), Processes(2)], ids=["here", "one process", "two processes"])
 def executor(request):
     return request.param
 

@@ -3,7 +3,7 @@ import torch
 
 from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
 from zcfast import search
-from zcfast.scores import best_first
+from zcfast.order import best_first
 
 
 class TestRandomSearch(SearchContract):

@@ -4,9 +4,9 @@ import math
 import pytest
 import torch
 
-import zcfast
 from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
 from zcfast import search
+from zcfast.order import best_first
 from zcfast.search import gaussian_process
 from zcfast.search.gaussian_process import SETTINGS, GaussianProcess, normal_scores
 from zcfast.search.regressor import features
@@ -182,7 +182,7 @@ def test_warm_up_with_the_whole_space_trains_the_best_scored_first():
     scores = drawn_scores("nasbench201")
     algorithm = search.warmup(search.regressor(first=3), scores, len(scores))
     rows, _ = advance(algorithm, algorithm.init("nasbench201", runs=2), drawn_accuracies("nasbench201"), 5)
-    assert torch.equal(rows[:, :3], zcfast.scores.best_first(scores)[:3].expand(2, -1))
+    assert torch.equal(rows[:, :3], best_first(scores)[:3].expand(2, -1))
     few = search.warmup(search.regressor(first=5), scores, 2)
     assert len(advance(few, few.init("nasbench201", runs=1), scores, 7)[0].unique()) == 7
 

@@ -25,7 +25,7 @@ from zcfast.analysis.search_cost import (
 )
 from zcfast.analysis.summary import summary
 from zcfast.analysis.top import precision_at_k, top_fraction_in_top_k, top_fraction_overlap, top_k_overlap
-from zcfast.voting import vote
+from zcfast.analysis.vote import vote
 
 __all__ = [
     "Interval",

@@ -11,7 +11,7 @@ import torch.utils.dlpack
 from torch import Tensor
 
 from zcfast.errors import integer
-from zcfast.scores import best_first
+from zcfast.order import best_first
 
 # A torch tensor, numpy array, pandas or polars Series, pyarrow array, sequence of numbers, or any other object with
 # __array__ or DLPack's __dlpack__.

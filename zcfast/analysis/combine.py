@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from zcfast.analysis.columns import Column, aligned, complete_rows, selected
-from zcfast.analysis.correlation import average_ranks
+from zcfast.order import average_ranks
 
 
 def rank_sum(*columns: Column) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from zcfast.analysis.columns import Column, codes, scores_and_accuracies, within_top
+from zcfast.order import average_ranks
 
 TOP = 0.1  # the paper's share of most accurate rows
 
@@ -68,13 +69,6 @@ def kendall_top(scores: Column, accuracies: Column, fraction: float = TOP) -> fl
 def pearson_top(scores: Column, accuracies: Column, fraction: float = TOP) -> float:
     """`pearson` over the rows that `spearman_top` takes."""
     return pearson(*_most_accurate(scores, accuracies, fraction))
-
-
-def average_ranks(column: Tensor) -> Tensor:
-    """Ranks [N] from 1, the lowest, to N, float64; equal values share the average of their ranks. No NaN."""
-    from scipy.stats import rankdata
-
-    return torch.from_numpy(rankdata(column.numpy()))
 
 
 def _most_accurate(scores: Column, accuracies: Column, fraction: float) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zcfast.analysis.columns import Column, best_scored, check_count, scores_and_accuracies
-from zcfast.scores import best_first
+from zcfast.order import best_first
 
 
 def best_at_k(scores: Column, accuracies: Column, k: int) -> float:

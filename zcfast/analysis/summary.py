@@ -17,11 +17,10 @@ from zcfast.analysis.search_cost import best_at_k, regret_at_k, trainings_until_
 from zcfast.analysis.top import precision_at_k, top_fraction_in_top_k, top_fraction_overlap, top_k_overlap
 from zcfast.errors import check_kind, unknown
 from zcfast.scores import Scores
+from zcfast.tables import Table
 
 if TYPE_CHECKING:
     import pyarrow
-
-    from zcfast.tables import Table
 
 # Column of the summary -> the metric and its options.
 METRICS: dict[str, tuple[Metric, dict[str, float]]] = {
@@ -77,8 +76,6 @@ def summary(
     Source: Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS", ICLR 2021, section 4 and appendix.
     """
     import pyarrow
-
-    from zcfast.tables import Table
 
     check_kind("scores", scores, Scores)
     check_kind("table", table, Table)

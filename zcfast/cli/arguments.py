@@ -59,6 +59,10 @@ TopOption = Annotated[
 TargetOption = Annotated[
     float | None, typer.Option("--target", metavar="X", help="Count the trainings until this is reached.")
 ]
+FileSpaceOption = Annotated[
+    str | None,
+    typer.Option("--space", metavar="SPACE", help="The space of the file, where that is at an import path."),
+]
 
 RANDOM = "random"  # what --images takes in place of a path
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from zcfast.cli import terminal
+from zcfast.cli.arguments import FileSpaceOption
 
 EXAMPLES = """Examples:
 
@@ -26,6 +27,7 @@ def report(
         str | None, typer.Option("--metrics", metavar="A,B,...", help="Of the table; by default its headline.")
     ] = None,
     top: Annotated[int, typer.Option("--top", metavar="K", min=0, help="How many of the best cells to draw.")] = 10,
+    space: FileSpaceOption = None,
 ) -> None:
     """Write a page for a browser: how well scores rank accuracies, with plots."""
     from zcfast import tables
@@ -34,7 +36,7 @@ def report(
     from zcfast.scores import Scores
 
     check_writable(out, scores, table)
-    loaded = Scores.load(scores)
+    loaded = Scores.load(scores, space)
     chosen = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     page = html(loaded, tables.load(loaded.space, table), metrics=chosen, top=top)
     with replace_file(out) as temporary:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from zcfast.cli import summaries, terminal
-from zcfast.cli.arguments import TableOption, TargetOption, TopOption
+from zcfast.cli.arguments import FileSpaceOption, TableOption, TargetOption, TopOption
 
 EXAMPLES = """Examples:
 
@@ -16,7 +16,9 @@ EXAMPLES = """Examples:
 
     zcfast show scores.parquet --table known.npz
 
-    zcfast show trajectories.parquet --target 73.5"""
+    zcfast show trajectories.parquet --target 73.5
+
+    zcfast show own.parquet --space mymodule:space"""
 
 
 def show(
@@ -26,26 +28,29 @@ def show(
     table: TableOption = None,
     top: TopOption = None,
     target: TargetOption = None,
+    space: FileSpaceOption = None,
 ) -> None:
     """Print the summary of a file of scores or trajectories."""
     from zcfast.search.trajectory import is_trajectory
 
     trajectories = is_trajectory(file)
-    without_effect: dict[str, object] = {"--table": table, "--top": top} if trajectories else {"--target": target}
+    without_effect: dict[str, object] = (
+        {"--table": table, "--top": top, "--space": space} if trajectories else {"--target": target}
+    )
     for flag, value in without_effect.items():
         if value is not None:
             raise ValueError(f"{flag}: no effect on {'trajectories' if trajectories else 'scores'}")
     if trajectories:
         _show_trajectory(file, target)
     else:
-        _show_scores(file, table, top)
+        _show_scores(file, table, top, space)
 
 
-def _show_scores(file: Path, table: Path | None, top: int | None) -> None:
+def _show_scores(file: Path, table: Path | None, top: int | None, space: str | None) -> None:
     from zcfast import tables
     from zcfast.scores import Scores
 
-    loaded = Scores.load(file)
+    loaded = Scores.load(file, space)
     accuracies = None if table is None else tables.load(loaded.space, table)
     terminal.say(f"{len(loaded):,} cells of {loaded.space.name}: {', '.join(loaded.columns)}")
     summaries.scores(loaded, accuracies, top)

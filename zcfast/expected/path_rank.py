@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from zcfast.analysis.combine import log_rank_sum
+from zcfast.order import average_ranks
 
 READS = ("path_conv_layers", "path_pools", "path_conv3x3")
 DIGITS = 9  # behind the point: sums in another order are still equal
@@ -22,7 +22,8 @@ def path_rank(statistics: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     conv_layers, pools, conv3x3 = (statistics[name] for name in READS)
     columns = (conv_layers, _last(-pools), _last(conv3x3))
-    return {"path_rank": log_rank_sum(*columns).to(conv_layers.device)}
+    ranks = torch.stack([average_ranks(column.cpu()) for column in columns])
+    return {"path_rank": (ranks / max(1, len(conv_layers))).log().sum(0).to(conv_layers.device)}
 
 
 def _last(column: Tensor) -> Tensor:

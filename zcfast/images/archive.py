@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from zcfast.errors import printable
 from zcfast.images.batch import Pictures
-from zcfast.tables.archive import Archive
+from zcfast.npz import Archive
 
 NAMES_OF_CLASSES = ("classes", "names")
 BY_CLASSES = {10: "cifar10", 100: "cifar100", 120: "imagenet16-120"}

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from zcfast.analysis.columns import complete_rows, within_top
-from zcfast.analysis.correlation import average_ranks
+from zcfast.order import average_ranks
 
 POINTS = 2_000  # more rows than that become a grid
 MAX_BINS = 48

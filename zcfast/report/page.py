@@ -16,9 +16,9 @@ from torch import Tensor
 from zcfast.analysis.columns import best_scored
 from zcfast.analysis.summary import chosen_metrics
 from zcfast.errors import check_kind
+from zcfast.notebook import number
 from zcfast.report import cell_svg, provenance
 from zcfast.report.numbers import TRAINED, names, numbers
-from zcfast.report.text import number
 from zcfast.scores import Scores
 from zcfast.spaces import Graph, released_names
 from zcfast.tables import Table

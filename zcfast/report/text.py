@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from rich.table import Table as TextTable
 
 from zcfast.analysis import spearman, spearman_top, top_fraction_in_top_k
+from zcfast.notebook import number
 from zcfast.scores import Scores
 from zcfast.scoring import Score
 from zcfast.spaces import Drawing, Graph, released_names
@@ -53,11 +54,6 @@ def missing(scores: Scores) -> list[str]:
         for reason, times in reasons.most_common(1):
             lines.append(f"{name}: no score for {reasons.total():,} of {len(scores):,}; {times:,} of them {reason}")
     return lines
-
-
-def number(value: float) -> str:
-    """A count with its thousands apart, any other number with six digits."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
 def draw(drawing: Drawing) -> list[str]:

@@ -15,9 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import zcfast
-
-_OWN = zcfast.__name__
+_OWN = __name__.partition(".")[0]
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 # What calls functions: the functions, and what else they are called with.
 _WRAPPERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-import zcfast
 from zcfast.errors import first_line
 from zcfast.images import ImageBatch
 from zcfast.scoring.net import Score
 from zcfast.tracing.batch import find_logits
 from zcfast.tracing.isolation import isolated
+from zcfast.version import __version__
 
 
 def load_module(path: str, seed: int) -> nn.Module:
@@ -66,7 +66,7 @@ def as_json(scores: Mapping[str, Score], batch: ImageBatch, **protocol: Any) -> 
     made_under = dataclasses.asdict(next(iter(scores.values())).protocol)
     return {
         **protocol,
-        "zcfast": zcfast.__version__,
+        "zcfast": __version__,
         "torch": torch.__version__,
         "images": batch.protocol(),
         "protocol": made_under,

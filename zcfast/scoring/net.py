@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.images.batch import ImageBatch
+from zcfast.nets.counted import COUNTABLE
 from zcfast.proxies.base import Proxy, resolve
 from zcfast.tracing.batch import Batch, Loss, find_logits
-from zcfast.tracing.layers import COUNTABLE, find_layers
+from zcfast.tracing.layers import find_layers
 from zcfast.tracing.passes import Failure, Pass, Status, describe
 from zcfast.tracing.trace import Trace, trace
 from zcfast.tracing.turn import one_at_a_time

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import zcfast
 from zcfast.errors import unknown
 from zcfast.scores import Scores
 from zcfast.spaces import Cells, ClosedForm, ClosedForms, Enumerated, SearchSpace, as_space
 from zcfast.spaces.forms import closed_forms
+from zcfast.version import __version__
 
 CHUNK = 32_768  # cells between two reports of progress, and between two chances to interrupt
 
@@ -118,7 +118,7 @@ def _protocol(
 ) -> dict[str, Any]:
     """What a reader of the scores needs to make them again."""
     return {
-        "zcfast": zcfast.__version__,
+        "zcfast": __version__,
         "torch": torch.__version__,
         "space": space.title,
         "network": space.network_options(network),

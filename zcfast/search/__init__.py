@@ -7,12 +7,12 @@ from zcfast.search.algorithm import Algorithm
 from zcfast.search.binary_predictor import BinaryPredictor
 from zcfast.search.comparison import compare, paper_algorithms, quartiles_by_trainings, trainings_to_target
 from zcfast.search.loop import SearchFailed, SearchInterrupted, Trained, run
-from zcfast.search.proxy import move_proposal, warmup
 from zcfast.search.random_search import RandomSearch
 from zcfast.search.regressor import Regressor
 from zcfast.search.reinforce import Reinforce
 from zcfast.search.state import SearchState, load_state, save_state
 from zcfast.search.trajectory import Trajectory
+from zcfast.search.wrappers import move_proposal, warmup
 
 ageing_evolution = AgeingEvolution
 binary_predictor = BinaryPredictor

@@ -11,10 +11,10 @@ from zcfast.search.ageing_evolution import AgeingEvolution
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.binary_predictor import BinaryPredictor
 from zcfast.search.loop import run
-from zcfast.search.proxy import move_proposal, warmup
 from zcfast.search.random_search import RandomSearch
 from zcfast.search.reinforce import Reinforce
 from zcfast.search.trajectory import Trajectory, order_statistic
+from zcfast.search.wrappers import move_proposal, warmup
 from zcfast.spaces import SearchSpace
 from zcfast.tables import Table
 

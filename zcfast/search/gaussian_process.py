@@ -9,7 +9,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from zcfast.analysis.correlation import average_ranks
+from zcfast.order import average_ranks
 
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # of the kernel; the distance is the root mean square over the features
 LINEARS = (0.01, 0.1, 1.0)  # weight of the linear kernel

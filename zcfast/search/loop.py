@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import zcfast
 from zcfast.devices import present_device
 from zcfast.errors import first_line, integer
 from zcfast.search.algorithm import Algorithm
@@ -21,6 +20,7 @@ from zcfast.search.streams import Streams
 from zcfast.search.trajectory import Trajectory
 from zcfast.spaces import CellSpace, SearchSpace
 from zcfast.tables import Table
+from zcfast.version import __version__
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def run(
     elif workers is not None or executor is not None:
         raise ValueError("workers: no effect on a table, whose accuracies are looked up")
     record = _Record.empty(runs, budget, device)
-    protocol: dict[str, Any] = {"zcfast": zcfast.__version__, "algorithm": describe(algorithm), "seed": seed}
+    protocol: dict[str, Any] = {"zcfast": __version__, "algorithm": describe(algorithm), "seed": seed}
     options = {"runs": runs, "seed": seed, "device": device}
     if isinstance(table, Table):
         source = TableSource(table, objective, report, repetition, Streams.of(seed, max(runs, 1), device=device))

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from zcfast.errors import first_line, integer
 from zcfast.files import reading, replace_file, require_memory
-from zcfast.headers import opened, sealed
+from zcfast.headers import TRAJECTORIES, opened, sealed
 from zcfast.spaces import space as named_space
 
 if TYPE_CHECKING:
     from zcfast.data.parquet import ParquetFile
 
-METADATA_KEY = b"zcfast-trajectory"
 COLUMNS = ("run", "training", "row", "objective", "report", "best_so_far")
 
 
@@ -108,7 +107,7 @@ class Trajectory:
         }
         arrays = {name: pyarrow.array(values.cpu().flatten()[there].numpy()) for name, values in columns.items()}
         header = {"space": self.space, "shape": [runs, budget], "protocol": self.protocol}
-        table = pyarrow.table(arrays).replace_schema_metadata(sealed(METADATA_KEY, header))
+        table = pyarrow.table(arrays).replace_schema_metadata(sealed(TRAJECTORIES, header))
         with replace_file(path) as temporary:
             parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
@@ -123,7 +122,7 @@ class Trajectory:
                 raise ValueError(f"{expected}, got {'a directory' if Path(path).is_dir() else 'none'}")
             try:
                 file = ParquetFile(path)
-                header = opened(METADATA_KEY, file.metadata)
+                header = opened(TRAJECTORIES, file.metadata)
                 return _of_file(file, header)
             except Exception as error:  # a damaged file raises anything
                 came = str(error) if isinstance(error, ValueError) else f"another file: {first_line(error)[:80]}"
@@ -175,7 +174,7 @@ def is_trajectory(path: str | os.PathLike[str]) -> bool:
     from zcfast.data.parquet import ParquetFile
 
     try:
-        return Path(path).is_file() and METADATA_KEY in ParquetFile(path).metadata
+        return Path(path).is_file() and TRAJECTORIES in ParquetFile(path).metadata
     except Exception:  # a damaged file raises anything
         return False
 

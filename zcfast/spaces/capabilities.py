@@ -226,4 +226,4 @@ class Readers(Capability):
 
     @abstractmethod
     def archive(self, archive: Any) -> Any:
-        """The zcfast.tables.Table of an .npz archive, zcfast/tables/archive.py."""
+        """The zcfast.tables.Table of an .npz archive, zcfast/npz.py."""

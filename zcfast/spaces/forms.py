@@ -1,17 +1,82 @@
-"""The closed forms of any space."""
+"""The closed forms of any space, and those that spaces of cells share; docs/expected.md."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from zcfast.expected import forms
+from torch import Tensor
+
+from zcfast.expected.path_rank import READS, path_rank
+from zcfast.expected.path_statistics import COLUMNS as PATH_COLUMNS
 from zcfast.spaces.base import SearchSpace
-from zcfast.spaces.capabilities import ClosedForm, ClosedForms, Sizes
+from zcfast.spaces.capabilities import ClosedForm, ClosedForms, Column, Sizes
+
+Network = dict[str, Any]  # options of the network
+Statistics = Callable[[Any, Network], dict[str, Tensor]]  # cells and network -> the path statistics
 
 
 def closed_forms(space: SearchSpace[Any]) -> Mapping[str, ClosedForm]:
-    """Those that the space gives; its sizes, if it counts them and gives no others; none."""
+    """Those that the space gives; its sizes, if it counts them by formulas and gives no others; none."""
     own = space.offers(ClosedForms)
     if own is not None:
         return own.forms
-    counted = space.offers(Sizes)
-    return {} if counted is None else forms.sizes(counted, space.source)
+    # Sizes of networks that are built for them are proxies, which give a reason where one cannot be built.
+    return sizes(space, space.source) if isinstance(space, Sizes) else {}
+
+
+def sizes(space: Sizes, source: str) -> dict[str, ClosedForm]:
+    """Parameters and multiply-adds, of any space that counts them."""
+    return {
+        "params": ClosedForm(
+            {"params": Column("trainable parameters of the network", "parameters", source)},
+            lambda cells, network, _: {"params": space.params(cells, **network)},
+        ),
+        "flops": ClosedForm(
+            {"flops": Column("multiply-adds of one image in convolutions and classifier", "multiply-adds", source)},
+            lambda cells, network, _: {"flops": space.flops(cells, **network)},
+        ),
+    }
+
+
+def expected_synflow(compute: Callable[..., Tensor]) -> ClosedForm:
+    """Expected synflow by a function of cells, the network's options and ``initialisation``."""
+    return ClosedForm(
+        {
+            "expected_synflow": Column(
+                "natural logarithm of synflow at the mean absolute weights of a random initialisation, for an input of "
+                "ones, every BatchNorm removed; -inf where synflow is 0",
+                "ln(score)",
+                "Tanaka et al., NeurIPS 2020; Abdelfattah et al., ICLR 2021, section 3.2; docs/expected.md",
+            )
+        },
+        lambda cells, network, own: {"expected_synflow": compute(cells, network, **own)},
+        options=("initialisation",),
+    )
+
+
+def path_forms(statistics: Statistics) -> dict[str, ClosedForm]:
+    """The path statistics and the ranking by them."""
+
+    def read(cells: Any, network: Network, own: dict[str, Any]) -> dict[str, Tensor]:
+        found = statistics(cells, network)
+        return {name: found[name] for name in READS}
+
+    return {
+        "path_statistics": ClosedForm(
+            {name: Column(*text, "zcfast, docs/expected.md") for name, text in PATH_COLUMNS.items()},
+            lambda cells, network, _: statistics(cells, network),
+        ),
+        "path_rank": ClosedForm(
+            {
+                "path_rank": Column(
+                    "sum of the logarithms of a cell's average rank, as a share of all, among the cells scored with "
+                    "it, by convolutions, by fewest mean pools on a path and by mean 3x3 convolutions on a path; at "
+                    "most 0",
+                    "ln(rank)",
+                    "zcfast, docs/expected.md: chosen on half of NAS-Bench-201's CIFAR-10 accuracies out of 26,208 "
+                    "rules",
+                )
+            },
+            read,
+            within=path_rank,
+        ),
+    }

@@ -82,8 +82,8 @@ def loaded_space(name: str) -> Any:
         ValueError: an unknown name, or an import path of this process's first time.
     """
     if isinstance(name, str) and ":" in name and name not in _found:
-        call = f"zcfast.space({name!r})"
-        raise ValueError(f"expected a known space, got one at an import path, {name}: call {call} first, or give it")
+        told = f"call zcfast.space({name!r}) first, or give it as space (--space)"
+        raise ValueError(f"expected a known space, got one at an import path, {name}: {told}")
     return space(name)
 
 

@@ -19,7 +19,8 @@ from zcfast.scores import KEY_COLUMNS
 from zcfast.spaces import Enumerated, SearchSpace
 from zcfast.spaces.registry import has_name
 from zcfast.tables.keys import DIGITS, rows_of_digests
-from zcfast.tables.table import Metric, Table, check_rows, scatter
+from zcfast.tables.metric import Metric
+from zcfast.tables.table import Table, check_rows, scatter
 
 GROWTH = 8  # bytes that one byte of CSV can become: two of them are a number
 COLUMN = 1 << 16  # bytes that a column of CSV takes besides

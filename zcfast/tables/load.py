@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from zcfast import scores
 from zcfast.data.parquet import ParquetFile
 from zcfast.errors import first_line, unknown
 from zcfast.files import reading
+from zcfast.headers import SCORES, TRAJECTORIES
+from zcfast.npz import Archive
 from zcfast.spaces import Readers, SearchSpace, as_space, names
 from zcfast.spaces.registry import TABLES
 from zcfast.tables import columns, named, stored
-from zcfast.tables.archive import Archive
 from zcfast.tables.table import Table
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -73,7 +73,7 @@ def _from_parquet(space: SearchSpace[Any] | str, path: Path) -> Table:
     except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
     if stored.is_stored(file):
-        return stored.read(space if isinstance(space, str) else space.name, file)
+        return Table(**stored.read(space if isinstance(space, str) else space.name, file))
     _check_kind(file)
     if isinstance(space, str):
         expected = f"expected the published files of {space} or a table saved by zcfast"
@@ -83,9 +83,7 @@ def _from_parquet(space: SearchSpace[Any] | str, path: Path) -> Table:
 
 def _check_kind(file: ParquetFile) -> None:
     """Refuse zcfast's other files."""
-    from zcfast.search import trajectory  # not above: it reads tables itself
-
-    for key, kind in ((scores.METADATA_KEY, "scores"), (trajectory.METADATA_KEY, "trajectories of a search")):
+    for key, kind in ((SCORES, "scores"), (TRAJECTORIES, "trajectories of a search")):
         if key in file.metadata:
             raise ValueError(f"expected a table of accuracies, got a file of {kind} saved by zcfast")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,45 +16,52 @@ from zcfast import _tables
 from zcfast.data.parquet import ParquetFile
 from zcfast.errors import first_line
 from zcfast.files import replace_file
-from zcfast.headers import opened, sealed
-from zcfast.tables.table import Metric, Table
+from zcfast.headers import TABLE, opened, sealed
+from zcfast.tables.metric import Metric
 
-METADATA_KEY = b"zcfast_table"  # JSON; says what each column is
 EXPECTED = "expected a table saved by zcfast"
 
 
-def save(table: Table, path: str | os.PathLike[str]) -> None:
-    """Write a table; see `Table.save`. Columns: `index` or `key`, then `<metric>` or `<metric>.<seed>`."""
-    keys: dict[str, Any] = {"key": table.names} if table.names else {"index": np.arange(len(table), dtype=np.int32)}
-    columns: dict[str, Any] = {}
-    metrics = []
-    for name, metric in table.metrics.items():
+def save(
+    path: str | os.PathLike[str],
+    rows: int,
+    *,
+    space: str,
+    metrics: Mapping[str, Metric],
+    headline: tuple[str, ...],
+    description: str,
+    names: tuple[str, ...],
+) -> None:
+    """Write a table of so many rows; see `Table`. Columns: `index` or `key`, then `<metric>` or `<metric>.<seed>`."""
+    columns: dict[str, Any] = {"key": names} if names else {"index": np.arange(rows, dtype=np.int32)}
+    described = []
+    for name, metric in metrics.items():
         labels = [f"{name}.{seed}" for seed in metric.seeds] or [name]
         arrays = [_smallest(row) for row in metric.values.cpu().contiguous().numpy()]
         columns |= dict(zip(labels, arrays, strict=True))
         about = {field.name: getattr(metric, field.name) for field in dataclasses.fields(metric)}
         about["values"] = [[label, _tables.crc32c(array)] for label, array in zip(labels, arrays, strict=True)]
-        metrics.append({"name": name, **about})
-    header = {"space": table.space, "headline": table.headline, "description": table.description}
-    metadata = sealed(METADATA_KEY, {**header, "metrics": metrics, "keys": _checksum_of_names(table.names)})
+        described.append({"name": name, **about})
+    header = {"space": space, "headline": headline, "description": description}
+    metadata = sealed(TABLE, {**header, "metrics": described, "keys": _checksum_of_names(names)})
     with replace_file(path) as temporary:
         # Plain and uncompressed: a mapped file is read at the speed of memory.
-        arrow = pyarrow.table({**keys, **columns}).replace_schema_metadata(metadata)
+        arrow = pyarrow.table(columns).replace_schema_metadata(metadata)
         parquet.write_table(arrow, temporary, compression="none", use_dictionary=False, row_group_size=1 << 30)
 
 
 def is_stored(file: ParquetFile) -> bool:
     """Whether an open Parquet file is one that `save` wrote."""
-    return METADATA_KEY in (file.metadata)
+    return TABLE in file.metadata
 
 
-def read(space: str, file: ParquetFile) -> Table:
-    """Read what `save` wrote, of the space of that name.
+def read(space: str, file: ParquetFile) -> dict[str, Any]:
+    """What `Table` takes, of what `save` wrote for the space of that name.
 
     Errors: ValueError for a table of another space, another version of the format and a damaged file.
     """
     try:
-        header = opened(METADATA_KEY, file.metadata)
+        header = opened(TABLE, file.metadata)
     except ValueError as error:
         raise ValueError(f"{EXPECTED}, {error}") from error
     try:
@@ -66,7 +74,7 @@ def read(space: str, file: ParquetFile) -> Table:
         raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
 
 
-def _build(header: dict[str, Any], file: ParquetFile) -> Table:
+def _build(header: dict[str, Any], file: ParquetFile) -> dict[str, Any]:
     labels = [label for metric in header["metrics"] for label, _ in metric["values"]]
     named = header["keys"] is not None
     try:
@@ -81,7 +89,13 @@ def _build(header: dict[str, Any], file: ParquetFile) -> Table:
         name, rows = about.pop("name"), [_verified(arrow, *column) for column in about.pop("values")]
         seeds = tuple(about.pop("seeds"))
         metrics[name] = Metric(torch.from_numpy(np.stack(rows)), **about, seeds=seeds)
-    return Table(header["space"], metrics, tuple(header["headline"]), header["description"], names)
+    return {
+        "space": header["space"],
+        "metrics": metrics,
+        "headline": tuple(header["headline"]),
+        "description": header["description"],
+        "names": names,
+    }
 
 
 def _verified(arrow: pyarrow.Table, label: str, checksum: int) -> np.ndarray[Any, np.dtype[Any]]:

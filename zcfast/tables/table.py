@@ -8,50 +8,13 @@ import os
 import torch
 from torch import Tensor
 
+from zcfast import notebook
 from zcfast.errors import unknown
+from zcfast.spaces import names as spaces
 from zcfast.spaces import space as named_space
+from zcfast.tables import stored
 from zcfast.tables.keys import Keys, rows_of
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Metric:
-    """One measurement of every architecture of a table.
-
-    Attributes:
-        values: float32 or float64 [runs, N], NaN where missing; one row where the file has one number an architecture.
-        dataset: what was trained and measured on, e.g. "cifar10"; "" where the file does not say.
-        split: "train", "valid" or "test"; "" where the file does not say.
-        epochs: how many epochs were trained; None where the file does not say.
-        unit: e.g. "percent", "fraction", "seconds".
-        seeds: the seed of each row of `values`, or the number of the repetition; () where the one row is a mean over
-            runs, or one run of unknown seed.
-
-    Errors: ValueError for values that are no matrix of floats with one row for each seed.
-    """
-
-    values: Tensor
-    dataset: str
-    split: str
-    epochs: int | None
-    unit: str
-    seeds: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check the shape against the seeds."""
-        rows = len(self.seeds) or 1
-        if self.values.dim() != 2 or len(self.values) != rows or not self.values.is_floating_point():
-            came = f"{self.values.dtype} {list(self.values.shape)}"
-            raise ValueError(f"values: expected floats [{rows}, N], one row a seed, got {came}")
-
-    def at(self, rows: Tensor, seed: int | None = None) -> Tensor:
-        """Values at rows [M] of the table, float64 [M]: of one seed, or the mean of the runs that there are."""
-        if seed is None:
-            values = self.values[:, rows].double()
-            return values[0] if len(values) == 1 else values.nanmean(0)
-        if seed not in self.seeds:
-            came = ", ".join(map(str, self.seeds)) or "no single runs"
-            raise ValueError(f"seed: expected one of the table's, got {seed}; it has {came}")
-        return self.values[self.seeds.index(seed), rows].double()
+from zcfast.tables.metric import Metric
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -113,18 +76,23 @@ class Table:
 
     def _repr_html_(self) -> str:
         """A short table of the metrics for a notebook."""
-        from zcfast.report import notebook
-
-        return notebook.table(self)
+        rows = []
+        for name, metric in list(self.metrics.items())[: notebook.COLUMNS]:
+            values = int((~metric.values.isnan().all(0)).sum())
+            epochs, seeds = "" if metric.epochs is None else str(metric.epochs), ", ".join(map(str, metric.seeds))
+            rows.append([name, metric.dataset, metric.split, epochs, metric.unit, seeds, f"{values:,}"])
+        kind = "architectures" if self.space in spaces() else "entries"
+        size, metrics = f"{len(self):,} {kind}", notebook.count(len(self.metrics), "metric")
+        headings = ("metric", "data", "split", "epochs", "unit", "seeds", "values")
+        left_out = ((len(self.metrics) - notebook.COLUMNS, "metric"),)
+        return notebook.table(f"{self.space}: {size}, {metrics}. {self.description}", headings, rows, left_out)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the table as a Parquet file with checksums, which `zcfast.table` reads; whole or not at all.
 
         Errors: OSError for a path that cannot be written.
         """
-        from zcfast.tables.stored import save
-
-        save(self, path)
+        stored.save(path, len(self), **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     def _metric(self, name: str) -> Metric:
         if name not in self.metrics:

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
+from zcfast.nets.counted import COUNTABLE, channel_dim
 from zcfast.tracing.passes import ProxyError
-
-COUNTABLE: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 @dataclass(frozen=True)
@@ -27,18 +26,11 @@ class Layer:
         return weight
 
     def channel_dim(self, output: Tensor) -> int:
-        """Dimension of the channels in the layer's output: before its places, of which a linear layer has none.
-
-        It is 0 where the layer was called on one sample without a dimension for samples, as torch allows.
-
-        Raises:
-            ProxyError: the output is not that of such a layer.
-        """
-        places = 0 if isinstance(self.module, nn.Linear) else len(self.module.kernel_size)  # type: ignore[arg-type]
-        if not isinstance(output, Tensor) or output.dim() <= places or (places and output.dim() > places + 2):
-            came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise ProxyError("failed", f"layer {self.name!r} puts out no tensor [N, channels, ...]: {came}")
-        return output.dim() - 1 - places
+        """Dimension of the channels in the layer's output; a ProxyError for the output of no such layer."""
+        try:
+            return channel_dim(self.module, output)
+        except ValueError as error:
+            raise ProxyError("failed", f"layer {self.name!r} {error}") from error
 
 
 def find_layers(module: nn.Module, kinds: tuple[type[nn.Module], ...] = COUNTABLE) -> list[Layer]:

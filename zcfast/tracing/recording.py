@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from zcfast.tracing.functorch import outside_transforms
+from zcfast.nets.functorch import outside_transforms
 from zcfast.tracing.layers import Layer
 from zcfast.tracing.passes import ProxyError
 

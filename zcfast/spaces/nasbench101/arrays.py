@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from zcfast.npz import Archive
 from zcfast.spaces.nasbench101.cells import MAX_VERTICES, OPERATIONS, SLOTS, NasBench101Cells
 from zcfast.spaces.nasbench101.space import NasBench101
-from zcfast.tables.archive import Archive
-from zcfast.tables.table import Metric, Table, check_rows, scatter
+from zcfast.tables.metric import Metric
+from zcfast.tables.table import Table, check_rows, scatter
 
 RUNS, TEST_IMAGES = 3, 9984
 

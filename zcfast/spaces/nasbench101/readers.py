@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from zcfast.npz import Archive
 from zcfast.spaces.capabilities import Readers
 from zcfast.spaces.nasbench101 import arrays, tfrecord
 from zcfast.spaces.nasbench101.space import NasBench101
-from zcfast.tables.archive import Archive
 from zcfast.tables.table import Table
 
 

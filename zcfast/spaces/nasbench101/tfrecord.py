@@ -23,7 +23,8 @@ from zcfast import _tables
 from zcfast.errors import first_line
 from zcfast.spaces.nasbench101.cells import INPUT, MAX_VERTICES, OPERATIONS, OUTPUT, NasBench101Cells, slot
 from zcfast.spaces.nasbench101.space import NasBench101
-from zcfast.tables.table import Metric, Table, check_rows
+from zcfast.tables.metric import Metric
+from zcfast.tables.table import Table, check_rows
 
 COLUMNS = {"seconds": ("", "seconds"), "train": ("train", "fraction"), "valid": ("valid", "fraction")}
 COLUMNS["test"] = ("test", "fraction")  # name -> split and unit, in the order of a ModelMetrics evaluation

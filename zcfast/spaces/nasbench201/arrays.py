@@ -7,10 +7,11 @@ import re
 import numpy as np
 import torch
 
+from zcfast.npz import Archive
 from zcfast.spaces.nasbench201.cells import EDGES, OPERATIONS, NasBench201Cells
 from zcfast.spaces.nasbench201.space import NasBench201
-from zcfast.tables.archive import Archive
-from zcfast.tables.table import Metric, Table, check_rows, scatter
+from zcfast.tables.metric import Metric
+from zcfast.tables.table import Table, check_rows, scatter
 
 EDGE_NAMES = tuple(f"{source}->{target}" for source, target in EDGES)
 HEADLINE = ("test_cifar10", "test_cifar100", "test_imagenet16")

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from zcfast._native import device_of_kernel
-from zcfast.expected import forms
 from zcfast.expected.path_statistics import Layers, path_statistics
 from zcfast.expected.paths import ABSENT, CONV1X1, CONV3X3, IDENTITY, POOL, Links
 from zcfast.expected.precision import in_float64
 from zcfast.nets.initialisation import initialisation as named_initialisation
+from zcfast.spaces import forms
 from zcfast.spaces.capabilities import ClosedForm, ClosedForms
 from zcfast.spaces.nasbench201.cells import OPERATIONS, NasBench201Cells
 from zcfast.spaces.nasbench201.network import NasBench201Network

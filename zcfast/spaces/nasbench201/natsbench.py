@@ -18,7 +18,8 @@ import torch
 from zcfast.errors import first_line
 from zcfast.spaces.nasbench201.space import NasBench201
 from zcfast.tables import pickles
-from zcfast.tables.table import Metric, Table
+from zcfast.tables.metric import Metric
+from zcfast.tables.table import Table
 
 # What the benchmark calls them -> metric, data set and split: the original test images, or the halves of them that it
 # gave to validation and test. CIFAR-10's validation needs its own training run, on half of the training images.

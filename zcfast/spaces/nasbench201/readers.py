@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from zcfast.npz import Archive
 from zcfast.spaces.capabilities import Readers
 from zcfast.spaces.nasbench201 import arrays, natsbench
 from zcfast.spaces.nasbench201.space import NasBench201
 from zcfast.tables import pickles
-from zcfast.tables.archive import Archive
 from zcfast.tables.table import Table
 
 

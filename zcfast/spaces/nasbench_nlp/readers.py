@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from zcfast.tables.json_files import read_json
-from zcfast.tables.table import Metric, Table
+from zcfast.tables.metric import Metric
+from zcfast.tables.table import Table
 
 EPOCHS = 50
 SPLITS = {"valid": "wt2_val_losses", "test": "wt2_test_losses", "train": "wt2_train_losses"}

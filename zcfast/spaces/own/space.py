@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from zcfast.errors import integer
 from zcfast.spaces.base import CapabilityT, Example, SearchSpace
-from zcfast.spaces.capabilities import Decisions, Enumerated, NeighbourGraph, Neighbourhood
+from zcfast.spaces.capabilities import Decisions, Enumerated, NeighbourGraph, Neighbourhood, Sizes
 from zcfast.spaces.cells import Texts
 from zcfast.spaces.neighbours import Neighbours, check_generator
 from zcfast.spaces.own.builder import Builder, text
 from zcfast.spaces.own.choices import ChoiceError
 from zcfast.spaces.own.digits import Digits
+from zcfast.spaces.own.sizes import BuiltSizes
 from zcfast.spaces.own.trial import Trial, changed
 
 LISTED = 10_000  # the most architectures, as the product of all choices, that are listed: each is asked for once
@@ -109,6 +110,15 @@ class Space(SearchSpace[Texts], Neighbourhood):
         if self._uncounted and kind in (Decisions, Enumerated, NeighbourGraph):
             raise ValueError(f"{self.name}: expected a space with {kind.gives}, got one without: {self._uncounted}")
         return super().capability(kind)
+
+    def offers(self, kind: type[CapabilityT]) -> CapabilityT | None:
+        """What the space offers of a kind: sizes too, by building each network without drawing its weights."""
+        found: Any = self._sizes if kind is Sizes else None
+        return found or super().offers(kind)
+
+    @cached_property
+    def _sizes(self) -> BuiltSizes:
+        return BuiltSizes(self, lambda architecture: self._builder.network(json.loads(architecture)))
 
     def _network(self, cell: Texts, **options: Any) -> nn.Module:
         return self._builder.network(json.loads(cell.texts[0]))

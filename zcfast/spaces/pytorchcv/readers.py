@@ -10,7 +10,8 @@ import torch
 
 from zcfast.errors import first_line
 from zcfast.files import read_bytes
-from zcfast.tables.table import Metric, Table
+from zcfast.tables.metric import Metric
+from zcfast.tables.table import Table
 
 GROWTH = 512  # bytes that one byte of the file can become: a dictionary for each line
 DATASETS = {"ImageNet-1K": "imagenet1k", "CIFAR-10": "cifar10", "CIFAR-100": "cifar100", "SVHN": "svhn"}

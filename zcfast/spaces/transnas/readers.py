@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from zcfast.tables.json_files import read_json
-from zcfast.tables.table import Metric, Table
+from zcfast.tables.metric import Metric
+from zcfast.tables.table import Table
 
 UNITS = {
     "class_scene": "percent",

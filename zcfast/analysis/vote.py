@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from zcfast.analysis.columns import Column
+from zcfast.analysis.columns import Column, aligned
 
 _BLOCK = 1024  # rows compared at once: a block of a million nets takes 1 GiB
 
@@ -33,8 +30,6 @@ def vote(synflow: Column, jacob_cov: Column, snip: Column) -> Tensor:
 
     Source: Abdelfattah et al. 2021, section 3.3. Takes time in M squared: 15,625 nets about a second, 423,624 minutes.
     """
-    from zcfast.analysis.columns import aligned  # not above: zcfast.analysis has `vote` among its names
-
     columns = aligned({"synflow": synflow, "jacob_cov": jacob_cov, "snip": snip})
     device = synflow.device if isinstance(synflow, Tensor) else "cpu"
     table = torch.stack([column.double() for column in columns]).to(device)

@@ -1,0 +1,215 @@
+"""Sizes by a pass of no samples are the proxies params and flops, or come of a pass with samples."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
+from torch import nn
+
+import zcfast
+from zcfast.spaces import Sizes
+from zcfast.spaces.own import sizes as own_sizes
+from zcfast.spaces.own.no_samples import NoSamples, OtherwiseShapedError
+
+IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(4)
+TOKENS = torch.randint(0, 20, (4, 6), generator=torch.Generator().manual_seed(0)), torch.arange(4)
+
+
+class Calls(nn.Module):
+    """A net of its parts and a function of them and the inputs."""
+
+    def __init__(self, forward, **parts):
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.function = forward
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+class Squared(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.square().reshape(-1, x.shape[-1])
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def head(features):
+    return nn.Linear(features, 5)
+
+
+def shuffled(net, x):
+    x = net.conv(x)
+    n, c, h, w = x.shape
+    x = x.view(n, 2, c // 2, h, w).transpose(1, 2).contiguous().view(n, -1, h, w)
+    first, second = torch.chunk(x, 2, dim=1)
+    return net.head(torch.cat((F.relu(first), second * 2), 1).mean((2, 3)))
+
+
+def attention(net, x):
+    x = net.patch(x).flatten(2).transpose(1, 2)
+    q, k, v = net.qkv(x).chunk(3, -1)
+    x = x + net.out(F.scaled_dot_product_attention(q, k, v))
+    return net.head(net.norm(x)[:, 0])
+
+
+def patches_as_samples(net, x):
+    n = len(x)
+    x = net.embed(x.reshape(n * 16, 48))
+    return net.head(x.reshape(n, 16, 8).mean(1))
+
+
+def samples_as_patches(net, x):
+    return net.head(net.embed(x.reshape(-1, 48)).reshape(len(x), -1))
+
+
+def hidden_merge(net, x):
+    return net.head(net.embed(Squared.apply(x)).reshape(len(x), -1))
+
+
+def doubled(net, x):
+    return net.head(torch.cat((x, x)).flatten(1))[: len(x)]
+
+
+def ensembled(net, x):
+    return torch.func.vmap(net.head)(x.flatten(1)[:, None].expand(-1, 3, -1)).mean(1)
+
+
+FAST = {
+    "view": Calls(lambda net, x: net.head(net.conv(x).view(x.size(0), -1)), conv=nn.Conv2d(3, 4, 3), head=head(784)),
+    "reshape": Calls(lambda net, x: net.head(net.conv(x).reshape(-1, 784)), conv=nn.Conv2d(3, 4, 3), head=head(784)),
+    "shuffled": Calls(shuffled, conv=nn.Conv2d(3, 8, 3, 2), head=head(8)),
+    "attention": Calls(
+        attention,
+        patch=nn.Conv2d(3, 8, 4, 4),
+        qkv=nn.Linear(8, 24),
+        out=nn.Linear(8, 8),
+        norm=nn.LayerNorm(8),
+        head=head(8),
+    ),
+    "batchnorm": nn.Sequential(
+        nn.Conv2d(3, 4, 16), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Flatten(), nn.BatchNorm1d(4), head(4)
+    ),
+    "upsampled": nn.Sequential(
+        nn.ConvTranspose2d(3, 4, 2, 2), nn.Upsample(scale_factor=2), nn.Conv2d(4, 2, 3, groups=2), nn.MaxPool2d(2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), head(2),
+    ),
+    "twice": Calls(lambda net, x: net.head(net.conv(net.conv(x)).mean((2, 3))), conv=nn.Conv2d(3, 3, 3), head=head(3)),
+    "frozen": nn.Sequential(nn.Conv2d(3, 4, 3).requires_grad_(False), nn.Flatten(), head(784)),
+}  # fmt: skip
+SLOW = {
+    "patches_as_samples": Calls(patches_as_samples, embed=nn.Linear(48, 8), head=head(8)),
+    "samples_as_patches": Calls(samples_as_patches, embed=nn.Linear(48, 8), head=head(128)),
+    "hidden_merge": Calls(hidden_merge, embed=nn.Linear(16, 2), head=head(96)),
+    "doubled": Calls(doubled, head=head(768)),
+    "ensembled": Calls(ensembled, head=head(768)),
+    "samples_second": Calls(
+        lambda net, x: net.head(net.rnn(x.flatten(1)[:, None].transpose(0, 1))[0][0]), rnn=nn.GRU(768, 8), head=head(8)
+    ),
+}  # fmt: skip
+TEXTS = {
+    "bag": Calls(lambda net, x: net.head(net.table(x).mean(1)), table=nn.Embedding(20, 8), head=head(8)),
+    "encoder": Calls(
+        lambda net, x: net.head(net.encoder(net.table(x)).mean(1)),
+        table=nn.Embedding(20, 8),
+        encoder=nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+        head=head(8),
+    ),
+}
+
+
+def measured(net, batch):
+    space = zcfast.spaces.of({"net": lambda: copy.deepcopy(net)}, example=batch)
+    counted = space.capability(Sizes)
+    return counted.params(space.enumerate()).item(), counted.flops(space.enumerate()).item()
+
+
+def scored(net, batch):
+    values = zcfast.score(net, batch, ["params", "flops"])
+    assert {each.status for each in values.values()} == {"ok"}
+    return values["params"].value, values["flops"].value
+
+
+@pytest.mark.parametrize("name", [*FAST, *SLOW, *TEXTS])
+def test_sizes_are_those_of_the_proxies(name):
+    net, batch = (TEXTS[name], TOKENS) if name in TEXTS else ({**FAST, **SLOW}[name], IMAGES)
+    expected = scored(net, batch)
+    assert expected[1] > 0
+    assert measured(net, batch) == expected
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_no_sample_runs(name, monkeypatch):
+    monkeypatch.setattr(own_sizes, "_with_samples", lambda *_: pytest.fail("ran samples"))
+    measured(FAST[name], IMAGES)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x.reshape(-1, 4),
+        lambda x: x.view(len(x) * 2, 6),
+        lambda x: x.reshape(-1),
+        lambda x: x.view(torch.int32),
+        lambda x: x.flatten(),
+        lambda x: torch.flatten(x, 0, 1),
+        lambda x: x.transpose(0, 1),
+        lambda x: x.mT.mH,
+        lambda x: x.permute(1, 0, 2),
+        lambda x: x.mean(0),
+        lambda x: x.mean(0, keepdim=True),
+        lambda x: x.sum(),
+        lambda x: torch.cat((x, x)),
+        lambda x: torch.cat((x, x), -3),
+        lambda x: torch.cat((x, x), dim=0),
+        lambda x: x.chunk(2),
+        lambda x: torch.split(x, 1),
+        lambda x: x[:1],
+        lambda x: x[..., :1, :, :],
+        lambda x: x[x.mean((1, 2)) > 0],
+        lambda x: x[torch.tensor([], dtype=torch.int64)],
+        lambda x: x.repeat(2, 1, 1),
+        lambda x: x.expand(0, 3, 4),
+        lambda x: torch.einsum("nij->in", x),
+        lambda x: torch.zeros(2 * len(x), 3),
+        lambda x: torch.randn(3, 3) @ torch.zeros(3, len(x)),
+        lambda x: x.unfold(0, 0, 1),
+        lambda x: x.repeat_interleave(2, 0),
+    ],
+)
+def test_calls_that_may_mix_samples_are_none(call):
+    inputs = torch.zeros(0, 3, 4)
+    with NoSamples(inputs), pytest.raises((OtherwiseShapedError, RuntimeError, IndexError, ValueError)):
+        call(inputs)
+
+
+def test_networks_that_cannot_be_measured():
+    def build(trial):
+        width = trial.suggest_int("width", 1, 3)
+        if width == 2:
+            raise RuntimeError("no such width")
+        return nn.Sequential(nn.Conv2d(width, 4, 3), nn.Flatten(), head(784))
+
+    space = zcfast.Space(build, example=(torch.zeros(2, 1, 16, 16), torch.arange(2)))
+    counted = space.capability(Sizes)
+    assert counted.flops(space.parse({"width": 1})).tolist() == [4 * 9 * 14 * 14 + 784 * 5]
+    assert counted.params(space.sample(0)).tolist() == []
+    with pytest.raises(ValueError, match=r'no sizes of \{"width": 2\}: build raised RuntimeError.*no such width'):
+        counted.params(space.parse({"width": 2}))
+    with pytest.raises(ValueError, match=r'no sizes of \{"width": 3\}: .*channels'):
+        counted.flops(space.parse({"width": 3}))
+
+
+def test_a_given_module_stays_as_it_is():
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), head(768)).eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    space = zcfast.spaces.of([net], example=IMAGES)
+    assert space.capability(Sizes).flops(space.enumerate()).tolist() == [768 * 5]
+    assert not net.training
+    assert not net[2]._forward_hooks
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

@@ -1,0 +1,27 @@
+"""Short tables as HTML for a notebook."""
+
+from collections.abc import Sequence
+from html import escape
+
+ROWS, COLUMNS = 5, 8  # that are shown
+
+
+def table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], left_out: Sequence[tuple[int, str]]
+) -> str:
+    """A title, a table, and how many of what (a noun) it leaves out, where that is more than none."""
+    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    more = " and ".join(count(number, noun) for number, noun in left_out if number > 0)
+    below = f"<p>{escape(f'and {more} more')}</p>" if more else ""
+    return f"<div><p>{escape(title)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}</div>"
+
+
+def count(count: int, noun: str) -> str:
+    """A number of things in words."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def number(value: float) -> str:
+    """A count with its thousands apart, any other number with six digits."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"

@@ -1,0 +1,18 @@
+"""Orders of the numbers of a column."""
+
+import torch
+from torch import Tensor
+
+
+def best_first(column: Tensor) -> Tensor:
+    """Rows of a column [N] from the highest entry to the lowest, int64 [N]; equal entries by row, NaN last."""
+    # ~x = -x - 1 turns the order of integers round without the overflow of -x; a sort puts NaN after every number.
+    reversed_order = -column if column.is_floating_point() else ~column
+    return torch.sort(reversed_order, stable=True).indices
+
+
+def average_ranks(column: Tensor) -> Tensor:
+    """Ranks [N] from 1, the lowest, to N, float64; equal values share the average of their ranks. No NaN."""
+    from scipy.stats import rankdata
+
+    return torch.from_numpy(rankdata(column.numpy()))
