@@ -89,13 +89,16 @@ BLIND = (flip, overwrite, head, tail, truncate, cut, repeat, splice, append, swa
 
 
 def damaged(content: bytes, chance: random.Random, others: list[bytes]) -> tuple[bytes, bool]:
-    """The bytes with one or more damages, and whether they are inside of a packing that was made right again."""
+    """The bytes with one or more damages, and whether a checksum of theirs can show it."""
     inside = repacked(content, chance, others) if chance.random() < 0.4 else None
     if inside is not None:
-        return inside, True
+        return inside, False
+    own = True
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
-        content = bytes(chance.choice(BLIND)(bytearray(content), chance, others)) if content else b"\0"
-    return content, False
+        way = chance.choice(BLIND)
+        content = bytes(way(bytearray(content), chance, others)) if content else b"\0"
+        own &= way not in (splice, another)
+    return content, own
 
 
 def repacked(content: bytes, chance: random.Random, others: list[bytes]) -> bytes | None:

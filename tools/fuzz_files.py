@@ -171,16 +171,16 @@ class Plan:
     keep: Path | None
 
     def damaged(self, number: int) -> tuple[Sample, Path]:
-        """A damaged sample, written; `checked` only where the damage is not inside of a packing that is made again."""
+        """A damaged sample, written; `checked` only where a checksum can show the damage."""
         chance = random.Random(f"{self.seed} {number}")
         sample = chance.choice(self.every)
         others = [content for other in self.every for content in other.files.values()]
         files, name = dict(sample.files), chance.choice([*sample.files])
-        content, inside = damage.damaged(files[name], chance, others)
+        content, own = damage.damaged(files[name], chance, others)
         if name == "file":
             files, name = {}, chance.choice(NAMES)
         files[name] = content
-        sample = replace(sample, checked=sample.checked and not inside)
+        sample = replace(sample, checked=sample.checked and own)
         return sample, self.write(sample, files, str(number))
 
     def write(self, sample: Sample, files: dict[str, bytes], label: str) -> Path:

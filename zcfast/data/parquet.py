@@ -10,13 +10,12 @@ from pathlib import Path
 import pyarrow
 from pyarrow import compute, parquet
 
-from zcfast.data.pages import pages
+from zcfast.data.pages import sizes
 from zcfast.files import require_memory
 
 MAGIC = b"PAR1"
-MOST_FOOTER = 1 << 22  # bytes; each may become 200
+MOST_FOOTER = 1 << 21  # bytes; each may become 200
 MOST_COLUMNS = 1 << 12  # nested ones take the stack too
-PAGE = 1 << 12  # bytes that a page takes besides; so there are not too many to look at
 COPIES = 2  # of the columns, that their readers make
 
 
@@ -37,14 +36,12 @@ class ParquetFile:
             if file.read(4) != MAGIC or footer > min(end, MOST_FOOTER):
                 raise ValueError(f"expected a footer of at most {min(end, MOST_FOOTER):,} bytes, got {footer:,}")
         options = {"memory_map": True, "page_checksum_verification": True, "thrift_container_size_limit": MOST_COLUMNS}
-        opened = parquet.ParquetFile(path, **options)
-        schema = opened.metadata.schema
-        columns = [schema.column(number) for number in range(len(schema))]
+        schema = parquet.ParquetFile(path, **options).schema_arrow
         # Texts are read as numbers of different ones, of which a few bytes may stand for millions.
-        texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+        texts = [field.name for field in schema if _is_text(field.type)]
         self._path, self._file = path, parquet.ParquetFile(path, read_dictionary=texts, **options)
-        self.metadata: dict[bytes, bytes] = self._file.schema_arrow.metadata or {}
-        self.columns: list[str] = self._file.schema_arrow.names
+        self.metadata: dict[bytes, bytes] = schema.metadata or {}
+        self.columns: list[str] = schema.names
         self.rows: int = self._file.metadata.num_rows
 
     def read(self, columns: Sequence[str] | None = None) -> pyarrow.Table:
@@ -56,7 +53,7 @@ class ParquetFile:
         for field in [self._file.schema_arrow.field(name) for name in names]:
             if not _is_plain(field.type):
                 raise ValueError(f"column {field.name!r}: expected numbers or texts, got {field.type}")
-        _require_memory(self._path, self._file.metadata)
+        _require_memory(self._path)
         table = self._file.read(names)
         read = [_spelled(column) for column in table.columns]
         return pyarrow.table(read, table.column_names).replace_schema_metadata(self.metadata)
@@ -64,12 +61,14 @@ class ParquetFile:
 
 def _is_plain(kind: pyarrow.DataType) -> bool:
     types = pyarrow.types
-    if types.is_dictionary(kind):
-        return bool(types.is_string(kind.value_type) or types.is_large_string(kind.value_type))
-    inner = kind.value_type if types.is_fixed_size_list(kind) else kind
-    return bool(
-        types.is_null(kind) or types.is_primitive(inner) or types.is_string(inner) or types.is_large_string(inner)
-    )
+    inner = kind.value_type if types.is_fixed_size_list(kind) or types.is_dictionary(kind) else kind
+    return bool(types.is_null(kind) or types.is_primitive(inner) or _is_text(inner))
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    types = pyarrow.types
+    inner = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(inner) or types.is_large_string(inner))
 
 
 def _spelled(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
@@ -81,15 +80,10 @@ def _spelled(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     return column.cast(column.type.value_type)
 
 
-def _require_memory(path: str | os.PathLike[str], about: parquet.FileMetaData) -> None:
-    """Raise a ValueError where the columns take more than may be taken, by the footer or by the pages themselves."""
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
-    rows = max(about.num_rows, sum(group.num_rows for group in groups))
-    values = max(rows * about.num_columns, sum(chunk.num_values for chunk in chunks))
-    require_memory("its columns", COPIES * 8 * values)
-    size = 0
+def _require_memory(path: str | os.PathLike[str]) -> None:
+    """Raise a ValueError where the columns take more than may be taken."""
     with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for unpacked, in_page in (page for chunk in chunks for page in pages(content, chunk)):
-            size += PAGE + unpacked + 8 * in_page
-            require_memory("its columns", COPIES * size)
+        total = 0
+        for size in sizes(content):
+            total += COPIES * size
+            require_memory("its columns", total)
