@@ -171,10 +171,7 @@ def test_a_footer_that_contradicts_itself(tmp_path):
     """pyarrow ends the process that asks it for the sizes of such columns."""
     path = tmp_path / "table"
     named().save(path)
-    content = path.read_bytes()
-    text, number = b"\x15\x0c", b"\x15\x04"  # the type of a column
-    assert content.count(text) == 2
-    for footer in (content.replace(text, number, 1), number.join(content.rsplit(text, 1))):
-        path.write_bytes(footer)
-        with pytest.raises(ValueError, match="expected a table saved by zcfast, got a damaged one"):
-            zcfast.table("pytorchcv", path)
+    text, number = b"\x15\x0c", b"\x15\x04"  # the type of the column of names
+    path.write_bytes(path.read_bytes().replace(text, number, 1))
+    with pytest.raises(ValueError, match="expected a table saved by zcfast, got a damaged one"):
+        zcfast.table("pytorchcv", path)
