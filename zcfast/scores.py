@@ -12,7 +12,6 @@ from torch import Tensor
 
 from zcfast import notebook
 from zcfast.errors import first_line, integer, printable, unknown
-from zcfast.files import replace_file
 from zcfast.headers import SCORES, opened, sealed
 from zcfast.order import best_first
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
@@ -137,11 +136,9 @@ class Scores:
 
         Errors: OSError for a path that cannot be written.
         """
-        from pyarrow import parquet
+        from zcfast.data.parquet import write_parquet
 
-        table = self.to_arrow()
-        with replace_file(path) as temporary:
-            parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        write_parquet(self.to_arrow(), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], space: str | SearchSpace[Any] | None = None) -> Scores:

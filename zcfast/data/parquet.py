@@ -6,12 +6,13 @@ import mmap
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 from pyarrow import compute, parquet
 
 from zcfast.data.pages import sizes
-from zcfast.files import require_memory
+from zcfast.files import replace_file, require_memory
 
 MAGIC = b"PAR1"
 MOST_FOOTER = 1 << 21  # bytes; each may become 200
@@ -35,11 +36,12 @@ class ParquetFile:
             footer = int.from_bytes(file.read(4), "little")
             if file.read(4) != MAGIC or footer > min(end, MOST_FOOTER):
                 raise ValueError(f"expected a footer of at most {min(end, MOST_FOOTER):,} bytes, got {footer:,}")
-        options = {"memory_map": True, "page_checksum_verification": True, "thrift_container_size_limit": MOST_COLUMNS}
-        schema = parquet.ParquetFile(path, **options).schema_arrow
+        options = {"page_checksum_verification": True, "thrift_container_size_limit": MOST_COLUMNS}
+        mapped = pyarrow.memory_map(os.fsencode(path))  # bytes: a name may be of other letters than Unicode's
+        schema = parquet.ParquetFile(mapped, **options).schema_arrow
         # Texts are read as numbers of different ones, of which a few bytes may stand for millions.
         texts = [field.name for field in schema if _is_text(field.type)]
-        self._path, self._file = path, parquet.ParquetFile(path, read_dictionary=texts, **options)
+        self._path, self._file = path, parquet.ParquetFile(mapped, read_dictionary=texts, **options)
         self.metadata: dict[bytes, bytes] = schema.metadata or {}
         self.columns: list[str] = schema.names
         self.rows: int = self._file.metadata.num_rows
@@ -87,3 +89,10 @@ def _require_memory(path: str | os.PathLike[str]) -> None:
         for size in sizes(content):
             total += COPIES * size
             require_memory("its columns", total)
+
+
+def write_parquet(table: pyarrow.Table, path: str | os.PathLike[str], **options: Any) -> None:
+    """Write a file in place of `path`, whole or not at all. Errors: OSError."""
+    options = {"compression": "zstd", "write_page_checksum": True, **options}
+    with replace_file(path) as temporary, temporary.open("wb") as file:  # opened here, as its name may be no text
+        parquet.write_table(table, file, **options)

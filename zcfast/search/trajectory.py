@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zcfast.errors import first_line, integer
-from zcfast.files import reading, replace_file, require_memory
+from zcfast.files import reading, require_memory
 from zcfast.headers import TRAJECTORIES, opened, sealed
 from zcfast.spaces import space as named_space
 
@@ -93,7 +93,8 @@ class Trajectory:
         Columns: run, training (from 1), row, objective, report, best_so_far. The schema's metadata has the protocol.
         """
         import pyarrow
-        from pyarrow import parquet
+
+        from zcfast.data.parquet import write_parquet
 
         runs, budget = self.rows.shape
         there = (self.rows >= 0).flatten().cpu()
@@ -108,8 +109,7 @@ class Trajectory:
         arrays = {name: pyarrow.array(values.cpu().flatten()[there].numpy()) for name, values in columns.items()}
         header = {"space": self.space, "shape": [runs, budget], "protocol": self.protocol}
         table = pyarrow.table(arrays).replace_schema_metadata(sealed(TRAJECTORIES, header))
-        with replace_file(path) as temporary:
-            parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        write_parquet(table, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:
