@@ -7,13 +7,19 @@ export PRE_COMMIT_HOME = $(CURDIR)/.venv/pre-commit
 SOURCES := pyproject.toml setup.py CMakeLists.txt README.md LICENSE \
   $(shell find csrc zcfast -type f -not -name '*.pyc' -not -name '*.so')
 
-.PHONY: score test bench asan device cuda-report lint format clean
+.PHONY: score test test-all bench asan device cuda-report lint format clean
 
 score: .venv/installed
 	.venv/bin/zcfast score nasbench101 --proxies expected_synflow,params,flops --out scores.parquet
 
+# Two processes of one thread each: more threads of both would wait for each other.
+PYTEST = OMP_NUM_THREADS=1 .venv/bin/pytest -n $(shell nproc) --dist loadfile
+
 test: .venv/installed-test
-	.venv/bin/pytest
+	$(PYTEST)
+
+test-all: .venv/installed-test
+	$(PYTEST) -m ''
 
 bench: .venv/installed-bench
 	.venv/bin/pytest bench

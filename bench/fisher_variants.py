@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 import zcfast
+from reproduction.benchmarks import NASBENCH201, Benchmark
 from zcfast.analysis import bootstrap, spearman
 from zcfast.proxies.fisher import Fisher
-from zcfast.reproduction.benchmarks import NASBENCH201, Benchmark
 from zcfast.spaces.nasbench201.network import Cell
 from zcfast.tables import load
 

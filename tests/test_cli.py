@@ -161,6 +161,7 @@ def assert_interrupted(script: str, arguments: Sequence[str], number: int = sign
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle(number):
     script = """
 import sys, time, zcfast
@@ -176,6 +177,7 @@ cli.main()
     assert not files()
 
 
+@pytest.mark.slow
 def test_a_terminal_without_unicode_gets_question_marks():
     Path("test.py").write_text("from zcfast.cli import main; main()")
     command = [sys.executable, "test.py", *SCORE, "--table", table_file()]

@@ -250,6 +250,7 @@ def test_the_time_of_a_whole_space_follows_the_proxies(run):
     assert 10 < hours["all"] < 30  # 3.7 s a network were measured
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_and_the_same_command_again(run):
     script = """
 import sys, time

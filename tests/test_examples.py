@@ -24,6 +24,7 @@ def test_all_are_run():
 
 
 @pytest.mark.parametrize("name", RUNS)
+@pytest.mark.slow
 def test_example(name, tmp_path):
     arguments, expected = RUNS[name]
     command = [sys.executable, str(EXAMPLES / name), *arguments]

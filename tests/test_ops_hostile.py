@@ -31,6 +31,7 @@ def test_the_arguments_that_are_spoiled_are_right(operator):
     getattr(torch.ops.zcfast, operator)(**hostile.calls()[operator])
 
 
+@pytest.mark.slow
 def test_drawn_arguments_give_a_result_or_one_clear_line():
     """In a process of its own, which a wild access would end."""
     command = [sys.executable, "-X", "faulthandler", "-m", "tests.test_ops_hostile"]

@@ -34,6 +34,7 @@ def scores(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_text_of_files_is_shown_and_not_obeyed(scores, tmp_path):
     values = torch.arange(15_625, dtype=torch.float64)[None]
     metric = Metric(values, HOSTILE, HOSTILE, None, HOSTILE)
@@ -59,6 +60,7 @@ def test_errors_are_one_line_of_text(words, tmp_path):
 
 
 @pytest.mark.parametrize("words", [("spaces",), ("info",), ("show",), ("--help",)])
+@pytest.mark.slow
 def test_a_closed_output_ends_without_a_traceback(words, scores):
     words = (*words, str(scores)) if words == ("show",) else words
     closed = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *COMMAND, *words], capture_output=True, text=True)

@@ -58,6 +58,7 @@ def test_any_metric():
 
 
 @pytest.mark.parametrize("metric", [spearman, kendall, pearson])
+@pytest.mark.statistics
 def test_coverage_of_a_known_correlation(metric):
     truth = {
         spearman: 6 / math.pi * math.asin(0.3),

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_python_code_on_a_device_that_is_not_the_cpu(tmp_path):
     tests = Path(__file__).with_name("on_pretend.py")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests]

@@ -43,6 +43,7 @@ def require_equal(statistics, row: int, expected: dict[str, float]) -> None:
 @example(0)  # input -> output
 @example(1)
 @example(423_623)
+@pytest.mark.slow
 def test_nasbench101_equals_the_list_of_all_paths(index):
     cell = SPACE101.enumerate()[index]
     require_equal(path_statistics(SPACE101, cell, {}), 0, path_oracle.nasbench101(*SPACE101.to_matrices(cell)[0]))

@@ -80,6 +80,7 @@ def mean_of_random_networks(forward, initialisation, count, seed):
 
 @pytest.mark.parametrize("text", ["conv3x3:0|conv1x1:0,1|output:1,2", "conv1x1:0|conv3x3:1|conv3x3:0,2|output:0,3"])
 @pytest.mark.parametrize("initialisation", ["kaiming_fan_out", "pytorch"])
+@pytest.mark.statistics
 def test_nasbench101_without_pools_is_the_mean_over_initialisations(text, initialisation):
     cell = SPACE101.parse(text)
     matrix, names = SPACE101.to_matrices(cell)[0]
@@ -92,6 +93,7 @@ def test_nasbench101_without_pools_is_the_mean_over_initialisations(text, initia
     assert abs(got - mean) < 4 * error
 
 
+@pytest.mark.statistics
 def test_nasbench201_is_the_mean_over_initialisations():
     cell = SPACE201.parse("|nor_conv_3x3~0|+|skip_connect~0|avg_pool_3x3~1|+|nor_conv_1x1~0|none~1|nor_conv_3x3~2|")
     network = NasBench201Network(stem_channels=4, modules=1, classes=3, resolution=8)

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_torch import check
 from torch import nn
 
 from tests.reductions import same_on_any_thread_count
@@ -218,3 +219,19 @@ def test_strided_convolutions_of_one_position(channels, stride):
     got = score(net, batch, ["grad_norm", "snip", "fisher", "jacob_cov"])
     expected = score(net.double(), (batch[0].double(), batch[1]), list(got))
     assert {k: s.value for k, s in got.items()} == {k: pytest.approx(s.value, rel=1e-4) for k, s in expected.items()}
+
+
+class AsksForOrder(nn.Module):
+    def __init__(self, ask):
+        super().__init__()
+        self.ask, self.conv, self.fc = ask, nn.Conv2d(3, 8, 3), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.fc(x.mean((2, 3))) * (2 if self.ask(x) else 1)
+
+
+@pytest.mark.parametrize("ask", [torch.Tensor.is_contiguous, lambda x: x.dim_order() == (0, 1, 2, 3)])
+def test_nets_that_ask_for_the_order_of_memory(ask):
+    torch.manual_seed(0)
+    check(AsksForOrder(ask), (torch.randn(6, 3, 8, 8), torch.arange(6) % 3))

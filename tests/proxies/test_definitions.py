@@ -21,6 +21,7 @@ def test_a_definition_is_the_first_line_of_the_documentation(name, proxy):
         assert proxy.definition == inspect.getdoc(proxy).partition("\n")[0]
 
 
+@pytest.mark.slow
 def test_definitions_need_no_docstrings():
     made = [
         json.loads(subprocess.run([sys.executable, *flags, "-c", CODE], capture_output=True, check=True).stdout)

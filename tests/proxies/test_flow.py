@@ -291,6 +291,7 @@ def test_logarithm_with_biases_agrees_across_the_scale():
 @pytest.mark.parametrize(
     "build", [lambda: ResNet((3, 8, 36, 3)), lambda: DenseNet((6, 12, 48, 32))], ids=["resnet152", "densenet201"]
 )
+@pytest.mark.slow
 def test_deep_nets_have_a_finite_logarithm(build):
     with torch.no_grad():
         net = build()

@@ -1,6 +1,10 @@
 """What a forward pass changes comes back before the next, or the passes behind it are refused."""
 
+import array
 import collections
+import contextvars
+import dataclasses
+import functools
 import itertools
 import random
 import threading
@@ -27,6 +31,44 @@ class Slotted:
 
 class Schedule:
     t = 1.0
+
+    def step(self):
+        return halve(self, "t")
+
+
+class Tagged(list):
+    pass
+
+
+class OneSlot:
+    __slots__ = "t"
+
+    def __init__(self):
+        self.t = 1.0
+
+
+class PrivateSlot:
+    __slots__ = ("__t",)
+
+    def __init__(self):
+        self.__t = 1.0
+
+    def step(self):
+        self.__t *= 0.5
+        return self.__t
+
+
+class LateSlot:
+    __slots__ = ("t",)
+
+    def step(self):
+        self.t = 0.5 * getattr(self, "t", 1.0)
+        return self.t
+
+
+@dataclasses.dataclass(slots=True)
+class Record:
+    t: float = 1.0
 
 
 CALLS = itertools.count()
@@ -59,6 +101,78 @@ def pop(container):
     return container[-1]
 
 
+def turn(ordered):
+    ordered.move_to_end(next(iter(ordered)))
+    return ordered[next(iter(ordered))]
+
+
+def grow(values):
+    values.append(1)
+    return len(values)
+
+
+def halve_item(values):
+    values[0] = values[0] // 2 if isinstance(values, bytearray) else 0.5 * values[0]
+    return values[0]
+
+
+def mask(masked):
+    masked[masked.count() - 1] = np.ma.masked
+    return float(masked.count() + 1)
+
+
+def reshape(values):
+    values.shape = values.shape[::-1]
+    return values.shape[0]
+
+
+def corner():
+    return torch.sparse_coo_tensor([[0], [1]], [1.0], (3, 3))
+
+
+def tagged(held):
+    held.t = 1.0
+    return held
+
+
+def halve_keyword(held):
+    held.keywords["t"] *= 0.5
+    return held()["t"]
+
+
+def counted():
+    def step():
+        return halve(step, "t")
+
+    step.t = 1.0
+    return step
+
+
+def default():
+    def step(values=[1.0]):  # noqa: B006
+        return pop(values)
+
+    return step
+
+
+VARIABLE = contextvars.ContextVar("t", default=1.0)
+
+
+def step_variable(variable):
+    variable.set(0.5 * variable.get(1.0))
+    return variable.get()
+
+
+def optimizer():
+    return torch.optim.SGD([torch.ones(1, requires_grad=True)], 1.0)
+
+
+def step_scheduler(scheduler):
+    scheduler.optimizer.step()
+    scheduler.step()
+    return scheduler.get_last_lr()[0]
+
+
 def draw(held):
     return 1 + float(held.random())
 
@@ -86,6 +200,46 @@ SEEN_BY_SNAPSHOTS = {
     ),
     "new attribute": (lambda: None, lambda net: net.__dict__.setdefault("late", [2.0]) and pop(net.late)),
     "counter": (lambda: collections.Counter(a=1), lambda net: net.held.update("a") or net.held["a"]),
+    "ordered dictionary": (lambda: collections.OrderedDict(a=1.0, b=0.5), lambda net: turn(net.held)),
+    "default dictionary": (lambda: collections.defaultdict(list), lambda net: grow(net.held["a"])),
+    "set": (lambda: {1.0}, lambda net: net.held.add(len(net.held) + 1.0) or len(net.held)),
+    "bytes": (lambda: bytearray(b"\x40"), lambda net: halve_item(net.held)),
+    "bytes that grow": (lambda: bytearray(b"a"), lambda net: net.held.append(1) or len(net.held)),
+    "array of python": (lambda: array.array("d", [1.0]), lambda net: halve_item(net.held)),
+    "structured array": (lambda: np.ones(3, [("a", float), ("b", int)]), lambda net: write(net.held["a"])),
+    "array of objects": (lambda: np.array([[1.0], None], dtype=object), lambda net: pop(net.held[0])),
+    "masked array": (lambda: np.ma.ones(3), lambda net: mask(net.held)),
+    "array of another shape": (lambda: np.ones((2, 1)), lambda net: reshape(net.held)),
+    "sparse tensor": (lambda: torch.eye(3).to_sparse(), lambda net: float(net.held.mul_(0.5).sum())),
+    "sparse tensor that grows": (lambda: torch.eye(3).to_sparse(), lambda net: float(net.held.add_(corner()).sum())),
+    "sparse rows": (lambda: torch.eye(3).to_sparse_csr(), lambda net: write(net.held.values().numpy())),
+    "sparse columns": (lambda: torch.eye(3).to_sparse_csc(), lambda net: write(net.held.values().numpy())),
+    "complex tensor": (
+        lambda: torch.ones(2, dtype=torch.complex64).conj(),
+        lambda net: float(net.held.mul_(0.5).real.sum()),
+    ),
+    "tensor of half precision": (
+        lambda: torch.ones(2, dtype=torch.bfloat16),
+        lambda net: float(net.held.mul_(0.5).sum()),
+    ),
+    "tensor with NaN": (lambda: torch.tensor([1.0, torch.nan]), lambda net: float(net.held.mul_(0.5)[0])),
+    "sign of zero": (lambda: torch.zeros(1), lambda net: 2 + float(net.held.neg_().copysign(net.held).signbit())),
+    "attribute of a tensor": (lambda: tagged(torch.ones(1)), lambda net: halve(net.held, "t")),
+    "attribute of a list": (lambda: tagged(Tagged([1])), lambda net: halve(net.held, "t")),
+    "arguments of a partial": (lambda: functools.partial(pop, [1.0]), lambda net: net.held()),
+    "keywords of a partial": (lambda: functools.partial(dict, t=1.0), lambda net: halve_keyword(net.held)),
+    "object of a method": (lambda: Schedule().step, lambda net: net.held()),
+    "read-only view": (lambda: types.MappingProxyType({"a": [1.0]}), lambda net: pop(net.held["a"])),
+    "one slot": (OneSlot, lambda net: halve(net.held, "t")),
+    "private slot": (PrivateSlot, lambda net: net.held.step()),
+    "slot that is filled late": (LateSlot, lambda net: net.held.step()),
+    "data class": (Record, lambda net: halve(net.held, "t")),
+    "context variable": (lambda: VARIABLE, lambda net: step_variable(VARIABLE)),
+    "scheduler": (
+        lambda: torch.optim.lr_scheduler.ExponentialLR(optimizer(), 0.5),
+        lambda net: step_scheduler(net.held),
+    ),
+    "numpy's bits": (lambda: np.random.PCG64(0), lambda net: 1 + net.held.random_raw() % 7),
 }
 UNSEEN = {
     "iterator": (lambda: iter([1.0, 0.5, 0.25, 0.1, 0.05, 0.01, 2, 3, 4, 5, 6, 7, 8]), lambda net: next(net.held)),
@@ -94,6 +248,12 @@ UNSEEN = {
     "generator function": (lambda: (2.0**-n for n in range(99)), lambda net: next(net.held)),
     "closure": (closure, lambda net: net.held()),
     "class attribute": (lambda: None, lambda net: halve(Schedule, "t")),
+    "list's iterator": (lambda: iter([2.0**-n for n in range(99)]), lambda net: next(net.held)),
+    "cycle": (lambda: itertools.cycle([1.0, 0.5, 0.25]), lambda net: next(net.held)),
+    "zip": (lambda: zip([2.0**-n for n in range(99)]), lambda net: next(net.held)[0]),
+    "context variable that had no value": (lambda: contextvars.ContextVar("late"), lambda net: step_variable(net.held)),
+    "function's attribute": (lambda: counted(), lambda net: net.held()),
+    "default argument": (lambda: default(), lambda net: net.held()),
     "global": (lambda: None, lambda net: SEEN.update(t=0.5 * SEEN["t"]) or SEEN["t"]),
 }
 

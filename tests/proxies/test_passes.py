@@ -53,9 +53,11 @@ def test_synflow_runs_forward_once_and_never_backward(monkeypatch):
 
 
 def test_time_is_that_of_the_passes_needed():
-    result = score(small_cnn().double(), image_batch(), ["l2_norm", "snip", "synflow"])
-    assert all(s.seconds > 0 for s in result.values())
-    assert result["l2_norm"].seconds < result["snip"].seconds
+    names = ("l2_norm", "snip", "synflow")
+    results = [score(small_cnn().double(), image_batch(), names) for _ in range(5)]  # the machine may be busy
+    seconds = {name: min(result[name].seconds for result in results) for name in names}
+    assert 0 < seconds["l2_norm"] < seconds["snip"]
+    assert seconds["synflow"] > 0
 
 
 def test_weights_are_not_copied_with_the_net(monkeypatch):

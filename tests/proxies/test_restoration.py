@@ -175,3 +175,63 @@ def test_twice_the_same_bits():
     first, second = (scored_unchanged(net, ALL, per_layer=True) for _ in range(2))
     for name in ALL:
         assert first[name].value == second[name].value
+
+
+class Freezing(nn.Sequential):
+    """As detectors do with their first stages."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self[0].weight.requires_grad_(False)
+        return self
+
+
+class Merging(nn.Sequential):
+    """As layers do that add an adapter to their weight for evaluation."""
+
+    merged = True
+
+    def train(self, mode=True):
+        super().train(mode)
+        if mode is self.merged:
+            self[0].weight.data -= 0.1 if mode else -0.1
+            self.merged = not mode
+        return self
+
+
+class Listed(nn.Sequential):
+    """Writes to its own parameters, by way of a list."""
+
+    def forward(self, x):
+        with torch.no_grad():
+            for parameter in self.held:
+                parameter.lerp_(parameter.sign(), 0.5)
+                parameter.grad = None
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("kind", [Freezing, Merging, Listed])
+def test_parameters_that_the_net_writes_to(kind):
+    torch.manual_seed(0)
+    net = kind(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    net.held = list(net.parameters())
+    net[2].bias.grad = torch.ones(3)
+    net.eval()
+    net.merged = True
+    batch = torch.randn(5, 4), torch.arange(5) % 3
+    before = fingerprint(net)
+    score(net, batch, ALL)
+    assert fingerprint(net) == before
+
+
+def test_parameters_that_something_unseen_writes_to_are_told():
+    net = nn.Sequential(nn.Linear(4, 3))
+    parameter = net[0].weight
+
+    def hook(*_):
+        with torch.no_grad():
+            parameter.mul_(0.5)
+
+    net.register_forward_hook(hook)
+    with pytest.warns(RuntimeWarning, match=r"something that cannot be seen has written to a parameter of shape"):
+        assert score(net, (torch.randn(5, 4), torch.arange(5) % 3), ["snip"])["snip"].status == "refused"

@@ -10,7 +10,10 @@ from zcfast import analysis, report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra zcfast[test]")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the PATH: apt-get install chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium on the PATH: apt-get install chromium"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -172,6 +172,7 @@ def test_without_the_extra(monkeypatch, name):
         report.html(scores(5), table())
 
 
+@pytest.mark.slow
 def test_command(tmp_path, run):
     made = scores(40)
     made.save(tmp_path / "s.parquet")

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 import zcfast
-from zcfast.reproduction.benchmarks import NASBENCH101, NASBENCH201, SAMPLED
-from zcfast.reproduction.context import Context
-from zcfast.reproduction.store import Protocol
-from zcfast.scores import Scores
+from reproduction.benchmarks import NASBENCH101, NASBENCH201, SAMPLED
+from reproduction.context import Context
+from reproduction.store import Protocol
+from zcfast import Scores
 from zcfast.tables import Metric, Table
 
 SPACE = zcfast.space("nasbench201")

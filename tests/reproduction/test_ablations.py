@@ -4,8 +4,8 @@ import pytest
 import scipy.stats
 import torch
 
+from reproduction import ablations
 from tests.reproduction.shared import CIFAR10, SPACE, accuracies, context, representatives, with_seed, write_scores
-from zcfast.reproduction import ablations
 
 
 def test_seeds_are_compared_on_the_same_architectures(tmp_path, data):

@@ -4,16 +4,16 @@ import sys
 import pytest
 from pyarrow import parquet
 
+from reproduction import TARGETS, chosen
+from reproduction.paper import reference
 from tests.reproduction.shared import CIFAR10, context, representatives, write_scores
-from zcfast.reproduction import TARGETS, chosen
-from zcfast.reproduction.paper import reference
 
 
 def test_table1_is_printed_and_written(run, tmp_path, data):
     made = context(data)
     write_scores(tmp_path / "s" / "a.parquet", made.protocol(CIFAR10), representatives(made.drawn(CIFAR10, 30)))
     arguments = ("--data", str(data), "--scores", str(tmp_path / "s"), "--out", str(tmp_path / "o"), "--sample", "30")
-    status, out, err = run("reproduce", "table1", *arguments)
+    status, out, err = run("table1", *arguments)
     assert (status, err) == (0, "")
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == [
         f"table1.{e}" for e in ("csv", "md", "parquet", "png")
@@ -44,7 +44,7 @@ def test_table1_is_printed_and_written(run, tmp_path, data):
 def test_bad_input_is_one_line(run, monkeypatch, tmp_path, data, arguments, message):
     monkeypatch.chdir(tmp_path)
     given = [*arguments] if "--data" in arguments else [*arguments, "--data", str(data)]
-    status, out, err = run("reproduce", *given, "--out", "out")
+    status, out, err = run(*given, "--out", "out")
     assert (status, out) == (1, "")
     assert err.count("\n") == 1
     assert message in err
@@ -55,7 +55,7 @@ def test_out_that_can_be_no_directory(run, tmp_path, data):
     file = tmp_path / "s.parquet"
     file.touch()
     for out, message in ((file, "a directory, got a file"), (file / "out", "a directory that can be made, got")):
-        status, _, err = run("reproduce", "table1", "--data", str(data), "--out", str(out))
+        status, _, err = run("table1", "--data", str(data), "--out", str(out))
         assert status == 1
         assert f"--out: expected {message}" in err
 
@@ -64,14 +64,14 @@ def test_a_damaged_file_of_scores_is_named(run, tmp_path, data):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "bad.parquet").write_bytes(b"PAR1 not")
     paths = ("--data", str(data), "--scores", str(tmp_path / "s"), "--out", str(tmp_path / "o"))
-    status, _, err = run("reproduce", "table1", *paths)
+    status, _, err = run("table1", *paths)
     assert status == 1
     assert "bad.parquet: expected a Parquet file of scores" in err
 
 
 def test_missing_matplotlib_is_named_at_once(run, monkeypatch, tmp_path, data):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    status, _, err = run("reproduce", "table1", "--data", str(data), "--out", str(tmp_path / "o"))
+    status, _, err = run("table1", "--data", str(data), "--out", str(tmp_path / "o"))
     assert status == 1
     assert "figures need matplotlib, which is not installed: pip install 'zcfast[figures]'" in err
 

@@ -3,9 +3,9 @@ import math
 
 import pytest
 
-from zcfast.reproduction.output import markdown
-from zcfast.reproduction.paper import Reference
-from zcfast.reproduction.results import Result, Row
+from reproduction.output import markdown
+from reproduction.paper import Reference
+from reproduction.results import Result, Row
 
 ROW = Row("space", "test", "snip", "Spearman", 20, 0.7, 0.65, 0.75, Reference(0.64, 0.641, "paper: p; authors: a"))
 

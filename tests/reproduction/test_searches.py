@@ -7,12 +7,11 @@ import pytest
 import torch
 from pyarrow import parquet
 
+from reproduction import chosen, searches
+from reproduction.search_output import blocks
+from reproduction.search_results import SearchRow, accuracy_rows, median_interval, target_row
 from tests.reproduction.shared import context
 from zcfast import search
-from zcfast.errors import Notice
-from zcfast.reproduction import chosen, searches
-from zcfast.reproduction.search_output import blocks
-from zcfast.reproduction.search_results import SearchRow, accuracy_rows, median_interval, target_row
 
 TARGETS = ("table3", "figure4")
 ROW = SearchRow("space", "valid", "test", "random_search", 4, 3)
@@ -43,6 +42,7 @@ def trajectory(values):
     return search.Trajectory("nasbench201", torch.zeros(values.shape, dtype=torch.int64), values, values, {})
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_runs(monkeypatch, data):
     monkeypatch.setitem(searches.TABLES, "table7", ("Title", (searches.CIFAR100,), "Reading."))
     made = context(data, seed=3)
@@ -83,22 +83,23 @@ def test_a_draw_of_training_runs_chooses_and_the_mean_is_shown(data):
         assert (each.objective == single[:, each.rows]).any(0).all()
 
 
-def test_searches_are_kept_and_read_again(tmp_path, monkeypatch, data):
+@pytest.mark.slow
+def test_searches_are_kept_and_read_again(tmp_path, monkeypatch, data, capsys):
     first = searches.figure(context(data, new_scores=tmp_path), "figure4")
     files = sorted(path.name for path in tmp_path.iterdir())
     assert len(files) == 10
     with monkeypatch.context() as patch:
-        patch.setattr("zcfast.reproduction.trajectories.run", None)  # whoever runs it fails
+        patch.setattr("reproduction.trajectories.run", None)  # whoever runs it fails
         assert searches.figure(context(data, new_scores=tmp_path), "figure4") == first
     searches.figure(context(data, new_scores=tmp_path, seed=1), "figure4")
     assert len(list(tmp_path.iterdir())) == 20  # another seed is another search
     (tmp_path / files[0]).write_bytes(b"PAR1")
     (tmp_path / files[1]).write_bytes((tmp_path / files[2]).read_bytes())
-    with pytest.warns(Notice) as warned:
-        assert searches.figure(context(data, new_scores=tmp_path), "figure4") == first
-    said = sorted(str(each.message) for each in warned)
-    assert f"{files[0]}: not used ({tmp_path / files[0]}: expected a Parquet file of trajectories" in said[0]
-    assert f"{files[1]}: not used (expected the search {files[1][7:-11]}, got {files[2][7:-11]})" in said[1]
+    capsys.readouterr()
+    assert searches.figure(context(data, new_scores=tmp_path), "figure4") == first
+    said = capsys.readouterr().err
+    assert f"{files[0]}: not used ({tmp_path / files[0]}: expected a Parquet file of trajectories" in said
+    assert f"{files[1]}: not used (expected the search {files[1][7:-11]}, got {files[2][7:-11]})" in said
     assert {f"{name}.1.aside" for name in files[:2]} < {path.name for path in tmp_path.iterdir()}
 
 
@@ -109,9 +110,10 @@ def test_a_table_without_the_metric_says_so(monkeypatch, data):
     assert row.note == "the table of accuracies has no valid_other"
 
 
+@pytest.mark.slow
 def test_what_is_printed_and_written(run, tmp_path, data):
     out = tmp_path / "o"
-    status, text, err = run("reproduce", *TARGETS, "--data", str(data), "--out", str(out))
+    status, text, err = run(*TARGETS, "--data", str(data), "--out", str(out))
     assert (status, err) == (0, "")
     written = {path.name for path in out.iterdir() if path.is_file()}
     assert written == {f"{name}.{ending}" for name in TARGETS for ending in ("csv", "md", "parquet", "png")}

@@ -5,10 +5,10 @@ import scipy.stats
 import torch
 
 import zcfast
+from reproduction import figures, local, tables
+from reproduction.benchmarks import CLOSED, NASBENCH201, SAMPLED
+from reproduction.results import Row
 from tests.reproduction.shared import CIFAR10, SPACE, accuracies, context, representatives, write_scores
-from zcfast.reproduction import figures, local, tables
-from zcfast.reproduction.benchmarks import CLOSED, NASBENCH201, SAMPLED
-from zcfast.reproduction.results import Row
 
 
 def find(rows, **wanted) -> Row:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zcfast.reproduction.vote import pairs_ordered
+from reproduction.vote import pairs_ordered
 
 VALUES = st.sampled_from([-math.inf, 0.0, 1.0, 2.0, 3.0])
 

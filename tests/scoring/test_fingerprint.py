@@ -57,6 +57,7 @@ def directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_and_lines_moved_have_one():
     assert printed("\n\n# A remark.\n" + SCRIPT) == printed(SCRIPT)
 

@@ -52,6 +52,7 @@ def slow_run(algorithm, name, accuracies, steps):
 
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
 @pytest.mark.parametrize("failed", [0.1, 0.9])
+@pytest.mark.slow
 def test_equals_the_published_loop(name, failed):
     scores, accuracies = drawn_scores(name), drawn_accuracies(name, failed)
     plain = search.ageing_evolution(pool=20, tournament=5)

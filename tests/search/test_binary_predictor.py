@@ -96,6 +96,7 @@ def test_training_equals_that_of_torch(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
+@pytest.mark.slow
 def test_training_learns_an_order(name):
     """From half of 400 cells the order of the others, by parameters."""
     network = PairwiseNetwork(name, layers=3, hidden=32)
@@ -111,6 +112,7 @@ def test_training_learns_an_order(name):
     assert right > 0.85
 
 
+@pytest.mark.slow
 def test_half_of_a_batch_are_the_best_ranked_and_nan_counts_for_nothing():
     algorithm = search.binary_predictor(batch=8, hidden=16, layers=2, steps=5)
     accuracies = drawn_accuracies("nasbench201", 0.5)
@@ -129,6 +131,7 @@ def test_half_of_a_batch_are_the_best_ranked_and_nan_counts_for_nothing():
     assert failed.parameters.isfinite().all()
 
 
+@pytest.mark.slow
 def test_every_architecture_once_until_the_space_is_used_up(monkeypatch):
     algorithm = search.binary_predictor(batch=4000, candidates=5000, hidden=4, layers=1, steps=1)
     accuracies = drawn_accuracies("nasbench201")
@@ -138,6 +141,7 @@ def test_every_architecture_once_until_the_space_is_used_up(monkeypatch):
         algorithm.ask(state)
 
 
+@pytest.mark.slow
 def test_it_finds_more_than_random_search():
     accuracies = ((space("nasbench201").enumerate().operations == 3) * torch.arange(1, 7)).sum(1).double()
     best = {}

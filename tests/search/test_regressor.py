@@ -19,7 +19,7 @@ class TestRegressor(SearchContract):
     warm = 200
     threaded_runs = 3  # each has tensors of the whole space
 
-    @pytest.fixture(params=["small", "large"])
+    @pytest.fixture(params=[pytest.param("small", marks=pytest.mark.slow), "large"])
     def name(self, request, monkeypatch):
         if request.param == "large":
             monkeypatch.setattr(importlib.import_module("zcfast.search.regressor"), "WHOLE", 0)
@@ -123,6 +123,7 @@ def smooth(space: str) -> torch.Tensor:
     return known[:, 2] - known[:, 4]
 
 
+@pytest.mark.slow
 def test_it_finds_the_best_of_a_smooth_function(space):
     accuracies = smooth(space.name)
     algorithm, random = search.regressor(first=10, candidates=2000), search.random_search()
@@ -131,6 +132,7 @@ def test_it_finds_the_best_of_a_smooth_function(space):
     assert accuracies[rows].amax(1).mean() > accuracies[drawn].amax(1).mean()
 
 
+@pytest.mark.slow
 def test_candidates_of_a_large_space_are_its_highest_bounds():
     accuracies, known = smooth("nasbench101"), features("nasbench101")
     algorithm = search.regressor(first=10, candidates=30)

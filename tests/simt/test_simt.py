@@ -27,6 +27,9 @@ KERNELS = {
 }
 
 
+pytestmark = pytest.mark.simt
+
+
 @pytest.fixture
 def run(request):
     cache = request.config.cache.mkdir("simt")

@@ -4,8 +4,8 @@ import zcfast
 
 ROOT = Path(zcfast.__file__).parent
 BENCHMARKS = ("nasbench", "NasBench")
-# Text for readers alone: examples of commands, and where a rule was chosen. reproduction/ is about the benchmarks.
-READ_BY_PEOPLE = ("cli/", "expected/", "reproduction/", "search/algorithm.py", "spaces/registry.py", "_tables.pyi")
+# Text for readers alone: examples of commands, and where a rule was chosen.
+READ_BY_PEOPLE = ("cli/", "expected/", "search/algorithm.py", "spaces/registry.py", "_tables.pyi")
 
 
 def test_benchmarks_are_named_in_their_own_folders_alone():

@@ -190,6 +190,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize(("kind", "write"), [*BOMBS.values()], ids=[*BOMBS])
+@pytest.mark.slow
 def test_a_small_file_does_not_become_a_large_one(refused, kind, write, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(write())

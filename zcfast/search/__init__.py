@@ -6,10 +6,11 @@ from zcfast.search.ageing_evolution import AgeingEvolution
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.binary_predictor import BinaryPredictor
 from zcfast.search.comparison import compare, paper_algorithms, quartiles_by_trainings, trainings_to_target
-from zcfast.search.loop import SearchFailed, SearchInterrupted, Trained, run
+from zcfast.search.loop import SearchFailed, SearchInterrupted, Trained, describe, run
 from zcfast.search.random_search import RandomSearch
 from zcfast.search.regressor import Regressor
 from zcfast.search.reinforce import Reinforce
+from zcfast.search.source import Repetition
 from zcfast.search.state import SearchState, load_state, save_state
 from zcfast.search.trajectory import Trajectory
 from zcfast.search.wrappers import move_proposal, warmup
@@ -27,6 +28,7 @@ ALGORITHMS: dict[str, type[Algorithm[Any]]] = {
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
+    "Repetition",
     "SearchFailed",
     "SearchInterrupted",
     "SearchState",
@@ -35,6 +37,7 @@ __all__ = [
     "ageing_evolution",
     "binary_predictor",
     "compare",
+    "describe",
     "load_state",
     "move_proposal",
     "paper_algorithms",

@@ -19,6 +19,7 @@ from zcfast.spaces.capabilities import (
 from zcfast.spaces.cell_space import CellSpace
 from zcfast.spaces.cells import Cells, Texts
 from zcfast.spaces.names import released_names
+from zcfast.spaces.neighbours import Neighbours
 from zcfast.spaces.own import Space, of
 from zcfast.spaces.registry import as_space, names, register, space
 
@@ -37,6 +38,7 @@ __all__ = [
     "Mark",
     "NeighbourGraph",
     "Neighbourhood",
+    "Neighbours",
     "Readers",
     "SearchSpace",
     "Sizes",

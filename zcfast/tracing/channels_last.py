@@ -25,6 +25,7 @@ from zcfast.tracing.passes import ProxyError
 READS_STRIDES = frozenset(
     {
         *(torch.as_strided, Tensor.as_strided, Tensor.as_strided_, Tensor.stride, Tensor.data_ptr),
+        *(Tensor.is_contiguous, Tensor.dim_order, Tensor.storage_offset),
         *(Tensor.untyped_storage, Tensor.storage, Tensor.set_, Tensor.resize_, Tensor.numpy),
     }
 )

@@ -1,8 +1,10 @@
 """The global random generators, torch's, Python's and numpy's, from any of which a net may draw."""
 
+import contextvars
 import random
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -19,7 +21,7 @@ def random_devices(module: nn.Module) -> Sequence[torch.device]:
 
 class GlobalState:
     """What nets change in the whole process, to be put back: random generators, of which torch.random.fork_rng forks
-    only its own, the default data type and whether algorithms are deterministic.
+    only its own, the default data type, whether algorithms are deterministic, and context variables.
     """
 
     def __init__(self) -> None:
@@ -29,6 +31,7 @@ class GlobalState:
         self._numpy = self._numpy_random.get_state() if self._numpy_random else None
         self._dtype = torch.get_default_dtype()
         self._deterministic = torch.get_deterministic_debug_mode()
+        self._context = contextvars.copy_context()
 
     def restore(self) -> None:
         """Put the states back."""
@@ -39,3 +42,8 @@ class GlobalState:
             torch.set_default_dtype(self._dtype)
         if torch.get_deterministic_debug_mode() != self._deterministic:
             torch.set_deterministic_debug_mode(self._deterministic)
+        for variable, value in contextvars.copy_context().items():
+            with suppress(LookupError):  # it had no value, and nothing takes one away
+                before = self._context.run(variable.get)
+                if before is not value:
+                    variable.set(before)

@@ -29,7 +29,7 @@ class Isolated:
         """Note every attribute, hook, mode and buffer of all modules, and the random state."""
         self.module, self.train = module, train
         self.modules: Sequence[nn.Module] = list(module.modules())
-        self._snapshot = Snapshot(self.modules)
+        self._snapshot = Snapshot(self.modules, parameters=train and any(map(_has_own_train, self.modules)))
         self._globals = GlobalState()
 
     def prepare(self) -> None:
@@ -66,6 +66,11 @@ class Isolated:
         for error in raised:
             told = f"{type(error).__name__}: {first_line(error)}"
             warnings.warn(f"module: a part of its state could not be put back: {told}", RuntimeWarning, stacklevel=2)
+
+
+def _has_own_train(module: nn.Module) -> bool:
+    """Whether train() may write to parameters, as that of layers does which merge two into one for evaluation."""
+    return "train" in vars(module) or type(module).train is not nn.Module.train
 
 
 @contextmanager

@@ -10,6 +10,9 @@ from torch.nn.utils import parametrize
 from zcfast.nets.counted import COUNTABLE, channel_dim
 from zcfast.tracing.passes import ProxyError
 
+_PLAIN = (nn.Parameter, Tensor)
+_TORCHS_RULES = (Tensor.__torch_function__.__func__, nn.Parameter.__torch_function__)  # type: ignore[attr-defined]
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -46,7 +49,7 @@ def find_layers(module: nn.Module, kinds: tuple[type[nn.Module], ...] = COUNTABL
     Raises:
         TypeError: kinds is not a tuple of such types.
         ValueError: a layer's weight is not a floating-point parameter (or parametrized as one), or some part of the net
-            is lazy or TorchScript.
+            is lazy or TorchScript, or a parameter changes what torch's functions make of it.
     """
     if not (
         isinstance(kinds, tuple)
@@ -72,6 +75,21 @@ def _check_readable(name: str, child: nn.Module) -> None:
         )
     if isinstance(child, LazyModuleMixin) and child.has_uninitialized_params():
         raise ValueError(f"module: {name!r} is lazy and has no parameters yet; run the net once first")
+    for key, parameter in child._parameters.items():
+        if type(parameter) not in _PLAIN and parameter is not None and _has_rules(type(parameter)):
+            where = f"{name}.{key}".lstrip(".")
+            raise ValueError(
+                f"module: expected parameters without rules of their own for torch's functions, {where!r} is a "
+                f"{type(parameter).__name__}"
+            )
+
+
+def _has_rules(kind: type) -> bool:
+    """Whether functions of such tensors are others than torch's, so that a plain tensor would not stand in for one."""
+    return (
+        getattr(kind.__torch_function__, "__func__", kind.__torch_function__) not in _TORCHS_RULES  # type: ignore[attr-defined]
+        or kind.__torch_dispatch__ is not Tensor.__torch_dispatch__  # type: ignore[attr-defined]
+    )
 
 
 def _check_weight(layer: Layer) -> None:

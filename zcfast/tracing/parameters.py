@@ -88,6 +88,8 @@ class Slots:
     def install(self, stand_in: Callable[[Slot, int], Tensor]) -> list[Tensor]:
         """Put a stand-in, made from the slot and its count, in each slot (inside `isolated` only); list them."""
         self.installed = [stand_in(slot, count) for slot, count in zip(self.all, self.counts, strict=True)]
+        for slot, tensor in zip(self.all, self.installed, strict=True):
+            _disguise(tensor, slot.parameter)
         self.reinstall()
         return self.installed
 
@@ -120,6 +122,12 @@ class Slots:
     def shared(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """Gradient of each layer's weight as a whole: of a tied weight, the sum over its places."""
         return [sum_tensors([gradients[rank] for rank in group]) for group in self.groups]
+
+
+def _disguise(stand_in: Tensor, parameter: Tensor) -> None:
+    """Give a stand-in what nets ask of a parameter: the attributes that they gave it, and to be one."""
+    own = vars(stand_in)
+    own.update({name: value for name, value in vars(parameter).items() if name not in own}, _is_param=True)
 
 
 def sum_tensors(tensors: Sequence[Tensor]) -> Tensor:
