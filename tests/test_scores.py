@@ -137,7 +137,7 @@ def test_an_interrupted_save_leaves_the_old_file(scores, tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def half(table, where, **_):
-        where.write_bytes(before[:100])
+        where.write(before[:100])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(parquet, "write_table", half)
