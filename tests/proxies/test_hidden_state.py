@@ -450,9 +450,18 @@ def test_a_train_that_raises_is_named():
 
 def test_wrong_logits_have_one_outcome_for_every_proxy():
     net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)).double()
-    for proxy in ALL:
-        with pytest.raises(TypeError, match="logits: expected a tensor, got NoneType"):
-            score(net, BATCH, [proxy], logits=lambda output: None)
-        raised = score(net, BATCH, [proxy], logits=lambda output: output.no_such_name)[proxy]
-        assert raised.status == "failed"
-        assert "logits raised AttributeError" in raised.reason
+    wrong = {
+        "expected a tensor, got NoneType": lambda output: None,
+        "got one that raised AttributeError": lambda output: output.no_such_name,
+        "got one that raised ZeroDivisionError": lambda output: 1 / 0,
+        r"expected \[N, classes, ...\], got shape \(\)": lambda output: output.sum(),
+        "expected two classes or more": lambda output: output[:, :1],
+        r"expected shape \([61], 3\), got \([61], 3, 1\)": lambda output: output[..., None],
+        r"expected shape \([61], 3\), got \([62], 6\)|\(12, 3\)|\(2, 3\)": lambda output: torch.cat([output, output]),
+        "expected floats, got torch.int64": lambda output: output.argmax(1, keepdim=True),
+        "gradient of the net's output, got one without": lambda output: output.detach(),
+    }
+    for message, logits in wrong.items():
+        for proxy in (*ALL, "flops", "naswot", "multiply_adds"):
+            with pytest.raises(TypeError, match=message):
+                score(net, BATCH, [proxy], logits=logits)

@@ -206,7 +206,8 @@ def _write_tensor(tensor: Tensor, content: Tensor) -> None:
         return
     if tensor.shape != content.shape:  # as the observers of quantisation change theirs
         tensor.resize_(content.shape)
-    _without_repeats(tensor).copy_(_without_repeats(content, tensor.stride()))
+    # By data: graphs of the caller's and of a pass keep a tensor that has its numbers back, such as running statistics.
+    _without_repeats(tensor.data).copy_(_without_repeats(content, tensor.stride()))
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
