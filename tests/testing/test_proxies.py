@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from zcfast.passes import LossGradient
 from zcfast.proxies import Proxy, registered
 from zcfast.testing import check_proxy
-from zcfast.tracing.passes import Pass
 
 
 class LargestGradient(Proxy):
@@ -11,11 +11,10 @@ class LargestGradient(Proxy):
 
     name = "largest_gradient"
     source = "none"
-    needs = Pass.LOSS_GRAD
-    sums_layers = False
+    needs = (LossGradient,)
 
-    def value(self, trace):
-        return max(gradient.abs().max().item() for gradient in trace.sampled.gradients)
+    def value(self, results):
+        return max(gradient.abs().max().item() for gradient in results[LossGradient].gradients)
 
 
 @pytest.mark.parametrize("proxy", [*registered(), LargestGradient()], ids=lambda each: getattr(each, "name", each))
@@ -27,7 +26,7 @@ def test_a_proxy_that_draws_is_found_out():
     class Drawn(LargestGradient):
         name = "drawn"
 
-        def value(self, trace):
+        def value(self, results):
             return torch.rand(()).item()
 
     with pytest.raises(AssertionError):
