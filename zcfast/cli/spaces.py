@@ -82,7 +82,8 @@ def score(
     given["--workers"] = workers
     given["--seed"] = seed if sample is None else None  # the sample takes it in any case
     flags = [flag for flag, value in given.items() if value is not None]
-    parts = out.with_name(out.name + ".parts")
+    target = out.resolve() if out.is_symlink() else out  # one file by several names is one run's
+    parts = target.with_name(target.name + ".parts")
     sampling = _Sampling(images, batch_size or 64, seed or 0, device, workers or _workers(cells, device), flags)
     compute = _computation(search_space, names, cells, options, sampling)
     started = time.perf_counter()
