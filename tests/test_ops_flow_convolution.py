@@ -124,10 +124,6 @@ def test_same_bits_on_any_thread_count():
     same_on_any_thread_count(lambda: convolve(pairs, weight, 1, 1, 1))
 
 
-def test_opcheck():
-    torch.library.opcheck(operator, (drawn(2, 1, 3, 6, 5), drawn(4, 3, 3, 2), 1, 2, 1, 1, 0))
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

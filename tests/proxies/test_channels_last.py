@@ -83,17 +83,6 @@ def test_empty(shape):
     assert torch.ops.zcfast.batch_norm_backward(output, x, channels, mean, inverse)[0].shape == shape
 
 
-def test_opcheck():
-    x, channels = images(2, 3, 5, 4), torch.rand(3)
-    torch.library.opcheck(torch.ops.zcfast.batch_norm.default, (x, channels, channels, 1e-5))
-    torch.library.opcheck(
-        torch.ops.zcfast.batch_norm_backward.default, (x, x, channels, channels, channels), test_utils=_SCHEMA
-    )
-
-
-_SCHEMA = ("test_schema", "test_faketensor")
-
-
 @pytest.mark.parametrize(
     ("x", "weight", "bias", "message"),
     [

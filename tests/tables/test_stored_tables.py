@@ -79,6 +79,7 @@ def test_keys_of_a_space():
     assert table.query(space.format(cells)[0], "loss").shape == (1,)
 
 
+@pytest.mark.slow
 def test_hashes():
     space = zcfast.space("nasbench101")
     values = torch.arange(len(space), dtype=torch.float64)[None]
