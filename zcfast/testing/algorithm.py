@@ -178,6 +178,17 @@ class AlgorithmContract:
             assert field in str(e.value) or "told" in str(e.value)
             assert "\n" not in str(e.value)
 
+    def test_a_flipped_bit_of_a_state_is_noticed(self, algorithm: Algorithm[Any], name: str, tmp_path: Path) -> None:
+        """A flipped bit of a state is noticed."""
+        path = tmp_path / "state.pt"
+        _, state = advance(algorithm, algorithm.init(name, runs=3), drawn_accuracies(name), 7)
+        search.save_state(state, path)
+        content = bytearray(path.read_bytes())
+        content[content.index(state.streams.keys.numpy().tobytes())] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"the checksum of .* does not match"):
+            search.load_state(algorithm.state, path)
+
     def test_asking_and_telling_change_no_earlier_state(self, algorithm: Algorithm[Any], name: str) -> None:
         """Asking and telling change no earlier state."""
         accuracies = drawn_accuracies(name)
