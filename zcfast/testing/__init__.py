@@ -9,7 +9,8 @@
         def make(self):
             return Mine(option=3)
 
-The built-in ones are tested by the same code. Needs pytest. A check raises AssertionError where something does not hold.
+The built-in ones are tested by the same code. A check raises AssertionError where something does not hold; it needs
+pytest.
 """
 
 try:
