@@ -4,7 +4,7 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import zcfast.tracing.pair_rules  # noqa: F401  registers the operator
+import zcfast.passes.flow.pair_rules  # noqa: F401  registers the operator
 from tests.reductions import DTYPES, same_on_any_thread_count
 
 operator = torch.ops.zcfast.flow_convolution.default

@@ -8,8 +8,8 @@ from torch import nn
 
 from tests.reductions import same_on_any_thread_count
 from zcfast import score
-from zcfast.tracing import channels_last
-from zcfast.tracing.channels_last import BatchNorm, ChannelsLast
+from zcfast.passes.cpu_backend import channels_last
+from zcfast.passes.cpu_backend.channels_last import BatchNorm, ChannelsLast
 
 SIX = ["grad_norm", "snip", "grasp", "fisher", "jacob_cov"]
 

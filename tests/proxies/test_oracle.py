@@ -10,9 +10,9 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import HealthCheck, given, settings
 from torch.func import functional_call
 
+from zcfast.passes.layers import find_layers
 from zcfast.proxies import fisher
 from zcfast.scoring import score
-from zcfast.tracing.layers import find_layers
 
 LAYERS = (nn.Conv2d, nn.Linear)
 
