@@ -126,6 +126,22 @@ def reshape(values):
     return values.shape[0]
 
 
+def narrow(tensor):
+    tensor.data = tensor.data.to({torch.float32: torch.float64, torch.float64: torch.int8}[tensor.dtype])
+    return tensor.element_size()
+
+
+def convert(layer):
+    size = layer.weight.element_size()
+    layer.double()
+    return size
+
+
+def move(tensor):
+    tensor.data = 0.5 * tensor.data
+    return float(tensor[0])
+
+
 def corner():
     return torch.sparse_coo_tensor([[0], [1]], [1.0], (3, 3))
 
@@ -223,6 +239,10 @@ SEEN_BY_SNAPSHOTS = {
         lambda net: float(net.held.mul_(0.5).sum()),
     ),
     "tensor with NaN": (lambda: torch.tensor([1.0, torch.nan]), lambda net: float(net.held.mul_(0.5)[0])),
+    "tensor of another type": (lambda: torch.ones(2), lambda net: narrow(net.held)),
+    "layer of another type": (lambda: [nn.Linear(1, 1).float()], lambda net: convert(net.held[0])),
+    "tensor of another size": (lambda: torch.ones(2), lambda net: len(net.held.resize_(len(net.held) + 1))),
+    "tensor of another place": (lambda: torch.ones(2), lambda net: move(net.held)),
     "sign of zero": (lambda: torch.zeros(1), lambda net: 2 + float(net.held.neg_().copysign(net.held).signbit())),
     "attribute of a tensor": (lambda: tagged(torch.ones(1)), lambda net: halve(net.held, "t")),
     "attribute of a list": (lambda: tagged(Tagged([1])), lambda net: halve(net.held, "t")),
