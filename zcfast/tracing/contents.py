@@ -210,7 +210,8 @@ def _same_memory(a: Tensor, b: Tensor) -> bool:
 
 def _write_tensor(tensor: Tensor, content: Tensor) -> None:
     if tensor.layout == torch.strided:
-        _without_repeats(tensor).copy_(_without_repeats(content, tensor.stride()))
+        # By data: graphs of the caller's and of a pass keep a tensor that has its numbers back.
+        _without_repeats(tensor.data).copy_(_without_repeats(content, tensor.stride()))
     else:
         tensor.copy_(content)
 
