@@ -15,6 +15,7 @@ RUNS = {
     "score_a_space.py": (["--cells", "50"], "50 cells of NAS-Bench-201"),
     "compare_with_accuracies.py": (["--cells", "60"], "params: Spearman"),
     "own_executor.py": ([], "bit for bit as in this process: True"),
+    "own_pass.py": ([], "agreement"),
     "own_space.py": ([], "ageing evolution, 20 trainings"),
 }
 

@@ -4,6 +4,10 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 
+from zcfast.proxies import registered
+
+ANY_NET = tuple(name for name in registered() if name != "naswot")  # which has no value without an nn.ReLU
+
 
 class Bottleneck(nn.Module):
     """ResNet's block of three convolutions, with in-place activations and sums."""

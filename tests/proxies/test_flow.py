@@ -1,6 +1,7 @@
 """synflow by pairs and by a backward pass: the number of the published code."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,11 +9,13 @@ import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 from example_nets import DenseNet, ResNet, Tokens, image_batch, small_cnn
 
+from zcfast.passes.linear_flow import _FlowRun
+from zcfast.passes.net import Net
 from zcfast.proxies import synflow
 from zcfast.scoring import score
 from zcfast.spaces import space as named_space
 from zcfast.tracing.batch import Batch
-from zcfast.tracing.flow import _FlowRun, run_flow
+from zcfast.tracing.isolation import isolated
 from zcfast.tracing.layers import find_layers
 
 
@@ -24,10 +27,25 @@ def _seed():
 COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
+class Isolating:
+    """Calls the methods of synflow's pass, each on the net as it is."""
+
+    def __init__(self, net, batch, kinds):
+        self.net, self.batch, self.kinds = net, batch, kinds
+
+    def __getattr__(self, name):
+        return partial(self.call, name)
+
+    def call(self, name, *args, **options):
+        with isolated(self.net, train=True) as started:
+            layers = find_layers(self.net, self.kinds)
+            net = Net(started, layers, self.batch, channels_last=False, per_layer=False, trainable=0)
+            return getattr(_FlowRun(net, self.batch, False, "abs_product"), name)(*args, **options)
+
+
 def run_of(net, inputs=None, kinds=COUNTED):
     inputs = torch.randn(2, 3, 8, 8) if inputs is None else inputs
-    batch = Batch(inputs, torch.zeros(len(inputs), dtype=torch.long))
-    return _FlowRun(net, find_layers(net, kinds), batch, keep_batchnorm=False, kind="abs_product", train=True)
+    return Isolating(net, Batch(inputs, torch.zeros(len(inputs), dtype=torch.long)), kinds)
 
 
 def backward(run):
@@ -35,8 +53,7 @@ def backward(run):
 
 
 def flow(net, inputs=None, per_layer=False):
-    run = run_of(net, inputs)
-    return run_flow(net, run.layers, run.batch, keep_batchnorm=False, signed=False, per_layer=per_layer, train=True)
+    return run_of(net, inputs).flow(per_layer=per_layer)
 
 
 class Variety(nn.Module):

@@ -5,13 +5,12 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 import torch.nn.utils.prune
-from example_nets import image_batch
+from example_nets import ANY_NET, image_batch
 from torch.utils.checkpoint import checkpoint
 
-from zcfast.proxies import registered
 from zcfast.scoring import score
 
-ALL = tuple(registered())
+ALL = ANY_NET
 BATCH = torch.randn(6, 12, generator=torch.Generator().manual_seed(1)), torch.arange(6) % 3
 
 
@@ -144,7 +143,7 @@ def test_layers_in_inference_mode_count_their_flops():
 def test_buffers_of_any_shape_come_back():
     net = Observer()
     low, scale = net.low, net.scale
-    assert {s.status for s in score(net, BATCH, list(registered())).values()} == {"ok"}
+    assert {s.status for s in score(net, BATCH, ALL).values()} == {"ok"}
     assert net.low is low
     assert low.shape == (0,)
     assert net.scale is scale
@@ -170,7 +169,7 @@ def test_sparse_buffers(layout):
     sparse = Graph(dense.adjacency.to_sparse(layout=layout))
     sparse.head.load_state_dict(dense.head.state_dict())
     buffer, batch = sparse.adjacency, (BATCH[0].double(), BATCH[1])
-    result, expected = (score(net, batch, list(registered())) for net in (sparse, dense))
+    result, expected = (score(net, batch, ALL) for net in (sparse, dense))
     assert sparse.adjacency is buffer
     assert {s.status for s in result.values()} == {"ok"}
     assert {k: s.value for k, s in result.items()} == pytest.approx({k: s.value for k, s in expected.items()})
@@ -185,7 +184,7 @@ def test_compiled_nets_run_uncompiled():
 
     net = nn.Sequential(nn.Linear(12, 4), nn.Tanh(), nn.Linear(4, 3))
     compiled = torch.compile(net, backend=backend)
-    one, other = (score(each, BATCH, list(registered())) for each in (net, compiled))
+    one, other = (score(each, BATCH, ALL) for each in (net, compiled))
     assert {k: s.value for k, s in one.items()} == {k: s.value for k, s in other.items()}
     assert compilations == []
     compiled(BATCH[0])

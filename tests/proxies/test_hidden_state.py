@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 from torch.fx.immutable_collections import immutable_dict, immutable_list
+from torch.utils.checkpoint import checkpoint
 
 from zcfast.scoring import score
 
@@ -470,9 +471,49 @@ def test_a_train_that_raises_is_named():
 
 def test_wrong_logits_have_one_outcome_for_every_proxy():
     net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3)).double()
-    for proxy in ALL:
-        with pytest.raises(TypeError, match="logits: expected a tensor, got NoneType"):
-            score(net, BATCH, [proxy], logits=lambda output: None)
-        raised = score(net, BATCH, [proxy], logits=lambda output: output.no_such_name)[proxy]
-        assert raised.status == "failed"
-        assert "logits raised AttributeError" in raised.reason
+    wrong = {
+        "expected a tensor, got NoneType": lambda output: None,
+        "got one that raised AttributeError": lambda output: output.no_such_name,
+        "got one that raised ZeroDivisionError": lambda output: 1 / 0,
+        r"expected \[N, classes, ...\], got shape \(\)": lambda output: output.sum(),
+        "expected two classes or more": lambda output: output[:, :1],
+        r"expected shape \([61], 3\), got \([61], 3, 1\)": lambda output: output[..., None],
+        r"expected shape \([61], 3\), got \([62], 6\)|\(12, 3\)|\(2, 3\)": lambda output: torch.cat([output, output]),
+        "expected floats, got torch.int64": lambda output: output.argmax(1, keepdim=True),
+        "gradient of the net's output, got one without": lambda output: output.detach(),
+    }
+    for message, logits in wrong.items():
+        for proxy in (*ALL, "flops", "naswot", "multiply_adds"):
+            with pytest.raises(TypeError, match=message):
+                score(net, BATCH, [proxy], logits=logits)
+
+
+class Pictures(nn.Module):
+    """Float32 images, for which there are two memory formats to try."""
+
+    def __init__(self, numbers, checkpointed=False):
+        super().__init__()
+        self.conv, self.norm, self.fc = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 3)
+        self.numbers, self.checkpointed = iter(numbers), checkpointed
+        with torch.no_grad():
+            self.fc.bias += 100  # beside which the rest is small
+
+    def body(self, x):
+        return torch.relu(self.norm(self.conv(x)))
+
+    def forward(self, x):
+        x = checkpoint(self.body, x, use_reentrant=False) if self.checkpointed else self.body(x)
+        return self.fc(x.mean((2, 3))) * next(self.numbers, 1.0)
+
+
+@pytest.mark.parametrize("numbers", [[2.0**-n for n in range(99)], [0.25]])
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_another_memory_format_is_tried_from_the_same_state_only(numbers, checkpointed):
+    images = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0)), BATCH[1]
+    found = []
+    for given in (numbers, itertools.repeat(numbers[0])):
+        torch.manual_seed(0)
+        found.append(score(Pictures(given, checkpointed), images, ALL))
+    for name in ALL:
+        one, right = (each[name] for each in found)
+        assert one.status != "ok" or one.value == pytest.approx(right.value, rel=1e-3), name

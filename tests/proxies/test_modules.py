@@ -7,17 +7,17 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import Tokens, image_batch, small_cnn
+from example_nets import ANY_NET, Tokens, image_batch, small_cnn
 from torch.nn.utils.parametrizations import orthogonal, spectral_norm, weight_norm
 from torch.utils.checkpoint import checkpoint
 
 from zcfast.images import random_images
 from zcfast.ops import fisher_reduce, jacobian_correlation
+from zcfast.passes import LossGradient
 from zcfast.proxies import Proxy, base, fisher, register, registered
 from zcfast.scoring import PAPER, score
-from zcfast.tracing.passes import Pass
 
-ALL = tuple(registered())
+ALL = ANY_NET
 
 
 @pytest.fixture(autouse=True)
@@ -385,10 +385,10 @@ def test_a_proxy_of_ones_own(monkeypatch):
     monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
 
     class HalfSquare(Proxy):
-        name, source, needs = "half_square", "this test", Pass.LOSS_GRAD
+        name, source, needs = "half_square", "this test", (LossGradient,)
 
-        def layerwise(self, trace):
-            return trace.saliency("square") / 2
+        def layerwise(self, results):
+            return results[LossGradient].saliency("square") / 2
 
     net = small_cnn().double()
     result = score(net, image_batch(), [HalfSquare(), "grad_norm"], per_layer=True)

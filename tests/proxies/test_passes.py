@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 import torch
 import torch.nn as nn
+import torch.nn.functional as F  # noqa: N812
 from example_nets import image_batch, small_cnn
 from traps import Trap
 
-from zcfast.proxies import fisher
+from zcfast.proxies import fisher, registered
 from zcfast.scoring import score
 
 GRADIENTS = ["grad_norm", "snip", "plain", "fisher"]
@@ -68,3 +69,58 @@ def test_weights_are_not_copied_with_the_net(monkeypatch):
 
     monkeypatch.setattr(copy, "deepcopy", refused)
     assert score(small_cnn().double(), image_batch(), ["snip", "synflow"])["snip"].status == "ok"
+
+
+def by_statement(x):
+    raise RuntimeError("no such thing")
+
+
+def by_name(x):
+    return x.nothing
+
+
+def by_check(x):
+    assert x.ndim == 3, "three dimensions"
+
+
+RAISING = {"raise": by_statement, "attribute": by_name, "assert": by_check}
+BAD_SHAPES = {"shape": lambda x: F.linear(x, torch.ones(2, 7, dtype=x.dtype)), "view": lambda x: x.view(7, -1)}
+
+
+class Counted(nn.Module):
+    """Counts its runs where no pass puts the count back."""
+
+    def __init__(self, function, dtype):
+        super().__init__()
+        self.runs, self.function = iter(range(99)), function
+        self.conv = nn.Conv2d(3, 4, 3, dtype=dtype)
+
+    def forward(self, x):
+        next(self.runs)
+        return self.function(self.conv(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "proxies", [[name] for name in registered()] + [list(registered())], ids=lambda names: names[-1]
+)
+@pytest.mark.parametrize("kind", RAISING)
+def test_a_net_that_always_raises_runs_once(kind, proxies, dtype):
+    net = Counted(RAISING[kind], dtype)
+    result = score(net, image_batch(dtype=dtype), proxies)
+    without = {"params", "l2_norm"}
+    assert next(net.runs) == (0 if set(proxies) <= without else 1)
+    reasons = {s.reason.removeprefix("in float64, as synflow runs: ") for n, s in result.items() if n not in without}
+    assert len(reasons) <= 1
+    assert {s.status for n, s in result.items() if n not in without} <= {"failed"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", BAD_SHAPES)
+def test_where_a_function_always_raises_each_input_is_tried_once(kind, dtype):
+    """synflow's sample of ones may pass where the minibatch does not."""
+    for proxies, runs in ((["snip", "jacob_cov", "naswot"], 1), (["snip", "synflow_bn"], 2)):
+        net = Counted(BAD_SHAPES[kind], dtype)
+        result = score(net, image_batch(dtype=dtype), proxies)
+        assert {s.status for s in result.values()} == {"failed"}
+        assert next(net.runs) == runs

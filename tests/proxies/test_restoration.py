@@ -15,7 +15,7 @@ from zcfast.proxies import fisher, registered
 from zcfast.scoring import score
 
 ALL = tuple(registered())
-MINIBATCH = ("grad_norm", "snip", "plain", "grasp", "fisher", "jacob_cov", "flops")
+MINIBATCH = ("grad_norm", "snip", "plain", "grasp", "fisher", "jacob_cov", "naswot", "flops")
 
 
 def net_with(trap):
@@ -111,11 +111,11 @@ def test_after_an_interrupt_in_each_pass(where):
         scored_unchanged(net_with(kind(**plan, error=KeyboardInterrupt)), ALL)
 
 
-def test_after_an_exception_in_a_collector(monkeypatch):
-    def broken(self, activations):
+def test_after_an_exception_in_a_proxy(monkeypatch):
+    def broken(self, results):
         raise RuntimeError("sprung")
 
-    monkeypatch.setattr(fisher, "collect", broken)
+    monkeypatch.setattr(fisher, "layerwise", broken)
     result = scored_unchanged(net_with(Trap()), ("fisher", "snip"))
     assert (result["fisher"].status, result["snip"].status) == ("failed", "ok")
 

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from zcfast.proxies import Proxy
 from zcfast.scoring.fingerprint import fingerprint
-from zcfast.tracing.passes import Pass
+from zcfast.passes import Forward
 FACTOR = 3.0
 def helper(x, by=2):
     return FACTOR * x * by
 def closure(k):
     return lambda x: k + x
 class Base(Proxy):
-    name, source, needs = "own", "none", Pass.FORWARD
+    name, source, needs = "own", "none", (Forward,)
     def value(self, trace):
         if trace in {"x", "y", "z"}:
             return np.mean([1.0])

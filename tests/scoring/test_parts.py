@@ -10,11 +10,11 @@ import torch
 
 from tests.scoring.shared import NONE, SPACE, assert_same, cells, images, rows_of, score
 from zcfast.errors import Notice
+from zcfast.passes import Forward
 from zcfast.proxies import Proxy, fisher
 from zcfast.scoring import fingerprint
 from zcfast.scoring.architectures import ScoringInterrupted
 from zcfast.scoring.store import Store
-from zcfast.tracing.passes import Pass
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -82,7 +82,7 @@ class Own(Proxy):
 
     name = "own"
     source = "none"
-    needs = Pass.FORWARD
+    needs = (Forward,)
 
     def value(self, trace):
         return 1.0

@@ -221,18 +221,13 @@ def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Samplin
 
 def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:
     """A rough time for the whole space on one core, in words; nothing for a space that cannot tell."""
+    from zcfast.passes.base import with_requirements
     from zcfast.spaces import Enumerated, Sizes
-    from zcfast.tracing.passes import Pass
 
     if not isinstance(space, Enumerated) or not isinstance(space, Sizes):  # sizes by formulas alone: others take long
         return ""
 
-    needs = Pass.NONE
-    for proxy in proxies:
-        needs |= proxy.needs.with_requirements()
-    # In forward passes: a backward pass is two, the second-order pass a forward pass with tangents and its backward.
-    lengths = {Pass.FORWARD: 1, Pass.LOSS_GRAD: 2, Pass.INPUT_JACOBIAN: 2, Pass.HVP: 6}
-    passes = batch_size * sum(length for which, length in lengths.items() if which in needs)
+    passes = batch_size * sum(each.cost for each in with_requirements(p for proxy in proxies for p in proxy.needs))
     flops = space.flops(space.enumerate(), **network).double().sum().item()
     hours = flops * max(passes, 10) / RATE / 3600  # synflow has one image, in float64
     took = f"{hours / 24:,.0f} days" if hours >= 48 else f"{max(hours, 0.1):.1f} hours"

@@ -8,6 +8,7 @@ from zcfast.proxies.grasp import Grasp
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
 from zcfast.proxies.multiply_adds import MultiplyAdds
+from zcfast.proxies.naswot import Naswot
 from zcfast.proxies.params import Params
 from zcfast.proxies.plain import Plain
 from zcfast.proxies.snip import Snip
@@ -16,7 +17,8 @@ from zcfast.proxies.synflow_bn import SynflowBatchNorm
 
 # The names by which scores are known; they take the place of the modules of the same names.
 fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
-multiply_adds, params, plain, snip, synflow, synflow_bn = MultiplyAdds, Params, Plain, Snip, Synflow, SynflowBatchNorm
+multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
+snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
 
 __all__ = [
     "Proxy",
@@ -27,6 +29,7 @@ __all__ = [
     "jacob_cov",
     "l2_norm",
     "multiply_adds",
+    "naswot",
     "params",
     "plain",
     "register",

@@ -3,13 +3,12 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from torch import Tensor
 
 from zcfast.errors import unknown
-from zcfast.tracing.passes import Pass
-from zcfast.tracing.trace import Activations, Trace
+from zcfast.passes.base import Pass, Results
 
 
 class Proxy(ABC):
@@ -22,7 +21,7 @@ class Proxy(ABC):
         source: the paper that defines it.
         definition: one line for the protocol of saved scores; by default the label.
         higher_is_better: the orientation as published.
-        saliency: the sum over gradients that it takes from the trace, if any; see saliency_reduce.
+        network: which network of a search space is scored, where it can leave BatchNorm out.
         sums_layers: whether the score is a sum over the counted layers.
     """
 
@@ -30,13 +29,13 @@ class Proxy(ABC):
     source: ClassVar[str]
     definition: ClassVar[str] = ""
     higher_is_better: ClassVar[bool] = True
-    saliency: ClassVar[str | None] = None
+    network: ClassVar[Literal["as built", "without BatchNorm"]] = "as built"
     sums_layers: ClassVar[bool] = True
 
     @property
     @abstractmethod
-    def needs(self) -> Pass:
-        """The passes that must have run; a class attribute where no option changes them."""
+    def needs(self) -> tuple[type[Pass], ...]:
+        """The passes whose results it reads; a class attribute where no option changes them."""
 
     @property
     def label(self) -> str:
@@ -48,29 +47,26 @@ class Proxy(ABC):
         options = ", ".join(f"{name}={value!r}" for name, value in changed.items())
         return f"{self.name}({options})" if options else self.name
 
-    def collect(self, activations: Activations) -> Tensor:
-        """Reduce the activations of one part of the minibatch to [L]: called where ACTIVATIONS is needed."""
-        raise NotImplementedError(f"{self.name}: a proxy that needs ACTIVATIONS must define collect")
-
-    def layerwise(self, trace: Trace) -> Tensor | None:
+    def layerwise(self, results: Results) -> Tensor | None:
         """[L] float64, the share of each counted layer; None where the score is no sum over layers."""
-        return trace.saliency(self.saliency) if self.saliency else None
+        return None
 
-    def value(self, trace: Trace) -> float:
-        """The score.
+    def value(self, results: Results) -> float:
+        """The score, from the results of the passes in `needs`, by their classes.
 
         Raises:
             ProxyError: the formula has no value for this net and minibatch.
         """
-        layers = self.layerwise(trace)
-        assert layers is not None
+        layers = self.layerwise(results)
+        if layers is None:
+            raise NotImplementedError(f"{self.name}: a proxy defines layerwise or value")
         return layers.sum().item()
 
-    def log_value(self, trace: Trace) -> float | None:
+    def log_value(self, results: Results) -> float | None:
         """Natural logarithm of a score that may exceed float64; None for all others."""
         return None
 
-    def method(self, trace: Trace) -> str:
+    def method(self, results: Results) -> str:
         """How the score was computed, where there are several ways; else empty."""
         return ""
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from zcfast.ops import fisher_reduce
+from zcfast.passes.activations import Activations
+from zcfast.passes.base import Results
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import Pass, ProxyError
-from zcfast.tracing.recording import Activations
-from zcfast.tracing.trace import Trace
+from zcfast.tracing.passes import ProxyError
 
 
 @register
@@ -29,7 +29,7 @@ class Fisher(Proxy):
         "Sum over layers and channels k of 1/2 mean_n (sum_space a_nk * dLoss/da_nk)^2, a the output of the layer."
     )
     source = "Theis et al. 2018; Turner et al. 2020 (BlockSwap); Abdelfattah et al. 2021, section 3.2"
-    needs = Pass.ACTIVATIONS
+    needs = (Activations,)
 
     weighting: str = "weights"
     aggregation: str = "spatial"
@@ -41,8 +41,9 @@ class Fisher(Proxy):
         if self.aggregation not in ("spatial", "elementwise"):
             raise ValueError(f"aggregation: expected 'spatial' or 'elementwise', got {self.aggregation!r}")
 
-    def collect(self, activations: Activations) -> Tensor:
-        """Reduce the activations of one part; a layer that ran several times adds its calls."""
+    def layerwise(self, results: Results) -> Tensor:
+        """The saliency of each layer; one that ran several times adds its calls."""
+        activations = results[Activations]
         sums = []
         for layer, calls in zip(activations.layers, activations.calls, strict=True):
             total = torch.zeros((), dtype=torch.float64, device=layer.weight.device)
@@ -58,7 +59,3 @@ class Fisher(Proxy):
                 total = total + channels.sum() * (layer.weight.shape[1:].numel() if self.weighting == "weights" else 1)
             sums.append(total)
         return torch.stack(sums)
-
-    def layerwise(self, trace: Trace) -> Tensor:
-        """The saliency of each layer."""
-        return trace.sampled.collected[self.label]

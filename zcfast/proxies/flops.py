@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from zcfast.passes.base import Results
+from zcfast.passes.forward import Forward
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import Pass
-from zcfast.tracing.trace import Trace
 
 
 @register
@@ -15,10 +15,11 @@ class Flops(Proxy):
     name = "flops"
     definition = "Multiply-adds of the counted layers for one sample, as published; not all that runs."
     source = "Abdelfattah et al. 2021, section 4"
-    needs = Pass.FORWARD
+    needs = (Forward,)
 
-    def layerwise(self, trace: Trace) -> Tensor:
+    def layerwise(self, results: Results) -> Tensor:
         """Weights times output positions of each layer; 0 of a layer whose module is not called."""
-        positions = torch.tensor(trace.sampled.positions, dtype=torch.float64)
-        weights = torch.tensor([weight.numel() for weight in trace.weights], dtype=torch.float64)
-        return weights * positions / len(trace.batch.inputs)
+        forward = results[Forward]
+        positions = torch.tensor(forward.positions, dtype=torch.float64)
+        weights = torch.tensor([weight.numel() for weight in forward.weights], dtype=torch.float64)
+        return weights * positions / len(forward.batch.inputs)

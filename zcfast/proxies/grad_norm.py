@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
+from zcfast.passes.base import Results
+from zcfast.passes.loss_gradient import LossGradient, LossGradients
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import Pass
-from zcfast.tracing.trace import Trace
 
 
 @register
@@ -14,9 +14,9 @@ class GradNorm(Proxy):
     name = "grad_norm"
     definition = "Sum of ||g_l||_2: of the layers' norms, not the norm of the whole gradient."
     source = "Abdelfattah et al. 2021, section 3.1"
-    needs = Pass.LOSS_GRAD
-    saliency = "square"
+    needs = (LossGradient,)
 
-    def layerwise(self, trace: Trace) -> Tensor:
+    def layerwise(self, results: Results) -> Tensor:
         """||g_l||_2 of each layer."""
-        return trace.saliency("square").sqrt()
+        gradients: LossGradients = results[LossGradient]
+        return gradients.saliency("square").sqrt()

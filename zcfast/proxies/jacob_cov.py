@@ -1,9 +1,10 @@
 """How differently a net reacts to each sample."""
 
 from zcfast.ops import jacobian_correlation
+from zcfast.passes.base import Results
+from zcfast.passes.input_jacobian import InputJacobian
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import Pass, ProxyError
-from zcfast.tracing.trace import Trace
+from zcfast.tracing.passes import ProxyError
 
 
 @register
@@ -19,13 +20,12 @@ class JacobCov(Proxy):
         "-sum_i [log(v_i + k) + 1/(v_i + k)], k = 1e-5: v are the eigenvalues of the correlation matrix of the samples."
     )
     source = "Mellor et al. 2020 (version 1); Abdelfattah et al. 2021, section 3.2"
-    needs = Pass.INPUT_JACOBIAN
+    needs = (InputJacobian,)
     sums_layers = False
 
-    def value(self, trace: Trace) -> float:
+    def value(self, results: Results) -> float:
         """The score of the minibatch."""
-        jacobian = trace.sampled.jacobian
-        assert jacobian is not None
+        jacobian = results[InputJacobian]
         if len(jacobian) < 2:
             raise ProxyError("undefined", "the correlation of samples needs two or more, got one")
         value = jacobian_correlation(jacobian)

@@ -3,9 +3,9 @@
 from torch import Tensor
 
 from zcfast.ops import saliency_reduce
+from zcfast.passes.base import Results
+from zcfast.passes.weights import Weights
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import Pass
-from zcfast.tracing.trace import Trace
 
 
 @register
@@ -15,8 +15,9 @@ class L2Norm(Proxy):
     name = "l2_norm"
     definition = "Sum of ||W_l||_2."
     source = "published code of Abdelfattah et al. 2021"
-    needs = Pass.NONE
+    needs = (Weights,)
 
-    def layerwise(self, trace: Trace) -> Tensor:
+    def layerwise(self, results: Results) -> Tensor:
         """||W_l||_2 of each layer."""
-        return saliency_reduce(trace.weights, trace.weights, ["square"])[0].sqrt()
+        weights = results[Weights].weights
+        return saliency_reduce(weights, weights, ["square"])[0].sqrt()

@@ -1,8 +1,8 @@
 """The work of a forward pass, whoever does it."""
 
+from zcfast.passes.base import Results
+from zcfast.passes.products import Products
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import Pass
-from zcfast.tracing.trace import Trace
 
 
 @register
@@ -17,9 +17,10 @@ class MultiplyAdds(Proxy):
     name = "multiply_adds"
     source = "torch.utils.flop_counter"
     definition = "Multiply-adds of all matrix products and convolutions that a forward pass runs, for one sample."
-    needs = Pass.PRODUCTS
+    needs = (Products,)
     sums_layers = False
 
-    def value(self, trace: Trace) -> float:
+    def value(self, results: Results) -> float:
         """The count."""
-        return trace.products
+        count: float = results[Products]
+        return count

@@ -1,8 +1,8 @@
 """The number of parameters."""
 
+from zcfast.passes.base import Results
+from zcfast.passes.weights import Weights
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import Pass
-from zcfast.tracing.trace import Trace
 
 
 @register
@@ -12,9 +12,9 @@ class Params(Proxy):
     name = "params"
     definition = "Trainable parameters of the whole net, tied ones once, frozen ones not."
     source = "Abdelfattah et al. 2021, section 4"
-    needs = Pass.NONE
+    needs = (Weights,)
     sums_layers = False
 
-    def value(self, trace: Trace) -> float:
+    def value(self, results: Results) -> float:
         """The count."""
-        return float(sum(parameter.numel() for parameter in trace.module.parameters() if parameter.requires_grad))
+        return float(results[Weights].trainable)

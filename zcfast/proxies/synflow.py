@@ -4,31 +4,35 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from zcfast.passes.base import Pass, Results
+from zcfast.passes.linear_flow import Flow, LinearFlow, SignedLinearFlow
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import Pass
-from zcfast.tracing.trace import Trace
 
 
 class FlowProxy(Proxy):
     """A proxy that one pass of synflow gives."""
 
-    needs: Pass
+    needs: tuple[type[Pass], ...]
 
-    def layerwise(self, trace: Trace) -> Tensor | None:
-        """The flow through each layer, where the trace has run backward for it."""
-        return trace.flows[self.needs].per_layer
+    def _flow(self, results: Results) -> Flow:
+        flow: Flow = results[self.needs[0]]
+        return flow
 
-    def value(self, trace: Trace) -> float:
+    def layerwise(self, results: Results) -> Tensor | None:
+        """The flow through each layer, where it was asked for."""
+        return self._flow(results).per_layer
+
+    def value(self, results: Results) -> float:
         """The score; inf where it exceeds float64."""
-        return trace.flows[self.needs].value
+        return self._flow(results).value
 
-    def log_value(self, trace: Trace) -> float:
+    def log_value(self, results: Results) -> float:
         """Natural logarithm of the score; -inf of a dead net."""
-        return trace.flows[self.needs].log_value
+        return self._flow(results).log_value
 
-    def method(self, trace: Trace) -> str:
+    def method(self, results: Results) -> str:
         """By pairs in a forward pass, or by a backward pass."""
-        return trace.flows[self.needs].method
+        return self._flow(results).method
 
 
 @register
@@ -50,9 +54,11 @@ class Synflow(FlowProxy):
     )
     source = "Tanaka et al. 2020 (SynFlow); Abdelfattah et al. 2021, section 3.2 and published code"
 
+    network = "without BatchNorm"
+
     signed: bool = False
 
     @property
-    def needs(self) -> Pass:  # type: ignore[override]
+    def needs(self) -> tuple[type[Pass], ...]:  # type: ignore[override]
         """The pass of the terms with or without their signs."""
-        return Pass.LINEAR_FLOW_SIGNED if self.signed else Pass.LINEAR_FLOW
+        return (SignedLinearFlow if self.signed else LinearFlow,)

@@ -1,8 +1,8 @@
 """synflow of the net as it is."""
 
+from zcfast.passes.linear_flow import BatchNormLinearFlow
 from zcfast.proxies.base import register
 from zcfast.proxies.synflow import FlowProxy
-from zcfast.tracing.passes import Pass
 
 
 @register
@@ -15,4 +15,4 @@ class SynflowBatchNorm(FlowProxy):
     name = "synflow_bn"
     definition = "Sum of |W_l * dR/dW_l|, R as in synflow but with every BatchNorm kept."
     source = "published code of Abdelfattah et al. 2021"
-    needs = Pass.LINEAR_FLOW_BATCHNORM
+    needs = (BatchNormLinearFlow,)

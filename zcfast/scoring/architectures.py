@@ -12,6 +12,7 @@ from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
 from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
+from zcfast.passes.base import with_requirements
 from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
@@ -22,7 +23,6 @@ from zcfast.scoring.task import Task, groups
 from zcfast.spaces import Cells, ClosedForm, SearchSpace, as_space
 from zcfast.spaces.forms import closed_forms
 from zcfast.tracing.batch import Loss
-from zcfast.tracing.passes import FLOWS, Pass
 
 
 class ScoringInterrupted(KeyboardInterrupt):
@@ -253,7 +253,8 @@ def _columns_of(forms: Mapping[str, ClosedForm], name: str, proxy: Proxy | None)
 
 def reads_images(proxies: Sequence[Proxy]) -> list[str]:
     """The labels of those sampled proxies that need a minibatch of images."""
-    return [proxy.label for proxy in proxies if proxy.needs not in (Pass.NONE, *FLOWS)]
+    form = {"nothing", "shape"}
+    return [proxy.label for proxy in proxies if not {p.reads for p in with_requirements(proxy.needs)} <= form]
 
 
 def _batch_norm(space: SearchSpace[Any], closed: list[str], options: dict[str, Any]) -> bool | None:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from zcfast.images.batch import ImageBatch
 from zcfast.nets.counted import COUNTABLE
+from zcfast.passes.base import Results, with_requirements
+from zcfast.passes.engine import run_passes
 from zcfast.proxies.base import Proxy, resolve
 from zcfast.tracing.batch import Batch, Loss, find_logits
 from zcfast.tracing.layers import find_layers
-from zcfast.tracing.passes import Failure, Pass, Status, describe
-from zcfast.tracing.trace import Trace, trace
+from zcfast.tracing.passes import Failure, Status, describe
 from zcfast.tracing.turn import one_at_a_time
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
@@ -56,7 +57,8 @@ class Score:
             cannot be honoured exactly; "failed" where the net or its derivative raised.
         reason: why the status is not "ok".
         higher_is_better: the proxy's orientation.
-        method: "pairs" or "backward" for synflow and synflow_bn, which have two ways to one number; else empty.
+        method: how it was computed where there are several ways: "pairs" or "backward" for synflow and synflow_bn,
+            "tangents" or "double backward" for grasp; else empty.
         seconds: time of the passes that it needs, each of which may have served other proxies too, and of its own sums.
         protocol: what it was made under.
     """
@@ -123,21 +125,14 @@ def score(
         if not found and any(proxy.sums_layers for proxy in chosen):
             kinds = ", ".join(kind.__name__ for kind in layers)
             raise ValueError(f"module: expected at least one layer that counts ({kinds}), got none")
-        passes = Pass.NONE
-        for proxy in chosen:
-            passes |= proxy.needs
-        result = trace(
-            module,
-            found,
-            checked,
-            passes,
-            collectors={proxy.label: proxy.collect for proxy in chosen if Pass.ACTIVATIONS in proxy.needs},
-            saliency_kinds=[proxy.saliency for proxy in chosen if proxy.saliency],
-            flow_per_layer=per_layer,
-            train=train,
-        )
         protocol = _protocol(module, checked, layers, train)
-        return {proxy.label: _score(proxy, result, protocol, per_layer) for proxy in chosen}
+        names = tuple(layer.name for layer in found)
+
+        def finish(proxy: Proxy, results: Results | Failure, seconds: float) -> Score:
+            return _score(proxy, results, seconds, protocol, names if per_layer else None)
+
+        scores = run_passes(module, found, checked, chosen, finish, train=train, per_layer=per_layer)
+        return {proxy.label: each for proxy, each in zip(chosen, scores, strict=True)}
 
 
 def _resolve(proxies: Sequence[str | Proxy]) -> list[Proxy]:
@@ -146,37 +141,44 @@ def _resolve(proxies: Sequence[str | Proxy]) -> list[Proxy]:
     chosen = [resolve(proxy) for proxy in proxies]
     if not chosen:
         raise ValueError("proxies: expected at least one, got none")
+    for proxy in chosen:
+        if not isinstance(proxy.needs, tuple):
+            raise TypeError(f"needs: expected a tuple of classes of passes, got {proxy.needs!r}")
+        with_requirements(proxy.needs)
     labels = [proxy.label for proxy in chosen]
     if len(set(labels)) < len(labels):
         raise ValueError(f"proxies: expected each once, got {labels}")
     return chosen
 
 
-def _score(proxy: Proxy, result: Trace, protocol: Protocol, per_layer: bool) -> Score:
+def _score(
+    proxy: Proxy, results: Results | Failure, seconds: float, protocol: Protocol, names: tuple[str, ...] | None
+) -> Score:
+    """The score from the results of passes, or the failure of one; `names` of the layers whose shares are asked for."""
     start = time.perf_counter()
-    needs = proxy.needs.with_requirements()
-    failure = next((failure for which, failure in result.sampled.failures.items() if which in needs), None)
-    value, log_value, shares = float("nan"), None, None
-    if failure is None:
+    value, log_value, shares, method = float("nan"), None, None, ""
+    failure = results if isinstance(results, Failure) else None
+    if not isinstance(results, Failure):
         try:
             with torch.no_grad():
-                value, log_value = proxy.value(result), proxy.log_value(result)
-                shares = proxy.layerwise(result) if per_layer else None
+                value, log_value, method = float(proxy.value(results)), proxy.log_value(results), proxy.method(results)
+                shares = None if names is None else proxy.layerwise(results)
             if value != value:
                 failure = Failure("undefined", "the result is not a number: the net's values overflow or are NaN")
         except Exception as error:  # one proxy's failure is not another's
-            value, failure = float("nan"), describe(error)
-    passes = sum(seconds for which, seconds in result.sampled.seconds.items() if which in needs)
+            failure = describe(error)
+    if failure is not None:
+        value, log_value, shares, method = float("nan"), None, None, ""
     return Score(
         value=value,
-        log_value=log_value if failure is None else None,
-        per_layer=shares if failure is None else None,
-        layer_names=tuple(layer.name for layer in result.layers) if shares is not None and failure is None else (),
+        log_value=log_value,
+        per_layer=shares,
+        layer_names=() if names is None or shares is None else names,
         status="ok" if failure is None else failure.status,
         reason="" if failure is None else failure.reason,
         higher_is_better=proxy.higher_is_better,
-        method=proxy.method(result) if failure is None else "",
-        seconds=passes + time.perf_counter() - start,
+        method=method,
+        seconds=seconds + time.perf_counter() - start,
         protocol=protocol,
     )
 

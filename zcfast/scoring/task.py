@@ -16,7 +16,7 @@ from zcfast.proxies import Proxy
 from zcfast.scoring.net import Score, score
 from zcfast.scoring.store import Row
 from zcfast.spaces import Cells, SearchSpace
-from zcfast.tracing.passes import Pass, describe
+from zcfast.tracing.passes import describe
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,7 @@ def groups(proxies: list[Proxy], batch_norm: bool | None) -> dict[bool | None, l
     """Proxies by whether their network has BatchNorm; None of a space that has networks of one kind."""
     if batch_norm is None:
         return {None: proxies} if proxies else {}
-    flows = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_SIGNED)
-    without = [proxy for proxy in proxies if not batch_norm or proxy.needs in flows]
+    without = [proxy for proxy in proxies if not batch_norm or proxy.network == "without BatchNorm"]
     groups = {True: [proxy for proxy in proxies if proxy not in without], False: without}
     return {has: group for has, group in groups.items() if group}
 

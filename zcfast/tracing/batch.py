@@ -1,7 +1,7 @@
 """The minibatch of a score, its loss and how logits are found in what the net returns."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
 from torch import Tensor, nn
 
+from zcfast.tracing.pairs import Opaque, UnsupportedError
 from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -87,33 +88,56 @@ class Batch:
             if not _is_finite(value):
                 raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
 
+    def split(self, parts: int) -> "list[Batch]":
+        """Several minibatches of this one's samples, in order, whose sizes differ by one at most.
+
+        Raises:
+            ProxyError: there are fewer samples.
+        """
+        if len(self.inputs) < parts:
+            raise ProxyError("undefined", f"{parts} minibatches take as many samples, got {len(self.inputs)}")
+        pairs = zip(self.inputs.tensor_split(parts), self.targets.tensor_split(parts), strict=True)
+        return [Batch(inputs, targets, self.loss_fn, self.logits) for inputs, targets in pairs]
+
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Inputs and targets as a backward pass may keep them, off the caller's graph (inside `isolated` only)."""
         return _outside_inference(self.inputs.detach()), _outside_inference(self.targets.detach())
 
-    def found_logits(self, output: Any) -> Tensor:
-        """The logits in what the net returns.
+    def found_logits(self, output: Any, samples: int) -> Tensor:
+        """The logits in what the net returns for so many samples.
 
         Raises:
-            WrongArgumentError: there are none, or the caller's function gives another thing.
-            ProxyError: the caller's function raised.
+            WrongArgumentError: there are none; the caller's function raises, gives another thing, or cuts the graph.
         """
         if self.logits is find_logits:
             return find_logits(output)
         try:
             logits = self.logits(output)
-        except Exception as error:  # a foreign function: what it raises is the result
-            raise ProxyError("failed", f"logits raised {describe(error).reason}") from error
+        except UnsupportedError:  # of a pass that not all nets take
+            raise
+        except Exception as error:  # a foreign function: what it raises is the answer
+            expected = "expected a callable that finds them in the net's output"
+            raise WrongArgumentError(f"logits: {expected}, got one that raised {describe(error).reason}") from error
         if not isinstance(logits, Tensor):
             raise WrongArgumentError(f"logits: expected a tensor, got {type(logits).__name__}")
+        with torch._C.DisableTorchFunction():  # a mode of the pass would take it for the net's
+            if self.loss_fn is None:
+                _check_fit(logits, self.targets, samples)
+            if not _needs_gradient(logits) and any(map(_needs_gradient, _tensors_in(output))):
+                raise WrongArgumentError(
+                    "logits: expected a tensor with the gradient of the net's output, got one without"
+                )
         return logits
+
+    def loss_of(self, output: Any) -> Tensor:
+        """The loss of what the net returned for the inputs, with its graph; see `found_logits` and `loss`."""
+        return self.loss(self.found_logits(output, len(self.inputs)), self.tensors()[1])
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss: a scalar.
 
         Raises:
-            ValueError: the loss is not a scalar, or with the default loss, targets do not fit the logits.
-            TypeError: the loss is not a tensor.
+            WrongArgumentError: the loss is no scalar tensor, or with the default loss, targets do not fit the logits.
             ProxyError: loss_fn raised, or the default loss ignores every target.
         """
         if self.loss_fn is None:
@@ -127,11 +151,11 @@ class Batch:
         except Exception as error:  # a foreign function: what it raises is the result
             raise ProxyError("failed", f"loss_fn raised {describe(error).reason}") from error
         if not isinstance(loss, Tensor):
-            raise TypeError(f"loss_fn: expected to return a tensor, got {type(loss).__name__}")
+            raise WrongArgumentError(f"loss_fn: expected to return a tensor, got {type(loss).__name__}")
         if loss.dim() != 0:
-            raise ValueError(f"loss_fn: expected to return a scalar, got shape {tuple(loss.shape)}")
+            raise WrongArgumentError(f"loss_fn: expected to return a scalar, got shape {tuple(loss.shape)}")
         if logits.requires_grad and not loss.requires_grad:
-            raise ValueError("loss_fn: expected a loss that depends on the logits, got one without a gradient")
+            raise WrongArgumentError("loss_fn: expected a loss that depends on the logits, got one without a gradient")
         return loss
 
 
@@ -150,26 +174,53 @@ def _outside_inference(x: Tensor) -> Tensor:
 
 
 def _check_targets(logits: Tensor, targets: Tensor) -> None:
-    """Raise ValueError unless cross-entropy is the loss that these targets are for."""
-    if logits.dim() < 2:
-        raise ValueError(f"logits: expected [N, classes, ...], got shape {tuple(logits.shape)}; {_OTHER_LOSS}")
-    if not logits.is_floating_point():
-        raise ValueError(f"logits: expected floats, got {logits.dtype}")
-    if logits.shape[1] < 2:
-        raise ValueError(f"logits: expected two classes or more, got shape {tuple(logits.shape)}; {_OTHER_LOSS}")
+    """Raise WrongArgumentError unless cross-entropy is the loss that these targets are for."""
+    _check_logits(logits)
     if targets.is_floating_point():
         _check_probabilities(logits, targets)
     else:
         _check_classes(logits, targets)
 
 
+def _check_logits(logits: Tensor) -> None:
+    if logits.dim() < 2:
+        raise WrongArgumentError(f"logits: expected [N, classes, ...], got shape {tuple(logits.shape)}; {_OTHER_LOSS}")
+    if not logits.is_floating_point():
+        raise WrongArgumentError(f"logits: expected floats, got {logits.dtype}")
+    if logits.shape[1] < 2:
+        raise WrongArgumentError(
+            f"logits: expected two classes or more, got shape {tuple(logits.shape)}; {_OTHER_LOSS}"
+        )
+
+
+def _check_fit(logits: Tensor, targets: Tensor, samples: int) -> None:
+    """Raise WrongArgumentError unless the default loss takes logits of this form."""
+    _check_logits(logits)
+    classes = logits.shape[1] if not targets.is_floating_point() or targets.dim() < 2 else targets.shape[1]
+    expected = (samples, classes, *targets.shape[2 if targets.is_floating_point() else 1 :])
+    if tuple(logits.shape) != expected:
+        raise WrongArgumentError(f"logits: expected shape {expected}, got {tuple(logits.shape)}; {_OTHER_LOSS}")
+
+
+def _needs_gradient(x: Tensor) -> bool:
+    return isinstance(x, Opaque) or x.requires_grad
+
+
+def _tensors_in(output: Any) -> list[Tensor]:
+    """The tensors that a net returns."""
+    values = output.values() if isinstance(output, Mapping) else output
+    if not isinstance(values, Iterable) or isinstance(output, Tensor):
+        values = [output, *getattr(output, "__dict__", {}).values()]
+    return [value for value in values if isinstance(value, Tensor)]
+
+
 def _check_probabilities(logits: Tensor, targets: Tensor) -> None:
     if targets.shape != logits.shape:
         shape = tuple(logits.shape)
-        raise ValueError(f"targets: expected probabilities {shape}, got {tuple(targets.shape)}; {_OTHER_LOSS}")
+        raise WrongArgumentError(f"targets: expected probabilities {shape}, got {tuple(targets.shape)}; {_OTHER_LOSS}")
     sums = targets.sum(1)
     if bool((targets < 0).any()) or bool(((sums - 1).abs() > _ROUNDING).any()):
-        raise ValueError(
+        raise WrongArgumentError(
             f"targets: expected probabilities, which sum to 1 over the classes, got {targets.min().item():.6g} to "
             f"{targets.max().item():.6g} with sums {sums.min().item():.6g} to {sums.max().item():.6g}; {_OTHER_LOSS}"
         )
@@ -177,17 +228,19 @@ def _check_probabilities(logits: Tensor, targets: Tensor) -> None:
 
 def _check_classes(logits: Tensor, targets: Tensor) -> None:
     if targets.dtype == torch.bool or targets.is_complex():
-        raise ValueError(f"targets: expected classes as integers or probabilities as floats, got {targets.dtype}")
-    expected, shape = (len(logits), *logits.shape[2:]), tuple(targets.shape)
-    if shape != expected:
+        raise WrongArgumentError(
+            f"targets: expected classes as integers or probabilities as floats, got {targets.dtype}"
+        )
+    form, shape = (len(logits), *logits.shape[2:]), tuple(targets.shape)
+    if shape != form:
         classes_last = logits.dim() > 2 and shape == tuple(logits.shape[:-1])
         moved = "transpose(1, 2)" if logits.dim() == 3 else "movedim(-1, 1)"
         hint = f"where the classes are last, give logits=lambda out: out.{moved}" if classes_last else _OTHER_LOSS
-        raise ValueError(f"targets: expected shape {expected} for the default loss, got {shape}; {hint}")
+        raise WrongArgumentError(f"targets: expected shape {form} for the default loss, got {shape}; {hint}")
     counted = targets[targets != _IGNORED]
     if not counted.numel():
         raise ProxyError("undefined", f"every target is {_IGNORED}, which the loss ignores")
     low, high = int(counted.min()), int(counted.max())
     if low < 0 or high >= logits.shape[1]:
         last = logits.shape[1] - 1
-        raise ValueError(f"targets: expected classes 0 to {last}, or {_IGNORED} to ignore, got {low} to {high}")
+        raise WrongArgumentError(f"targets: expected classes 0 to {last}, or {_IGNORED} to ignore, got {low} to {high}")

@@ -8,7 +8,7 @@ convolution with far more weights than inputs is faster with the channels outerm
 Dropout draws its mask in the order of memory, here in that of the contiguous format: so all passes have the same mask.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -16,9 +16,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
-from torch.overrides import TorchFunctionMode
 
 import zcfast._native  # noqa: F401  registers torch.ops.zcfast
+from zcfast.tracing.blame import Blamed
 from zcfast.tracing.passes import ProxyError
 
 # A net that reads how its tensors lie in memory might compute something else in another format.
@@ -39,12 +39,11 @@ def suits(inputs: Tensor) -> bool:
     return inputs.dim() == 4 and inputs.dtype == torch.float32 and inputs.device.type == "cpu"
 
 
-class ChannelsLast(TorchFunctionMode):
+class ChannelsLast(Blamed):
     """Runs BatchNorm and average pools of channels_last images by the faster rules; refuses to show strides."""
 
-    def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
+    def call(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Divert the operations that have a rule where it applies."""
-        kwargs = kwargs or {}
         if func in READS_STRIDES:
             raise ProxyError("failed", f"the net calls {func}")
         rule = _RULES.get(func)

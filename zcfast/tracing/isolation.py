@@ -25,11 +25,12 @@ class Isolated:
         modules: all its modules: listing them takes as long as running a small net.
     """
 
-    def __init__(self, module: nn.Module, *, train: bool) -> None:
-        """Note every attribute, hook, mode and buffer of all modules, and the random state."""
+    def __init__(self, module: nn.Module, *, train: bool, parameters: bool = False) -> None:
+        """Note every attribute, hook, mode and buffer of all modules, and the random state; see `isolated`."""
         self.module, self.train = module, train
         self.modules: Sequence[nn.Module] = list(module.modules())
-        self._snapshot = Snapshot(self.modules, parameters=train and any(map(_has_own_train, self.modules)))
+        written = parameters or (train and any(map(_has_own_train, self.modules)))
+        self._snapshot = Snapshot(self.modules, parameters=written)
         self._globals = GlobalState()
 
     def prepare(self) -> None:
@@ -74,12 +75,17 @@ def _has_own_train(module: nn.Module) -> bool:
 
 
 @contextmanager
-def isolated(module: nn.Module, *, train: bool) -> Iterator[Isolated]:
+def isolated(module: nn.Module, *, train: bool, parameters: bool = False) -> Iterator[Isolated]:
     """Run a net from the caller's state - mode, buffers, random generators - and leave that state untouched.
 
     Gradients are enabled inside even where the caller has disabled them.
+
+    Args:
+        module: the net.
+        train: put it in training mode.
+        parameters: copy its parameters' numbers too, for code that may write to them.
     """
-    net = Isolated(module, train=train)
+    net = Isolated(module, train=train, parameters=parameters)
     with ExitStack() as stack:
         stack.callback(net.restore)
         stack.enter_context(torch.random.fork_rng(random_devices(module)))

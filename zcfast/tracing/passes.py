@@ -1,46 +1,9 @@
-"""The runs of a net that proxies ask for, and what comes of a run that does not succeed."""
+"""What comes of a run that does not succeed."""
 
-import enum
 from dataclasses import dataclass
 from typing import Literal
 
 Status = Literal["ok", "undefined", "refused", "failed"]
-
-
-class Pass(enum.Flag):
-    """What a proxy needs to have run. Passes are shared: each runs once, however many proxies ask for it."""
-
-    NONE = 0
-    FORWARD = enum.auto()
-    """One forward pass of the minibatch, with the output positions of each layer."""
-    LOSS_GRAD = enum.auto()
-    """One backward pass from the loss to the counted weights."""
-    ACTIVATIONS = enum.auto()
-    """LOSS_GRAD that also reaches the outputs of the counted layers."""
-    HVP = enum.auto()
-    """One second-order pass: the Hessian over the counted weights times the loss gradient."""
-    INPUT_JACOBIAN = enum.auto()
-    """One backward pass from the sum of the logits to the inputs."""
-    LINEAR_FLOW = enum.auto()
-    """One pass of synflow, BatchNorm removed: forward where no term can be negative."""
-    LINEAR_FLOW_SIGNED = enum.auto()
-    """The same of the terms with their signs."""
-    LINEAR_FLOW_BATCHNORM = enum.auto()
-    """One forward and backward pass of synflow, BatchNorm kept."""
-    PRODUCTS = enum.auto()
-    """One forward pass of the minibatch that counts the products."""
-
-    def with_requirements(self) -> "Pass":
-        """Add the passes that these build on."""
-        result = self
-        if result & (Pass.ACTIVATIONS | Pass.HVP):
-            result |= Pass.LOSS_GRAD
-        if result & (Pass.LOSS_GRAD | Pass.INPUT_JACOBIAN):
-            result |= Pass.FORWARD
-        return result
-
-
-FLOWS = (Pass.LINEAR_FLOW, Pass.LINEAR_FLOW_SIGNED, Pass.LINEAR_FLOW_BATCHNORM)
 
 
 @dataclass(frozen=True)
@@ -54,6 +17,10 @@ class Failure:
     status: Status
     reason: str
 
+    def as_error(self) -> "ProxyError":
+        """What ends a pass or a proxy for this reason."""
+        return ProxyError(self.status, self.reason)
+
 
 class ProxyError(Exception):
     """Ends one pass or one proxy; the others go on."""
@@ -64,7 +31,7 @@ class ProxyError(Exception):
         self.failure = Failure(status, reason)
 
 
-class WrongArgumentError(TypeError):
+class WrongArgumentError(TypeError, ValueError):
     """An argument of the caller's that a pass finds to be wrong: it ends the whole call, whichever pass that is."""
 
 

@@ -55,6 +55,13 @@ class Recording:
             reason = f"layer {name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
             raise ProxyError("refused", reason)
 
+    def with_gradients(self, layers: Sequence[Layer], gradients: Sequence[Tensor]) -> Activations:
+        """The outputs that were kept, of each layer, with the gradients by them."""
+        calls: list[list[tuple[Tensor, Tensor]]] = [[] for _ in layers]
+        for layer, output, gradient in zip(self.layer, self.outputs, gradients, strict=True):
+            calls[layer].append((output.detach(), gradient))
+        return Activations(layers, calls)
+
     def check_outputs(self) -> None:
         """Raise ProxyError where the output of a layer could not be kept."""
         if self.transformed is not None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from torch.overrides import TorchFunctionMode
 
 import zcfast.tracing.pair_rules  # noqa: F401  fills the table of rules
 from zcfast.ops import saliency_reduce
+from zcfast.passes.base import Pass, Results
+from zcfast.passes.forward import differentiate
+from zcfast.passes.net import UNREPEATABLE, Net
 from zcfast.tracing.batch import Batch
 from zcfast.tracing.batchnorm import (
     RefusedSingleValues,
@@ -23,14 +26,11 @@ from zcfast.tracing.batchnorm import (
     run_synchronised_as_plain,
 )
 from zcfast.tracing.embedding import tapped_embedding, without_embedding
-from zcfast.tracing.isolation import isolated
-from zcfast.tracing.layers import Layer
 from zcfast.tracing.pairs import CountedWeight, Pair, PairRules, UnsupportedError
 from zcfast.tracing.parameters import Slot, Slots
 from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
 from zcfast.tracing.recording import recorded
 from zcfast.tracing.references import check_references, check_unchanged
-from zcfast.tracing.sampled import differentiate
 
 _RESCALE = 1000  # powers of two: a net is run again with its inputs and biases scaled by them
 _SMALLEST = 2.0**-900  # below this, float64 may have lost terms
@@ -58,48 +58,79 @@ class Flow:
     method: Literal["pairs", "backward"]
 
 
-def run_flow(
-    module: nn.Module,
-    layers: Sequence[Layer],
-    batch: Batch,
-    *,
-    keep_batchnorm: bool,
-    signed: bool,
-    per_layer: bool,
-    train: bool,
-) -> Flow:
-    """Compute the flow by pairs where no term can be negative, else by a backward pass.
+class LinearFlow(Pass):
+    """One pass of synflow, every BatchNorm removed: the sum of |W dR/dW|.
 
-    Pairs serve nets of convolutions, linear layers, ReLU, pools, sums and concatenations. The values of single layers
-    take a backward pass in any case.
-
-    Raises:
-        ProxyError: the net raised, or rounding decides over the value.
+    It runs forward, by pairs, where no term can be negative: in nets of convolutions, linear layers, ReLU, pools, sums
+    and concatenations. Others take a backward pass, as do the values of single layers.
     """
-    run = _FlowRun(module, layers, batch, keep_batchnorm, "product" if signed else "abs_product", train)
-    total = None if keep_batchnorm else run.pairs()
-    if total is not None and not per_layer:
-        return total
-    try:
-        layerwise = run.backward()
-        if total is None:
-            total = _flow_of(layerwise.sum().item())
-            run.check_rounding(total.value)
-    except (ProxyError, WrongArgumentError):
-        raise
-    except Exception as error:
-        raise ProxyError("failed", f"in float64, as synflow runs: {describe(error).reason}") from error
-    return replace(total, per_layer=layerwise) if per_layer else total
+
+    reads = "shape"
+    keep_batchnorm: ClassVar[bool] = False
+    signed: ClassVar[bool] = False
+
+    def run(self, net: Net, batch: Batch, done: Results) -> Flow:
+        """Compute the flow.
+
+        Raises:
+            ProxyError: the net raised, or rounding decides over the value.
+        """
+        net.require_repetition()
+        is_first = not net.has_run
+        run = _FlowRun(net, batch, self.keep_batchnorm, "product" if self.signed else "abs_product")
+        flow = run.flow(per_layer=net.per_layer)
+        if not (is_first and (flow.method == "pairs" or self.keep_batchnorm)):
+            _require_repetition(net, run, flow)
+        elif not net.has_repeated:
+            net.first_flow = (run, flow.value)
+        return flow
+
+
+class SignedLinearFlow(LinearFlow):
+    """The same of the terms with their signs."""
+
+    signed = True
+
+
+class BatchNormLinearFlow(LinearFlow):
+    """One forward and backward pass of synflow, BatchNorm kept."""
+
+    keep_batchnorm = True
+
+
+def _require_repetition(net: Net, run: "_FlowRun", flow: Flow) -> None:
+    """Refuse the flow of a net whose first flow has another value when it is run again."""
+    if net.has_repeated:
+        return
+    net.first_flow = net.first_flow or (run, flow.value)
+    first_run, first = net.first_flow
+    value = first_run.flow(per_layer=False).value
+    if value != first and not math.isclose(value, first, rel_tol=1e-6) and not math.isnan(value + first):
+        raise UNREPEATABLE.as_error()
 
 
 @dataclass(frozen=True)
 class _FlowRun:
-    module: nn.Module
-    layers: Sequence[Layer]
+    net: Net
     batch: Batch
     keep_batchnorm: bool
     kind: Literal["product", "abs_product"]
-    train: bool
+
+    def flow(self, *, per_layer: bool) -> Flow:
+        """By pairs where no term can be negative, else by a backward pass."""
+        total = None if self.keep_batchnorm else self.pairs()
+        if total is not None and not per_layer:
+            return total
+        try:
+            layerwise = self.backward()
+            if total is None:
+                total = _flow_of(layerwise.sum().item())
+                self.check_rounding(total.value)
+        except (ProxyError, WrongArgumentError):
+            raise
+        except Exception as error:
+            raise ProxyError("failed", f"in float64, as synflow runs: {describe(error).reason}") from error
+        return replace(total, per_layer=layerwise) if per_layer else total
 
     def pairs(self) -> Flow | None:
         """Value and tangent in one forward pass, scaled where float64 would overflow or lose terms.
@@ -112,9 +143,11 @@ class _FlowRun:
                 return Flow(value, math.log(value), None, "pairs")
             exponent = _RESCALE if value <= _SMALLEST else -_RESCALE
             scaled = self.pairs_once(2.0**exponent)
-        except (ProxyError, WrongArgumentError):
+        except ProxyError:
             raise
-        except Exception:
+        except Exception as error:
+            if self.net.is_broken:
+                raise ProxyError("failed", f"in float64, as synflow runs: {describe(error).reason}") from error
             return None
         if not math.isfinite(scaled):
             raise ProxyError("undefined", "the value exceeds float64 even after scaling")
@@ -148,15 +181,15 @@ class _FlowRun:
         with self.prepared(changed, mode) as (slots, call), ExitStack() as stack:
             stand_ins = slots.install(lambda slot, _: nn.Parameter(changed(slot.parameter.detach().double().abs())))
             leaves = [stand_ins[index] for index in slots.counted]
-            recording = stack.enter_context(recorded(self.layers))
-            for layer in self.layers if change else ():
+            recording = stack.enter_context(recorded(self.net.layers))
+            for layer in self.net.layers if change else ():
                 stack.enter_context(layer.module.register_forward_hook(lambda module, args, output: changed(output)))
             total = call().sum()
             recording.check_gradients()
             if not change:
                 positive = (weight.double().abs() for weight in slots.weights)
-                check_unchanged(zip(self.layers, positive, slots.of_layers(leaves), strict=True))
-            check_references(self.module, slots.parameters, slots.installed, total)
+                check_unchanged(zip(self.net.layers, positive, slots.of_layers(leaves), strict=True))
+            check_references(self.net.module, slots.parameters, slots.installed, total)
             gradients = differentiate(total, leaves)
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
             return saliency_reduce(weights, slots.shared(gradients), [self.kind])[0]
@@ -193,12 +226,13 @@ class _FlowRun:
     ) -> Iterator[tuple[Slots, Callable[[], Tensor]]]:
         """Give the slots of the net, and its call in float64, in a mode, on one sample of ones as `enter` wraps it."""
         with ExitStack() as stack:
-            modules = stack.enter_context(isolated(self.module, train=self.train)).modules
+            self.net.restart()
+            stack.enter_context(torch.random.fork_rng(self.net.random_devices))
+            modules, slots = self.net.modules, self.net.slots
             _make_buffers_positive(modules)
             run_synchronised_as_plain(modules)
             if not self.keep_batchnorm:
                 replace_modules(modules, Tensor.clone)  # in-place operations may write to it
-            slots = Slots(modules, self.layers)
             slots.check_hooks()
             sample = self.batch.inputs[:1]
             if sample.is_complex() or any(slot.parameter.is_complex() for slot in slots.all):
@@ -219,7 +253,7 @@ class _FlowRun:
 
     def logits(self, inputs: Tensor, mode: TorchFunctionMode) -> Tensor:
         with mode:
-            return self.batch.found_logits(self.module(inputs))
+            return self.batch.found_logits(self.net.call(inputs), 1)
 
 
 def _as_it_is(value: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """The multiply-adds of everything that a net runs, whoever calls it: layers, functions, attention, recurrences."""
 
-import math
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
@@ -10,10 +9,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.generators import random_devices
-from zcfast.tracing.isolation import isolated
-from zcfast.tracing.parameters import Slots
+from zcfast.passes.base import Pass, Results
+from zcfast.passes.net import Net
+from zcfast.tracing.batch import Batch, find_logits
 
 
 class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -60,26 +58,33 @@ _VECTORS: dict[Any, Callable[..., int]] = {
 }
 
 
-def run_products(module: nn.Module, batch: Batch, *, train: bool) -> float:
-    """Count the multiply-adds of one forward pass of the minibatch, a sample.
+class Products(Pass):
+    """Multiply-adds of one forward pass of the minibatch, a sample.
 
     Gradients are enabled, since torch fuses whole layers and recurrences into one operation where they are not, and
     attention runs as the products that it is; nothing is kept for a backward pass, so that what is checkpointed counts
     once.
     """
-    with ExitStack() as stack:
-        net = stack.enter_context(isolated(module, train=train))
-        Slots(net.modules, []).install(lambda slot, _: nn.Parameter(slot.parameter.detach().clone()))
-        stack.enter_context(torch.random.fork_rng(random_devices(module)))
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(lambda saved: None, _kept_nothing))
-        if any(isinstance(child, nn.RNNBase) for child in net.modules):
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
-            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+
+    reads = "inputs"
+    cost = 1.0
+
+    def run(self, net: Net, batch: Batch, done: Results) -> float:
+        """Count them."""
         inputs, _ = batch.tensors()
-        with _Counted() as counted:
-            net.module(inputs.clone())
-    return counted.total / len(inputs) if len(inputs) else math.nan
+        net.begin_again()
+        with torch.random.fork_rng(net.random_devices), ExitStack() as stack:
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            stack.enter_context(torch.autograd.graph.saved_tensors_hooks(lambda saved: None, _kept_nothing))
+            if any(isinstance(child, nn.RNNBase) for child in net.modules):
+                stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            with _Counted() as counted:
+                output = net.call(inputs.clone())
+        if batch.logits is not find_logits:
+            batch.found_logits(output, len(inputs))
+        total: float = counted.total
+        return total / len(inputs)
 
 
 def _kept_nothing(_: Any) -> Tensor:

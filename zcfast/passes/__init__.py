@@ -1,0 +1,45 @@
+"""Passes: the runs of a net that proxies share, and what a pass or proxy of one's own needs.
+
+`Pass` is what one's own derive from; a proxy names them in `needs` and reads their results by their classes.
+"""
+
+from zcfast.passes.activations import Activations
+from zcfast.passes.base import Pass, Results
+from zcfast.passes.forward import Forward, SharedForward
+from zcfast.passes.hessian_product import HessianProduct, HessianProducts
+from zcfast.passes.input_jacobian import InputJacobian
+from zcfast.passes.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, SignedLinearFlow
+from zcfast.passes.loss_gradient import LossGradient, LossGradients
+from zcfast.passes.net import Net
+from zcfast.passes.observation import Observation
+from zcfast.passes.products import Products
+from zcfast.passes.relu_patterns import ReluPatterns
+from zcfast.passes.weights import Weights, WeightsOfNet
+from zcfast.tracing.batch import Batch
+from zcfast.tracing.passes import Failure, ProxyError
+
+__all__ = [
+    "Activations",
+    "Batch",
+    "BatchNormLinearFlow",
+    "Failure",
+    "Flow",
+    "Forward",
+    "HessianProduct",
+    "HessianProducts",
+    "InputJacobian",
+    "LinearFlow",
+    "LossGradient",
+    "LossGradients",
+    "Net",
+    "Observation",
+    "Pass",
+    "Products",
+    "ProxyError",
+    "ReluPatterns",
+    "Results",
+    "SharedForward",
+    "SignedLinearFlow",
+    "Weights",
+    "WeightsOfNet",
+]

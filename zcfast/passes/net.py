@@ -1,0 +1,241 @@
+"""The net that passes get: whatever is done to it, it comes back as it was."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+from zcfast.tracing.batch import Batch, find_logits
+from zcfast.tracing.blame import is_nets_own
+from zcfast.tracing.channels_last import ChannelsLast, has_tangent
+from zcfast.tracing.generators import random_devices
+from zcfast.tracing.isolation import Isolated
+from zcfast.tracing.layers import Layer
+from zcfast.tracing.parameters import Slots
+from zcfast.tracing.passes import Failure, describe
+
+UNREPEATABLE = Failure(
+    "refused", "the net computes other logits in a second pass: something that a pass changes does not come back"
+)
+Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
+
+
+class Net:
+    """A net inside of `isolated`, with stand-ins for its parameters.
+
+    Attributes:
+        module: the net. What is done to it is undone by `restart` and when the call ends.
+        modules: all its modules.
+        layers: the counted layers.
+        slots: the places of its parameters and what stands there.
+        per_layer: whether the caller wants the share of each layer too.
+        trainable: how many numbers its trainable parameters have, as the caller gave it.
+        channels_last: images flow with their channels innermost in the shared forward pass and those compared with it.
+        random_devices: those whose generators the net may draw from, beside the CPU.
+        copies: of all parameters, in their places, from `install` on.
+        first_flow: the first run of synflow, and its value, where no logits can be compared.
+        has_run: whether the net was run, with success or without.
+        mismatch: that a further pass computed other logits, if one did.
+    """
+
+    def __init__(
+        self,
+        isolated: Isolated,
+        layers: Sequence[Layer],
+        batch: Batch,
+        *,
+        channels_last: bool,
+        per_layer: bool,
+        trainable: int,
+    ) -> None:
+        """Take the net as `isolated` gives it."""
+        self.module, self.modules, self.layers = isolated.module, isolated.modules, layers
+        self.slots = Slots(isolated.modules, layers)
+        self.channels_last, self.per_layer, self.trainable = channels_last, per_layer, trainable
+        self.mismatch: Failure | None = None
+        self._isolated, self._batch = isolated, batch
+        self.random_devices = random_devices(isolated.module)
+        self._repeats = not may_keep_state(isolated.modules, batch)
+        self._first: Tensor | None = None
+        self._first_channels_last = channels_last
+        self.copies: list[Tensor] = []
+        self.first_flow: tuple[Any, float] | None = None
+        self.has_run = self._succeeded = False
+        self._broken: Failure | None = None
+
+    def restart(self) -> None:
+        """Put the net back to where the first pass began, with copies of its parameters in their places."""
+        with torch.random.fork_rng(self.random_devices):
+            self._isolated.restore()
+            self._isolated.prepare()
+        if self.copies:
+            self.slots.installed = self.copies
+            self.slots.reinstall()
+
+    def begin_again(self) -> None:
+        """`restart` with copies that need gradients."""
+        self.restart()
+        if not all(copy.requires_grad for copy in self.copies) or not self.copies:
+            self.install()
+
+    def install(self, *, gradients: bool = True) -> list[Tensor]:
+        """Put new copies in the places of all parameters, and give those of the counted layers' places."""
+        # Not views: a net that writes to its weights writes to these.
+        self.copies = self.slots.install(
+            lambda slot, _: nn.Parameter(slot.parameter.detach().clone(), requires_grad=gradients)
+        )
+        return [self.copies[index] for index in self.slots.counted]
+
+    def forward(self, inputs: Tensor, hooks: Sequence[tuple[nn.Module, Hook]] = ()) -> Any:
+        """Run the net on any inputs, from the state and the random numbers that the first pass began with.
+
+        Args:
+            inputs: [N, ...]; the net gets a copy.
+            hooks: forward hooks with the modules that they are for, for this pass alone; what they return is obeyed.
+
+        Returns:
+            What the net returns, with its graph, whose leaves are the copies in `parameters`.
+
+        Raises:
+            ProxyError: the net gave other logits when it was run again, or raises whatever it gets.
+        """
+        self.require_repetition()
+        self.begin_again()
+        with ExitStack() as stack:
+            stack.enter_context(torch.random.fork_rng(self.random_devices))
+            for module, hook in hooks:
+                stack.enter_context(module.register_forward_hook(hook))
+            return self.call(inputs.clone())
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """L leaves: what `forward` computes with in place of the counted layers' weights."""
+        return self.slots.of_layers([self.copies[index] for index in self.slots.counted])
+
+    def call(self, inputs: Any) -> Any:
+        """Run the net as it stands, once more only if it did not raise of its own accord before.
+
+        Raises:
+            ProxyError: it did.
+        """
+        if self._broken is not None:
+            raise self._broken.as_error()
+        self.has_run = True
+        try:
+            output = self.module(inputs)
+        except Exception as error:
+            if not self._succeeded and is_nets_own(error):
+                self._broken = describe(error)
+            raise
+        self._succeeded = True
+        return output
+
+    def forgive(self) -> None:
+        """Let a net run again that raised: it may do better in another form."""
+        self._broken = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the net raised of its own accord when it was first run."""
+        return self._broken is not None
+
+    @contextmanager
+    def surroundings(self, mode: torch.overrides.TorchFunctionMode | None = None) -> Iterator[ExitStack]:
+        """The random numbers that every pass begins with, and the rules of the memory format or another mode."""
+        with ExitStack() as stack:
+            stack.enter_context(torch.random.fork_rng(self.random_devices))
+            if mode is None and self.channels_last:
+                mode = ChannelsLast()
+            if mode is not None:
+                stack.enter_context(mode)
+            yield stack
+
+    def flowing(self, inputs: Tensor) -> Tensor:
+        """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
+        return inputs.clone(memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """The logits of the minibatch once more, compared with the first; after `restart`."""
+        with self.surroundings():
+            logits = self._batch.found_logits(self.call(self.flowing(inputs)), inputs.shape[0])
+        if not self._repeats:
+            with torch._C.DisableTorchFunction():  # a mode of the pass would take it for the net's
+                self._compare(logits)
+        return logits
+
+    def note_first(self, logits: Tensor) -> None:
+        """Keep the logits of the first pass, for comparison with those of later ones."""
+        if not self._repeats:
+            self._first, self._first_channels_last = logits.detach().clone(), self.channels_last
+
+    @property
+    def has_repeated(self) -> bool:
+        """Whether it is known that the net computes the same in every pass, or will be once it is asked."""
+        return self._repeats or self._first is not None
+
+    def require_repetition(self) -> None:
+        """Run forward once more and compare, unless it is known already that the net computes the same logits.
+
+        Raises:
+            ProxyError: it computes others.
+        """
+        if self.mismatch is not None:
+            raise self.mismatch.as_error()
+        if not self._repeats and self._first is not None:
+            self.restart()
+            with torch.no_grad():
+                self.logits(self._batch.tensors()[0])
+
+    def repeats_its_first(self) -> bool:
+        """Whether the net computes its first logits again in the memory format of that pass."""
+        if self._repeats or self._first is None:
+            return self._repeats
+        found, self.mismatch, self.channels_last = self.mismatch, None, self._first_channels_last
+        with suppress(Exception):  # a foreign net's
+            self.require_repetition()
+        self.mismatch = found
+        return self._repeats
+
+    def _compare(self, logits: Tensor) -> None:
+        first = self._first
+        if first is None:
+            return
+        again = forward_ad.unpack_dual(logits).primal if has_tangent(logits) else logits  # type: ignore[no-untyped-call]
+        if again.shape != first.shape or not equal_to_rounding(first, again.detach()):
+            self.mismatch = UNREPEATABLE
+            raise UNREPEATABLE.as_error()
+        self._repeats = True
+
+
+def may_keep_state(modules: Sequence[nn.Module], batch: Batch) -> bool:
+    """Whether a forward pass runs code of the user's: only that may keep what no snapshot sees."""
+    hooks = torch.nn.modules.module
+    foreign = batch.logits is not find_logits or hooks._global_forward_hooks or hooks._global_forward_pre_hooks
+    return bool(foreign) or not all(map(_is_known, modules))
+
+
+def _is_known(module: nn.Module) -> bool:
+    if not type(module).__module__.startswith(("torch.nn.", "zcfast.")):
+        return False
+    if module._forward_hooks or module._forward_pre_hooks:
+        return False
+    # An activation function, for one.
+    held = [value for value in vars(module).values() if callable(value)]
+    return all(
+        (getattr(value, "__module__", None) or "torch").partition(".")[0] in {"torch", "builtins"} for value in held
+    )
+
+
+def equal_to_rounding(a: Tensor, b: Tensor) -> bool:
+    """Whether two results of one computation, in whatever memory format and order of sums, are the same."""
+    finite = a.isfinite()
+    if not torch.equal(finite, b.isfinite()) or not finite.any():
+        return torch.equal(finite, b.isfinite())
+    largest, eps = a[finite].abs().max(), torch.finfo(a.dtype).eps
+    # What samples have in common, such as the classifier's bias, hides what another state does to the rest.
+    spread = (a - a.mean(0))[finite].abs().max() if a.dim() and len(a) > 1 else largest
+    # Far above what rounding does to deep nets, far below what another state does.
+    return bool((a - b)[finite].abs().max() <= 10 * eps**0.5 * spread + 100 * eps * largest)

@@ -1,0 +1,133 @@
+"""What passes ask to see of the shared forward pass."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zcfast.nets.functorch import outside_transforms
+from zcfast.passes.net import Net
+from zcfast.tracing.generators import GlobalState
+from zcfast.tracing.passes import Failure, ProxyError, describe
+
+
+@dataclass
+class _Watcher:
+    owner: type
+    function: Callable[[Tensor], Any]
+    kinds: tuple[type[nn.Module], ...]
+    seen: list[Any] = field(default_factory=list)
+
+
+class Observation:
+    """The wishes of passes, which they tell in `observe` by calling this.
+
+    Attributes:
+        observer: the class of the pass whose wishes come.
+        users: passes that take derivatives of the graph and have not run yet.
+        takes_inputs: those of them that take derivatives by the inputs.
+        keeps_outputs: whether outputs of the counted layers are kept.
+        failures: passes whose wishes could not be met.
+    """
+
+    def __init__(self) -> None:
+        """Begin without wishes."""
+        self.observer: type = object
+        self.users: set[type] = set()
+        self.takes_inputs: set[type] = set()
+        self.keeps_outputs = False
+        self.failures: dict[type, Failure] = {}
+        self._watchers: list[_Watcher] = []
+
+    def need_gradients(self) -> None:
+        """Derivatives of the output by the counted weights will be taken."""
+        self.users.add(self.observer)
+
+    def need_input_gradients(self) -> None:
+        """Derivatives of the output by the inputs will be taken, of tokens by the output of their embedding."""
+        self.users.add(self.observer)
+        self.takes_inputs.add(self.observer)
+
+    def keep_outputs(self) -> None:
+        """Keep the outputs of the counted layers, at which derivatives of the loss will be taken."""
+        self.keeps_outputs = True
+
+    def watch(self, function: Callable[[Tensor], Any], *kinds: type[nn.Module]) -> list[Any]:
+        """Call a function on the output of each module of some kinds whenever it runs.
+
+        Args:
+            function: of a copy of the output, in order in memory, without a graph. It cannot change what flows on;
+                where it raises, the pass that asked for it fails.
+            kinds: of modules, derived ones included.
+
+        Returns:
+            A list that holds, once the forward pass has run, what the function returned, in order of execution.
+        """
+        watcher = _Watcher(self.observer, function, kinds)
+        self._watchers.append(watcher)
+        return watcher.seen
+
+    def give_up_inputs(self, failure: Failure) -> None:
+        """Refuse derivatives by the inputs: the net takes none that need a gradient."""
+        self.failures.update(dict.fromkeys(self.takes_inputs, failure))
+        self.users -= self.takes_inputs
+        self.takes_inputs = set()
+
+    def give_up_watching(self, owners: set[type], failure: Failure) -> None:
+        """Let some passes watch no more."""
+        self.failures.update(dict.fromkeys(owners, failure))
+
+    @property
+    def watching(self) -> set[type]:
+        """The passes that watch."""
+        return {watcher.owner for watcher in self._watchers} - set(self.failures)
+
+    @contextmanager
+    def watched(self, net: Net) -> Iterator[None]:
+        """Watch a forward pass from its beginning."""
+        with ExitStack() as stack:
+            for watcher in self._watchers:
+                watcher.seen.clear()
+                hook = self._hook_of(watcher, net)
+                for module in net.modules if watcher.owner in self.watching else ():
+                    if isinstance(module, watcher.kinds):
+                        # Hooks of the caller's may change the output.
+                        stack.enter_context(module.register_forward_hook(hook, prepend=True))
+            yield
+
+    def _hook_of(self, watcher: _Watcher, net: Net) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            if watcher.owner in self.failures or not isinstance(output, Tensor):
+                return
+            try:
+                if outside_transforms(output) is not output:
+                    raise ProxyError("refused", f"a {type(module).__name__} runs inside torch.func.vmap or the like")
+                with torch._C.DisableTorchFunction(), torch.no_grad(), _undisturbed(watcher.owner, net):
+                    copy = output.detach().clone(memory_format=torch.contiguous_format)
+                    watcher.seen.append(watcher.function(copy))
+            except Exception as error:  # the net and the other passes go on
+                self.failures[watcher.owner] = describe(error)
+
+        return hook
+
+
+@contextmanager
+def _undisturbed(owner: type, net: Net) -> Iterator[None]:
+    """Put random generators back behind a function of the user's: the net draws from them too."""
+    if is_own(owner):
+        yield
+        return
+    state = GlobalState()
+    with torch.random.fork_rng(net.random_devices):
+        try:
+            yield
+        finally:
+            state.restore()
+
+
+def is_own(kind: type) -> bool:
+    """Whether a class of passes or proxies is of this package, so that it changes nothing that it is given."""
+    return kind.__module__.partition(".")[0] == "zcfast"

@@ -1,0 +1,33 @@
+"""The weights themselves: nothing runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from zcfast.passes.base import Pass, Results
+from zcfast.passes.net import Net
+from zcfast.tracing.batch import Batch
+
+
+@dataclass
+class WeightsOfNet:
+    """What a net holds.
+
+    Attributes:
+        weights: L weights of the counted layers; of a parametrized layer, the result of the parametrization.
+        trainable: how many numbers all trainable parameters of the net have, tied ones once.
+    """
+
+    weights: Sequence[Tensor]
+    trainable: int
+
+
+class Weights(Pass):
+    """The weights of the counted layers, and the number of trainable parameters."""
+
+    reads = "nothing"
+
+    def run(self, net: Net, batch: Batch, done: Results) -> WeightsOfNet:
+        """Look at the net."""
+        return WeightsOfNet(net.slots.weights, net.trainable)
