@@ -37,6 +37,7 @@ def zcfast(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_from_scores_to_a_page(zcfast, tmp_path):
     scored = zcfast("score", PATH, "--proxies", "snip,flops", "--sample", "8", "--out", "s.parquet")
     assert (scored.returncode, scored.stderr) == (0, "")
@@ -58,6 +59,7 @@ def test_from_scores_to_a_page(zcfast, tmp_path):
     assert "8 trainings of familyspace:space" in zcfast("show", "t.parquet").stdout
 
 
+@pytest.mark.slow
 def test_a_file_imports_nothing_by_itself(zcfast, tmp_path):
     zcfast("score", PATH, "--proxies", "flops", "--sample", "2", "--out", "s.parquet")
     (tmp_path / "familyspace.py").write_text("open('imported', 'w')")
@@ -69,6 +71,7 @@ def test_a_file_imports_nothing_by_itself(zcfast, tmp_path):
     assert not (tmp_path / "imported").exists()
 
 
+@pytest.mark.slow
 def test_space_has_no_effect_on_trajectories(zcfast):
     zcfast(
         "search", PATH, "--table", "known.csv", "--algorithm", "random_search", "--budget", "2", "--out", "t.parquet"

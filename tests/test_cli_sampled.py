@@ -15,6 +15,7 @@ from zcfast.images import load_images, random_images
 from zcfast.scores import Scores
 from zcfast.scoring import PAPER
 from zcfast.scoring.architectures import score_architectures
+from zcfast.scoring.store import Store
 from zcfast.spaces.listing import read_architectures
 
 SMALL = ("--option", "stem_channels=4", "--option", "modules=1")
@@ -404,3 +405,15 @@ def test_an_own_space_by_its_import_path(run, tmp_path):
     ):
         status, _, error = run(*own, *arguments)
         assert (status, message in error) == (1, True), error
+
+
+def test_one_output_by_two_names_is_one_run(run):
+    Path("link.parquet").symlink_to("s.parquet")
+    words = [*closed_form("--proxies", "params")]
+    words[words.index("s.parquet")] = "link.parquet"
+    with Store("s.parquet.parts"):
+        status, _, err = run(*words)
+    assert status == 1
+    assert "expected one run at a time" in err
+    assert run(*words)[0] == 0
+    assert Path("link.parquet").is_symlink()

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import zcfast
-from tests.contracts.search import drawn_accuracies, drawn_scores
 from zcfast import search
 from zcfast.scores import Scores
 from zcfast.tables import Metric, Table
+from zcfast.testing.algorithm import drawn_accuracies, drawn_scores
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pyarrow import parquet
 
 import zcfast
 from zcfast.scores import Scores
@@ -38,3 +39,15 @@ def test_trajectories():
 def test_tables():
     loaded = zcfast.table("pytorchcv", FILES / "table.parquet")
     assert (loaded.names, loaded["top1"].tolist()) == (("a", "b", "c"), [1, 2, 3])
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "trajectories.parquet"])
+def test_only_files_of_0_1_0_lack_a_checksum(tmp_path, name):
+    """As others do where a flipped bit has changed the name of its key."""
+    load = Scores.load if name == "scores.parquet" else Trajectory.load
+    load(FILES / name).save(tmp_path / "again")
+    table = parquet.read_table(tmp_path / "again")
+    metadata = {key.replace(b"_crc32c", b"_crc32b"): value for key, value in table.schema.metadata.items()}
+    parquet.write_table(table.replace_schema_metadata(metadata), tmp_path / "damaged")
+    with pytest.raises(ValueError, match="the checksum of its header is missing"):
+        load(tmp_path / "damaged")

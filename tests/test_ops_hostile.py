@@ -3,6 +3,8 @@
 `python tools/asan.py` runs this under AddressSanitizer.
 """
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+import zcfast
 from tests import hostile
 from zcfast import search_ops
 
@@ -29,6 +32,20 @@ def test_every_operator_is_called():
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_the_arguments_that_are_spoiled_are_right(operator):
     getattr(torch.ops.zcfast, operator)(**hostile.calls()[operator])
+
+
+@pytest.fixture(scope="module")
+def _every_module():
+    """Shapes of results are registered beside the wrappers, wherever these are."""
+    for module in pkgutil.walk_packages(zcfast.__path__, "zcfast."):
+        if "._" not in module.name:  # not to be started, or no Python
+            importlib.import_module(module.name)
+
+
+@pytest.mark.usefixtures("_every_module")
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_opcheck(operator):
+    torch.library.opcheck(getattr(torch.ops.zcfast, operator).default, (), hostile.calls()[operator])
 
 
 @pytest.mark.slow

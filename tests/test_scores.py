@@ -67,7 +67,7 @@ def test_arrow_columns(scores, space):
     assert table["operations"].to_pylist() == scores.cells.operations.tolist()
     header = json.loads(table.schema.metadata[b"zcfast"])
     assert header == {
-        "format": 1,
+        "format": 2,
         "space": space.name,
         "columns": ["expected_synflow", "params"],
         "protocol": scores.protocol,
@@ -137,7 +137,7 @@ def test_an_interrupted_save_leaves_the_old_file(scores, tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def half(table, where, **_):
-        where.write_bytes(before[:100])
+        where.write(before[:100])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(parquet, "write_table", half)
@@ -173,7 +173,8 @@ def test_load_says_what_is_wrong_with_a_file(tmp_path):
     [
         ("not json", "broken metadata"),
         ("[]", "broken metadata"),
-        ('{"format": 2}', "in format 1, got format 2"),
+        ('{"format": 3}', "in format 2, got format 3"),
+        ('{"format": 2}', "checksum of its header is missing"),
         ('{"format": 1}', "broken metadata: no space"),
         ('{"format": 1, "space": "nasbench201", "columns": ["a"], "protocol": []}', "no protocol"),
         ('{"format": 1, "space": "nasbench201", "columns": ["b"], "protocol": {}}', "got a file without them"),

@@ -90,6 +90,11 @@ def table_error(space: str, path) -> str:
     return message
 
 
+def _letters(codes: list[int]) -> np.ndarray:
+    """A text of any numbers, of which numpy would make a text of Python that is none."""
+    return np.array(codes, dtype=np.uint32).view(f"U{len(codes)}")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -99,12 +104,16 @@ def table_error(space: str, path) -> str:
         ({"adj_bits": np.zeros(3, dtype=int)}, "array 'adj_bits': expected shape [26], got [3]"),
         ({"ops": np.zeros((26, 6), dtype=int)}, "array 'ops': expected shape [*, 5], got [26, 6]"),
         ({"ops": np.zeros((20, 5), dtype=int)}, "array 'ops': expected 26 rows, got 20"),
-        ({"ops": np.full((26, 5), 3)}, "array 'ops': expected indices from -1 to 2"),
+        ({"ops": np.full((26, 5), 3)}, "array 'ops': expected integers from -1 to 2"),
         ({"op_names": np.array(["a", "b", "c"])}, "array 'op_names': expected conv3x3-bn-relu"),
         (
             {"op_names": np.array(["a", None], dtype=object)},
             "array 'op_names': expected plain data, got a broken or pickled",
         ),
+        ({"op_names": _letters([0x110000])}, "array 'op_names': expected strings, got letters that no text has"),
+        ({"vertices": np.full(26, 258)}, "array 'vertices': expected integers from 2 to 7, got 258 to 258"),
+        ({"adj_bits": np.full(26, 2**32)}, "array 'adj_bits': expected integers from 0 to 2097151, got 4294967296"),
+        ({"test_correct_sum": np.full(26, -1)}, "array 'test_correct_sum': expected integers from 0 to 29952, got -1"),
         ({"test_correct_sum": np.array(["1"] * 26)}, "array 'test_correct_sum': expected integers, got strings"),
         ({"adj_bits": np.ones(26, dtype=int)}, "row 0: expected an architecture of nasbench101, got one outside"),
         (
@@ -193,6 +202,10 @@ def test_a_users_file(tmp_path, kind, key):
         ("index,a\n", "expected a row for each architecture, got none"),
         ("index,a\n,1\n1,1\n", "column 'index': expected a key in every row, got 1 empty"),
         ("index,a\n0,93.1%\n", "column 'a': expected numbers, as in all but index, hash, architecture, got string"),
+        ("index,a\n0,1\n1,inf\n", "column 'a': expected finite numbers, got inf in row 1"),
+        ("index,test_acc\n0,100.5\n", "column 'test_acc': expected numbers from 0 to 100, got 100.5 in row 0"),
+        ("index,valid accuracy\n0,nan\n1,-1\n", "expected numbers from 0 to 100, got -1 in row 1"),
+        ("index,params\n0,-3\n", "column 'params': expected numbers from 0, got -3 in row 0"),
         ("index,a\n0,1\n1\n", "expected a release's file, .npz, Parquet or CSV, got none of them"),
         ("hash,a\n00,1\n", "row 0: expected an architecture"),
         ("architecture,a\nnone,1\n", "architecture: expected"),
@@ -202,6 +215,18 @@ def test_a_users_file_that_does_not_fit(tmp_path, content, message):
     path = tmp_path / "accuracies.csv"
     path.write_text(content)
     assert message in table_error("nasbench101", path)
+
+
+def test_a_long_error_is_cut(tmp_path):
+    path = tmp_path / "accuracies.csv"
+    path.write_text(f"architecture,a\n{'x' * 100_000},1\n")
+    assert len(table_error("nasbench201", path)) < 2000
+
+
+def test_numbers_that_are_no_accuracies_may_be_negative(tmp_path):
+    path = tmp_path / "accuracies.csv"
+    path.write_text("index,loss,accelerator\n0,-1e30,-5\n")
+    assert zcfast.table("nasbench201", path)["accelerator"][0] == -5
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

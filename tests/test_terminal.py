@@ -74,3 +74,17 @@ def test_a_closed_output_ends_without_a_traceback(words, scores):
         filled = subprocess.run([*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True)
     assert filled.returncode == 1
     assert len(filled.stderr.splitlines()) == 1
+
+
+def test_names_that_are_no_text(scores, tmp_path):
+    """A file system has any bytes for names."""
+    table, page = tmp_path / os.fsdecode(b"t\xff"), tmp_path / os.fsdecode(b"p\xff")
+    values = torch.arange(15_625, dtype=torch.float64)[None]
+    Table("nasbench201", {"a": Metric(values, "", "", None, "")}, ("a",), "").save(table)
+    named = scores.rename(tmp_path / os.fsdecode(b"s\xff"))
+    output = run("report", named, "--table", table, "--out", page)
+    assert (output.returncode, output.stderr) == (0, "")
+    assert page.exists()
+    assert is_clean(output.stdout)
+    missing = run("show", tmp_path / os.fsdecode(b"none\xff"))
+    assert (missing.returncode, len(missing.stderr.splitlines())) == (1, 1)

@@ -89,6 +89,8 @@ def test_missing(scores):
     texts = ["failed: a", "undefined: b", "undefined: b", *[""] * (len(scores) - 3)]
     lacking = dataclasses.replace(scores, reasons={"params": texts})
     assert text.missing(lacking) == [f"params: no score for 3 of {len(scores)}; 2 of them undefined: b"]
+    without = dataclasses.replace(lacking, reasons={"params": [""] * len(scores)})
+    assert text.missing(without) == []
 
 
 def test_numbers():

@@ -5,6 +5,8 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST = 1200  # letters of a message
+
 
 class Notice(UserWarning):
     """What the user should know though the work goes on; the command line prints it as one line."""
@@ -34,6 +36,11 @@ def check_kind(name: str, value: Any, kind: type) -> None:
 def first_line(error: BaseException) -> str:
     """The first line of another library's error, fit to print."""
     return printable((str(error).splitlines() or [type(error).__name__])[0])
+
+
+def shortened(text: str) -> str:
+    """A message whose middle is left out where a file has made it longer than anyone reads."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
 
 
 def printable(text: str) -> str:

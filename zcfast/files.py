@@ -9,12 +9,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from zcfast.errors import Notice, first_line, printable
-
-if TYPE_CHECKING:
-    from pyarrow import parquet
+from zcfast.errors import Notice, first_line, printable, shortened
 
 MEMORY = "ZCFAST_MEMORY"  # of the environment: bytes that reading a file may take
 _DEFAULT_MEMORY = 1 << 30
@@ -32,14 +28,6 @@ def require_memory(what: str, size: int) -> None:
     """Raise a ValueError where a part of a file says that it has more bytes than may be taken."""
     if size > memory_budget():
         raise ValueError(f"{what}: expected at most {memory_budget():,} bytes ({MEMORY} allows more), got {size:,}")
-
-
-def require_parquet_memory(file: parquet.ParquetFile) -> None:
-    """Raise a ValueError where the columns of a file take more than may be taken, by their rows or by their bytes."""
-    about = file.metadata
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    sizes = [group.column(column).total_uncompressed_size for group in groups for column in range(group.num_columns)]
-    require_memory("its columns", max(sum(sizes), 8 * about.num_rows * about.num_columns))
 
 
 def read_bytes(path: Path, growth: int) -> bytes:
@@ -65,7 +53,8 @@ def reading(path: str | os.PathLike[str], expected: str) -> Iterator[None]:
         yield
     except ValueError as error:
         text = str(error)
-        raise ValueError(text if text.startswith(f"{name}: ") else f"{name}: {printable(text)}") from error
+        text = text[len(name) :] if text.startswith(name) else f": {text}"
+        raise ValueError(name + printable(shortened(text))) from error
     except OSError as error:
         raise ValueError(f"{name}: expected {expected}, got none: {error.strerror or first_line(error)}") from error
     except Exception as error:

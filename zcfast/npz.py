@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from types import TracebackType
 from typing import Any
 
@@ -67,7 +68,18 @@ class Archive:
             array: npt.NDArray[np.generic] = self._file[name]
         except Exception as error:
             raise ValueError(f"{broken}: {first_line(error)}") from error
+        if array.dtype.kind == "U" and array.size and array.view(np.uint32).max() > sys.maxunicode:
+            raise ValueError(f"array {name!r}: expected strings, got letters that no text has")
         return array
+
+    def integers(self, name: str, shape: tuple[int | None, ...], low: int, high: int) -> npt.NDArray[np.int64]:
+        """Read an array of integers from `low` to `high`."""
+        array = self.read(name, "iu", shape)
+        if array.size and not low <= array.min() <= array.max() <= high:
+            raise ValueError(
+                f"array {name!r}: expected integers from {low} to {high}, got {array.min()} to {array.max()}"
+            )
+        return array.astype(np.int64)
 
     def _header(self, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """The shape and the dtype that an array says it has, before any of it is unpacked."""
@@ -83,8 +95,6 @@ class Archive:
         foreign = sorted(set(names) - set(expected))
         if foreign:
             raise ValueError(f"array 'op_names': expected {', '.join(expected)}, got {', '.join(foreign)}")
-        operations = self.read("ops", "iu", (None, width)).astype(np.int64)
-        if operations.size and not -1 <= operations.min() <= operations.max() < len(names):
-            raise ValueError(f"array 'ops': expected indices from -1 to {len(names) - 1}, got others")
+        operations = self.integers("ops", (None, width), -1, len(names) - 1)
         order = np.array([*(expected.index(name) for name in names), -1], dtype=np.int8)
         return order[operations]

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from zcfast import notebook
 from zcfast.errors import first_line, integer, printable, unknown
-from zcfast.files import replace_file, require_parquet_memory
 from zcfast.headers import SCORES, opened, sealed
 from zcfast.order import best_first
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
@@ -21,7 +20,6 @@ from zcfast.spaces.registry import loaded_space
 if TYPE_CHECKING:
     import pyarrow
 
-FORMAT = 1
 KEY_COLUMNS = ("index", "hash", "architecture")
 REASON = "reason_"  # followed by the name of a column: the column of the file that says why it has no number
 
@@ -108,7 +106,7 @@ class Scores:
             arrays[name] = _to_arrow(column)
         for name, texts in self.reasons.items():
             arrays[REASON + name] = pyarrow.array([text or None for text in texts], pyarrow.string())
-        header = {"format": FORMAT, "space": self.space.name, "columns": list(self.columns), "protocol": self.protocol}
+        header = {"space": self.space.name, "columns": list(self.columns), "protocol": self.protocol}
         return pyarrow.table(arrays).replace_schema_metadata(sealed(SCORES, header))
 
     def keys(self) -> Tensor | list[str]:
@@ -138,11 +136,9 @@ class Scores:
 
         Errors: OSError for a path that cannot be written.
         """
-        from pyarrow import parquet
+        from zcfast.data.parquet import write_parquet
 
-        table = self.to_arrow()
-        with replace_file(path) as temporary:
-            parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        write_parquet(self.to_arrow(), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], space: str | SearchSpace[Any] | None = None) -> Scores:
@@ -240,15 +236,13 @@ def _texts(column: pyarrow.ChunkedArray) -> list[str]:
 
 
 def _read(path: str | os.PathLike[str]) -> pyarrow.Table:
-    from pyarrow import parquet
+    from zcfast.data.parquet import ParquetFile
 
     if not Path(path).is_file():
         came = "a directory" if Path(path).is_dir() else "no file"
         raise ValueError(f"{path}: expected a Parquet file of scores, got {came}")
     try:
-        file = parquet.ParquetFile(path, page_checksum_verification=True, memory_map=True)
-        require_parquet_memory(file)
-        return file.read()
+        return ParquetFile(path).read()
     except Exception as error:  # libraries raise anything for damaged bytes
         message = (
             f"{path}: expected a Parquet file of scores, got a file that does not read as Parquet: {first_line(error)}"
@@ -260,7 +254,7 @@ def _header(path: str | os.PathLike[str], metadata: dict[bytes, bytes]) -> dict[
     """The JSON that `save` put into the schema."""
     expected = f"{path}: expected a Parquet file of scores saved by zcfast"
     try:
-        header = opened(SCORES, metadata, version=FORMAT)
+        header = opened(SCORES, metadata)
     except ValueError as error:
         raise ValueError(f"{expected}{' ' if str(error).startswith('in') else ', '}{error}") from error
     kinds = {"space": str, "columns": list, "protocol": dict}

@@ -70,10 +70,13 @@ class Walk {
     at_ = end + 1;
   }
 
-  void push(uint32_t size = 1) { stack_.push_back(size); }
+  void push(uint32_t size = 1) {
+    spend(kItem);
+    stack_.push_back(size);
+  }
 
   void spend(uint64_t bytes) {
-    if (bytes > budget_) fail("its objects take more memory than is allowed");
+    if (bytes > budget_) fail("its objects take more memory than ZCFAST_MEMORY allows");
     budget_ -= bytes;
   }
 
@@ -183,6 +186,7 @@ class Walk {
   bool container(uint8_t opcode) {
     switch (opcode) {
       case '(':
+        spend(kItem);
         marks_.push_back(stack_.size());
         return true;
       case ']':

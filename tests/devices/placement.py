@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 import zcfast
-from tests.contracts.search import drawn_accuracies, drawn_scores
 from zcfast import analysis, search
 from zcfast.images import random_images
 from zcfast.proxies import registered
 from zcfast.spaces.forms import closed_forms
 from zcfast.tables import Metric, Table
+from zcfast.testing.algorithm import drawn_accuracies, drawn_scores
 
 SMALL = {"stem_channels": 8, "modules": 1}
 

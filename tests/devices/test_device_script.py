@@ -27,6 +27,7 @@ def refusal(call, *arguments):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+@pytest.mark.slow
 def test_no_device_is_one_line(request):
     command = [sys.executable, "-m", "bench.device"]
     done = subprocess.run(command, cwd=request.config.rootpath, capture_output=True, text=True)
@@ -156,6 +157,7 @@ def test_cases():
     assert all(name in table(content, ["kernels"]) for name in found)
 
 
+@pytest.mark.slow
 def test_cell_cases_rivals():
     for case in cases(small=True):
         if case.name.startswith("nasbench101"):

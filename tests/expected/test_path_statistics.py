@@ -56,6 +56,7 @@ def test_all_small_nasbench101_cells_equal_the_list_of_all_paths():
         require_equal(statistics, row, path_oracle.nasbench101(*graph))
 
 
+@pytest.mark.slow
 def test_all_nasbench201_cells_equal_the_list_of_all_paths():
     cells = SPACE201.enumerate()
     statistics = path_statistics(SPACE201, cells, {})
@@ -106,6 +107,7 @@ def test_cells_without_a_convolution():
 
 @given(st.integers(0, 423_623), st.permutations(range(5)))
 @settings(max_examples=100, deadline=None)
+@pytest.mark.slow
 def test_isomorphic_nasbench101_cells_are_equal_but_for_params(index, order):
     cell = SPACE101.enumerate()[index]
     matrix, names = SPACE101.to_matrices(cell)[0]

@@ -105,6 +105,7 @@ def test_nasbench201_is_the_mean_over_initialisations():
     assert abs(got - mean) < 4 * error
 
 
+@pytest.mark.slow
 def test_float32_is_within_1e_5_of_float64_on_every_cell():
     for function, space_ in ((nasbench101_expected_synflow, SPACE101), (nasbench201_expected_synflow, SPACE201)):
         cells = space_.enumerate()
@@ -179,15 +180,6 @@ def test_bad_input_names_the_argument():
         nasbench101_expected_synflow(SPACE101.enumerate()[:1], initialisation="pytorhc")
     with pytest.raises(ValueError, match=r"dtype: expected torch.float32 or torch.float64, got torch.float16"):
         nasbench201_expected_synflow(SPACE201.enumerate()[:1], dtype=torch.float16)
-
-
-def test_opcheck():
-    cells = tuple(SPACE101.enumerate()[::100_000].tensors().values())
-    arguments = (8, 2, 1, 10, 8, 3, 1.0, True, 0.01, False)
-    torch.library.opcheck(torch.ops.zcfast.nasbench101_expected_synflow.default, (*cells, *arguments))
-    operations = SPACE201.enumerate()[:9].operations
-    arguments = (8, 1, 10, 8, 3, 0.5, False, 0.0, 0.5, False)
-    torch.library.opcheck(torch.ops.zcfast.nasbench201_expected_synflow.default, (operations, *arguments))
 
 
 def test_spearman_with_real_accuracies():

@@ -9,14 +9,14 @@ import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 from example_nets import DenseNet, ResNet, Tokens, image_batch, small_cnn
 
-from zcfast.passes.linear_flow import _FlowRun
+from zcfast.passes.batch import Batch
+from zcfast.passes.flow.linear_flow import _FlowRun
+from zcfast.passes.isolation import isolated
+from zcfast.passes.layers import find_layers
 from zcfast.passes.net import Net
 from zcfast.proxies import synflow
 from zcfast.scoring import score
 from zcfast.spaces import space as named_space
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.isolation import isolated
-from zcfast.tracing.layers import find_layers
 
 
 @pytest.fixture(autouse=True)

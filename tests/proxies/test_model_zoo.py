@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from zcfast.passes.batch import find_logits
+from zcfast.passes.layers import find_layers
 from zcfast.proxies import registered
 from zcfast.scoring import score
-from zcfast.tracing.batch import find_logits
-from zcfast.tracing.layers import find_layers
 
 ALL = tuple(registered())
 IMAGES = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

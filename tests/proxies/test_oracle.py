@@ -10,9 +10,9 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import HealthCheck, given, settings
 from torch.func import functional_call
 
+from zcfast.passes.layers import find_layers
 from zcfast.proxies import fisher
 from zcfast.scoring import score
-from zcfast.tracing.layers import find_layers
 
 LAYERS = (nn.Conv2d, nn.Linear)
 
@@ -136,6 +136,7 @@ class Oracle:
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(nets(), st.integers(2, 5))
+@pytest.mark.slow
 def test_definitions(net, size):
     generator = torch.Generator().manual_seed(size)
     inputs = torch.randn(size, 2, 5, 5, generator=generator, dtype=torch.float64)

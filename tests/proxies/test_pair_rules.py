@@ -5,8 +5,9 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 
-from zcfast.tracing import pair_rules
-from zcfast.tracing.pairs import RULES, CountedWeight, Pair, PairRules, UnsupportedError
+from zcfast.passes.flow import pair_rules
+from zcfast.passes.flow.pairs import RULES, CountedWeight, Pair, PairRules
+from zcfast.passes.opaque import UnsupportedError
 
 SHAPES = {
     "filters": (6, 4, 3, 3),

@@ -6,8 +6,8 @@ import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 
 from tests.proxies.plain_torch import check
+from zcfast.passes.cpu_backend.channels_last import ChannelsLast
 from zcfast.scoring import score
-from zcfast.tracing.channels_last import ChannelsLast
 
 NAMES = ("grad_norm", "snip", "plain", "fisher", "grasp", "jacob_cov")
 BATCH = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1)), torch.arange(4)

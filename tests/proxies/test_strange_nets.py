@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from zcfast.passes import snapshot
+from zcfast.passes.snapshot import Snapshot
 from zcfast.scoring import score
-from zcfast.tracing import snapshot
-from zcfast.tracing.snapshot import Snapshot
 
 BATCH = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double(), torch.arange(6) % 3
 ALL = ("grad_norm", "snip", "grasp", "fisher", "jacob_cov", "synflow", "synflow_bn")

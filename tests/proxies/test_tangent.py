@@ -7,8 +7,8 @@ import torch.nn.functional as F  # noqa: N812
 from example_nets import image_batch, small_cnn
 
 import zcfast.passes.hessian_product as ways
+from zcfast.passes.tangent import COMPARED
 from zcfast.scoring import score
-from zcfast.tracing.tangent import COMPARED
 
 
 @pytest.fixture(autouse=True)
@@ -118,7 +118,7 @@ def with_operation(function):
 
 
 def by_double_backward(monkeypatch, net, batch):
-    monkeypatch.setattr("zcfast.tracing.tangent.COMPARED", frozenset())
+    monkeypatch.setattr("zcfast.passes.tangent.COMPARED", frozenset())
     return score(net, batch, ["grasp"], per_layer=True)["grasp"]
 
 

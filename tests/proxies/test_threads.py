@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from zcfast.passes import turn
 from zcfast.scoring import score
-from zcfast.tracing import turn
 
 BATCH = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double(), torch.arange(6) % 3
 

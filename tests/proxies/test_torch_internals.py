@@ -1,9 +1,10 @@
-"""What tracing takes of torch that torch does not document; checked on torch 2.13."""
+"""What passes take of torch that torch does not document; checked on torch 2.10, 2.11, 2.13 and 2.15."""
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
-from zcfast.tracing.torch_internals import RULES_BY_DISPATCH_ONLY, is_view, wrapper_of
+from zcfast.passes.torch_internals import ERROR_NODE, RULES_BY_DISPATCH_ONLY, is_view, outside_modes, wrapper_of
 
 
 class Noted(torch.Tensor):
@@ -33,3 +34,41 @@ def test_views_are_told_from_new_tensors():
         False,
         False,
     ]
+
+
+def test_outside_modes_none_is_called():
+    seen = []
+
+    class Noting(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    with Noting():
+        with outside_modes():
+            torch.relu(torch.ones(2))
+        assert not seen
+        torch.relu(torch.ones(2))
+    assert torch.relu in seen
+
+
+def test_a_derivative_that_has_none_ends_in_a_node_of_errors():
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx, gradient):
+            return gradient * 2
+
+    x = torch.ones(2, requires_grad=True)
+    for function, expected in ((Once.apply, True), (torch.exp, False)):
+        (gradient,) = torch.autograd.grad((function(x) * x).sum(), x, create_graph=True)
+        waiting, seen = [gradient.grad_fn], set()
+        while waiting:
+            node = waiting.pop()
+            seen.add(node)
+            waiting += [source for source, _ in node.next_functions if source is not None]
+        assert any(isinstance(node, ERROR_NODE) for node in seen) is expected

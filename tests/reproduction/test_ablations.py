@@ -37,6 +37,7 @@ def test_seeds_are_compared_on_the_same_architectures(tmp_path, data):
     assert not any("kaiming" in row.benchmark for row in result.rows)
 
 
+@pytest.mark.slow
 def test_initialisations_and_batch_sizes_are_found(tmp_path, data):
     run = context(data, sample=20)
     protocol = run.protocol(CIFAR10)

@@ -72,6 +72,7 @@ def test_the_numbers_are_those_of_runs(monkeypatch, data):
     }
 
 
+@pytest.mark.slow
 def test_a_draw_of_training_runs_chooses_and_the_mean_is_shown(data):
     made = context(data)
     trajectories, reason = searches.trajectories(made, searches.CIFAR10_DRAWN, own=False)

@@ -92,6 +92,7 @@ def test_initialisation_is_honoured_or_refused():
         scores(space, ["8 tanh"], batch_norm=False)
 
 
+@pytest.mark.slow
 def test_worker_processes_build_the_same(tmp_path):
     space = zcfast.space("tests.spaces.own:TwoLayers")
     texts = ["8 tanh", "4 relu", "16 relu"]

@@ -1,14 +1,18 @@
 import pytest
 import torch
 
-from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
 from zcfast import search
 from zcfast.order import best_first
 from zcfast.search.streams import Streams
 from zcfast.spaces import space
+from zcfast.testing import AlgorithmContract
+from zcfast.testing.algorithm import advance, drawn_accuracies, drawn_scores
+
+SPACES = (pytest.param("nasbench101", marks=pytest.mark.slow), "nasbench201")
 
 
-class TestAgeingEvolution(SearchContract):
+class TestAgeingEvolution(AlgorithmContract):
+    spaces = SPACES
     repeats = True
 
     def make(self):

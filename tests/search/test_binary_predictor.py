@@ -1,17 +1,22 @@
 import pytest
 import torch
 
-from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
 from zcfast import search
 from zcfast.search.cell_graphs import GLOBAL, cell_graphs, count_types
 from zcfast.search.pairwise import PairwiseNetwork
 from zcfast.search.streams import Streams
 from zcfast.spaces import space
+from zcfast.testing import AlgorithmContract
+from zcfast.testing.algorithm import advance, drawn_accuracies, drawn_scores
 
 INPUT, OUTPUT, OPERATION = 0, 1, 3
 
 
-class TestBinaryPredictor(SearchContract):
+SPACES = (pytest.param("nasbench101", marks=pytest.mark.slow), "nasbench201")
+
+
+class TestBinaryPredictor(AlgorithmContract):
+    spaces = SPACES
     steps = 25
     warm = 60
 

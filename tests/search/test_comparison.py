@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from tests.contracts.search import drawn_accuracies, drawn_scores
 from zcfast import search
 from zcfast.tables import Metric, Table
+from zcfast.testing.algorithm import drawn_accuracies, drawn_scores
 
 
 def test_the_paper_has_ten_algorithms():

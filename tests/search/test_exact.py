@@ -32,6 +32,7 @@ def test_rounded_numbers_are_multiples_of_a_power_of_two(seed, sizes, scale):
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 10**6), sizes=st.tuples(SIZES, SIZES, SIZES), inner=st.integers(1, 3000))
+@pytest.mark.slow
 def test_products_are_the_same_in_any_order(seed, sizes, inner):
     left, right = matrices(seed, sizes[0], sizes[1], inner), matrices(seed + 1, sizes[0], inner, sizes[2])
     result = exact.product(left, right)

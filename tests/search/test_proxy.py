@@ -2,8 +2,8 @@ import pyarrow
 import pytest
 import torch
 
-from tests.contracts.search import drawn_scores
 from zcfast import search
+from zcfast.testing.algorithm import drawn_scores
 
 RANDOM = search.random_search()
 

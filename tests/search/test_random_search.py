@@ -1,12 +1,17 @@
 import pytest
 import torch
 
-from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
 from zcfast import search
 from zcfast.order import best_first
+from zcfast.testing import AlgorithmContract
+from zcfast.testing.algorithm import advance, drawn_accuracies, drawn_scores
+
+SPACES = (pytest.param("nasbench101", marks=pytest.mark.slow), "nasbench201")
 
 
-class TestRandomSearch(SearchContract):
+class TestRandomSearch(AlgorithmContract):
+    spaces = SPACES
+
     def make(self):
         return search.random_search()
 

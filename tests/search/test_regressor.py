@@ -4,29 +4,39 @@ import math
 import pytest
 import torch
 
-from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
 from zcfast import search
 from zcfast.order import best_first
 from zcfast.search import gaussian_process
 from zcfast.search.gaussian_process import SETTINGS, GaussianProcess, normal_scores
 from zcfast.search.regressor import features
+from zcfast.testing import AlgorithmContract
+from zcfast.testing.algorithm import advance, drawn_accuracies, drawn_scores
 
 
-class TestRegressor(SearchContract):
-    """On NAS-Bench-201, all of it as candidates and as if it were too large for that; NAS-Bench-101 takes minutes."""
+@pytest.mark.slow
+class TestRegressor(AlgorithmContract):
+    """On NAS-Bench-201, all of it as candidates; NAS-Bench-101 takes minutes."""
 
+    spaces = ("nasbench201",)
     steps = 18
     warm = 200
     threaded_runs = 3  # each has tensors of the whole space
 
-    @pytest.fixture(params=[pytest.param("small", marks=pytest.mark.slow), "large"])
-    def name(self, request, monkeypatch):
-        if request.param == "large":
-            monkeypatch.setattr(importlib.import_module("zcfast.search.regressor"), "WHOLE", 0)
-        return "nasbench201"
+    def make(self):
+        return search.regressor(first=12, candidates=200)
+
+
+class TestRegressorOnLargeSpaces(AlgorithmContract):
+    """The same space as if it were too large to be candidates whole."""
+
+    spaces, steps, warm, threaded_runs = ("nasbench201",), 18, 200, 3
 
     def make(self):
         return search.regressor(first=12, candidates=200)
+
+    @pytest.fixture(autouse=True)
+    def _large(self, monkeypatch):
+        monkeypatch.setattr(importlib.import_module("zcfast.search.regressor"), "WHOLE", 0)
 
 
 def observations(n: int = 12, columns: int = 3):
@@ -107,6 +117,7 @@ def test_normal_scores_by_hand():
     torch.testing.assert_close(normal_scores(values), wanted.double(), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_features_are_standardised_and_finite(space):
     known = features(space.name)
     assert known.isfinite().all()
@@ -151,6 +162,7 @@ def test_candidates_of_a_large_space_are_its_highest_bounds():
     assert not torch.equal(algorithm.ask(state)[1].pool, asked.pool)
 
 
+@pytest.mark.slow
 def test_threads_change_no_candidates_of_a_large_space():
     algorithm, before, pools = search.regressor(first=40, candidates=30), torch.get_num_threads(), []
     _, state = advance(algorithm, algorithm.init("nasbench101", runs=1), smooth("nasbench101"), 40)

@@ -3,15 +3,19 @@ import math
 import pytest
 import torch
 
-from tests.contracts.search import SearchContract, advance, drawn_accuracies, drawn_scores
 from zcfast import search
 from zcfast.search.decisions import decisions_of, rows_of_choices
 from zcfast.search.reinforce import _draw, _scaled
 from zcfast.search.state import replace
 from zcfast.spaces import space
+from zcfast.testing import AlgorithmContract
+from zcfast.testing.algorithm import advance, drawn_accuracies, drawn_scores
+
+SPACES = (pytest.param("nasbench101", marks=pytest.mark.slow), "nasbench201")
 
 
-class TestReinforce(SearchContract):
+class TestReinforce(AlgorithmContract):
+    spaces = SPACES
     repeats = True
     steps = 40
     warm = 60

@@ -5,10 +5,10 @@ import threading
 import pytest
 import torch
 
-from tests.contracts.search import drawn_accuracies, drawn_scores
 from zcfast import search
 from zcfast.spaces import space
 from zcfast.tables import Metric, Table
+from zcfast.testing.algorithm import drawn_accuracies, drawn_scores
 
 SPACE = space("nasbench201")
 

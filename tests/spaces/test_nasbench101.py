@@ -297,14 +297,6 @@ def test_operators_do_not_depend_on_the_number_of_threads(threads):
     assert equal(results, (SPACE.index(cells), SPACE.keys(cells), SPACE.params(cells)))
 
 
-def test_opcheck():
-    cells = tuple(SPACE.enumerate()[::100_000].tensors().values())
-    tables = [torch.from_numpy(array) for name, array in _tables().items() if name not in ENCODING]
-    torch.library.opcheck(torch.ops.zcfast.nasbench101_index.default, (*cells, *tables))
-    torch.library.opcheck(torch.ops.zcfast.nasbench101_keys.default, cells)
-    torch.library.opcheck(torch.ops.zcfast.nasbench101_size.default, (*cells, 128, 3, 3, 10, 32, 3))
-
-
 ENCODING = ("vertices", "edges", "operations")
 
 

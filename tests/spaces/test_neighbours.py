@@ -66,6 +66,7 @@ def slow_wide_neighbours(cell):
 @given(index=st.one_of(st.integers(0, 423_623), st.integers(0, 64_542)))
 @settings(max_examples=60, deadline=None)
 @example(0)
+@pytest.mark.slow
 def test_wide_neighbours_equal_one_edit_after_the_other(index):
     cell = SPACE101.enumerate()[index]
     assert SPACE101.neighbours(cell, "wide")[0].tolist() == slow_wide_neighbours(cell)
@@ -84,6 +85,7 @@ def test_any_vertex_order_has_the_neighbours_of_the_canonical_cell():
     assert torch.equal(SPACE101.neighbours(cell).ids, SPACE101.neighbours(SPACE101.canonical(cell)).ids)
 
 
+@pytest.mark.slow
 def test_the_graph_of_nasbench101():
     graph = SPACE101.neighbour_graph()
     assert len(graph) == 423_624
@@ -92,6 +94,7 @@ def test_the_graph_of_nasbench101():
     assert len(graph.ids) == 7_653_143
 
 
+@pytest.mark.slow
 def test_changes_of_operations_are_symmetric():
     graph = SPACE101.neighbour_graph("operations")
     both = graph.symmetrised()
@@ -145,11 +148,10 @@ def test_invalid_cells_are_refused():
         SPACE101.neighbours(SPACE101.parse("conv3x3:0|output:"))
 
 
-def test_opcheck_and_threads():
+def test_threads_change_nothing():
     cells = tuple(SPACE101.enumerate()[::10_000].tensors().values())
     encoding = ("vertices", "edges", "operations")
     tables = [torch.from_numpy(array) for key, array in _tables.nasbench101().items() if key not in encoding]
-    torch.library.opcheck(torch.ops.zcfast.nasbench101_neighbours.default, (*cells, *tables, 2))
     with pytest.raises(RuntimeError, match="relation: expected 0 to 2, got 3"):
         torch.ops.zcfast.nasbench101_neighbours(*cells, *tables, 3)
     before, expected = torch.get_num_threads(), SPACE101.neighbours(SPACE101.enumerate()[::50]).ids

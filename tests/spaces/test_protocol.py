@@ -2,15 +2,22 @@ import pytest
 import torch
 from torch import nn
 
-from tests.contracts import space as contract
 from tests.spaces.own import TwoLayers
 from zcfast.spaces import Decisions, Enumerated, Graph, names, register, registry, space
+from zcfast.testing import check_space
+
+SPACES = (
+    pytest.param("nasbench101", marks=pytest.mark.slow),
+    "nasbench201",
+    "tests.spaces.own:TwoLayers",
+    "tests.spaces.own:made",
+)
 
 
-@pytest.mark.parametrize("name", ["nasbench101", "nasbench201", "tests.spaces.own:TwoLayers", "tests.spaces.own:made"])
+@pytest.mark.parametrize("name", SPACES)
 def test_contract(name):
     found = space(name)
-    contract.check(found)
+    check_space(found)
     assert found.name == name
     assert space(name) is found
     assert repr(found) == f"zcfast.space({name!r})"

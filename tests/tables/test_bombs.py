@@ -17,6 +17,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
+from tests.tables.writers import varint
 from zcfast.headers import sealed
 from zcfast.search import Trajectory
 
@@ -129,6 +130,35 @@ def rows_of_parquet() -> bytes:
     return path.getvalue()
 
 
+def texts_of_parquet() -> bytes:
+    """A text of a megabyte, 20,000 times."""
+    column = pyarrow.DictionaryArray.from_arrays(np.zeros(20_000, np.int32), ["x" * 1_000_000])
+    path = io.BytesIO()
+    parquet.write_table(pyarrow.table({"architecture": column, "a": np.zeros(20_000)}), path, store_schema=False)
+    return path.getvalue()
+
+
+def page_of_parquet() -> bytes:
+    """A page of 1.2 GB where the footer says 100 KB."""
+    content, path = pyarrow.BufferOutputStream(), io.BytesIO()
+    with pyarrow.CompressedOutputStream(content, "zstd") as stream:
+        for _ in range(1200):
+            stream.write(bytes(1_000_000))
+    packed = content.getvalue().to_pybytes()
+    values = np.random.default_rng(0).integers(0, 1 << 60, 25_000)
+    schema = pyarrow.schema([pyarrow.field("index", pyarrow.int64(), nullable=False)])
+    honest = pyarrow.table({"index": values}, schema=schema)
+    parquet.write_table(honest, path, compression="zstd", use_dictionary=False, write_statistics=False)
+
+    def integers(*values: int) -> bytes:  # fields of Thrift's compact protocol, one after another
+        return b"".join(b"\x15" + varint(2 * value) for value in values)
+
+    about = integers(len(values), 0, 0, 0) + b"\0"  # and their encodings
+    header = integers(0, 1_200_000_000, len(packed)) + b"\x2c" + about + b"\0"
+    page = header + packed
+    return b"PAR1" + page + path.getvalue()[4 + len(page) :]
+
+
 BOMBS = {
     "shared lists": ("nasbench201", shared_lists),
     "integers of one hash": ("nasbench201", integers_of_one_hash),
@@ -150,6 +180,10 @@ BOMBS = {
     "digits of JSON": ("nasbench_macro", lambda: b'{"a": {"test_acc": [' + b"9" * 5_000_000 + b"]}}"),
     "names of JSON": ("nasbench_macro", lambda: json.dumps({"a": {"test_acc": [10**400, 0, 0]}}).encode()),
     "rows of Parquet": ("nasbench201", rows_of_parquet),
+    "texts of Parquet": ("nasbench201", texts_of_parquet),
+    "a page of Parquet": ("nasbench201", page_of_parquet),
+    "true": ("nasbench201", lambda: bz2.compress(b"\x80\x04(" + b"\x88" * 60_000_000 + b"t.")),
+    "marks": ("nasbench201", lambda: bz2.compress(b"\x80\x04(" + b"(" * 60_000_000 + b"t.")),
     "lines": ("pytorchcv", lambda: b"dataset,model_name,top1_error\n" + b"\n,,\n" * 20_000_000),
     "one byte": ("nasbench201", lambda: b"\x80"),
 }

@@ -79,6 +79,7 @@ def test_keys_of_a_space():
     assert table.query(space.format(cells)[0], "loss").shape == (1,)
 
 
+@pytest.mark.slow
 def test_hashes():
     space = zcfast.space("nasbench101")
     values = torch.arange(len(space), dtype=torch.float64)[None]
@@ -165,3 +166,13 @@ def test_a_flipped_byte_is_noticed_or_changes_nothing(tmp_path, data):
     except ValueError:
         return
     assert_equal(came, table)
+
+
+def test_a_footer_that_contradicts_itself(tmp_path):
+    """pyarrow ends the process that asks it for the sizes of such columns."""
+    path = tmp_path / "table"
+    named().save(path)
+    text, number = b"\x15\x0c", b"\x15\x04"  # the type of the column of names
+    path.write_bytes(path.read_bytes().replace(text, number, 1))
+    with pytest.raises(ValueError, match="expected a table saved by zcfast, got a damaged one"):
+        zcfast.table("pytorchcv", path)

@@ -72,7 +72,6 @@ def score(
     import zcfast
     from zcfast import tables
     from zcfast.files import check_writable
-    from zcfast.scoring.architectures import ScoringInterrupted
     from zcfast.scoring.store import Store
 
     check_writable(out, table, architectures, images)
@@ -83,18 +82,13 @@ def score(
     given["--workers"] = workers
     given["--seed"] = seed if sample is None else None  # the sample takes it in any case
     flags = [flag for flag, value in given.items() if value is not None]
-    parts = out.with_name(out.name + ".parts")
+    target = out.resolve() if out.is_symlink() else out  # one file by several names is one run's
+    parts = target.with_name(target.name + ".parts")
     sampling = _Sampling(images, batch_size or 64, seed or 0, device, workers or _workers(cells, device), flags)
     compute = _computation(search_space, names, cells, options, sampling)
     started = time.perf_counter()
     with Store(parts) as store:
-        try:
-            with terminal.progress_bar(f"Scoring {search_space.title}") as progress:
-                scores = compute(store, progress)
-        except ScoringInterrupted as interrupted:
-            kept = f"{len(interrupted.scores):,} architectures are kept in {parts}"
-            terminal.say(f"{kept}: the same command goes on from there")
-            raise
+        scores = _computed(compute, search_space.title, store)
         seconds = time.perf_counter() - started
         scores.save(out)
         others = store.clear()
@@ -105,6 +99,19 @@ def score(
     terminal.say(f"{made:,} cells in {seconds:.2f} s: {rate:,.{0 if rate >= 10 else 2}f} cells/s")
     terminal.say(f"written to {out}")
     summaries.scores(scores, accuracies, top)
+
+
+def _computed(compute: Callable[[Store, Progress], Scores], title: str, store: Store) -> Scores:
+    """The scores, and what is kept of them where they are interrupted."""
+    from zcfast.scoring.architectures import ScoringInterrupted
+
+    try:
+        with terminal.progress_bar(f"Scoring {title}") as progress:
+            return compute(store, progress)
+    except ScoringInterrupted as interrupted:
+        kept = f"{len(interrupted.scores):,} architectures are kept in {store.given}"
+        terminal.say(f"{kept}: the same command goes on from there")
+        raise
 
 
 @dataclass

@@ -5,18 +5,18 @@
 
 from zcfast.passes.activations import Activations
 from zcfast.passes.base import Pass, Results
+from zcfast.passes.batch import Batch
+from zcfast.passes.failures import Failure, ProxyError
+from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, SignedLinearFlow
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.hessian_product import HessianProduct, HessianProducts
 from zcfast.passes.input_jacobian import InputJacobian
-from zcfast.passes.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, SignedLinearFlow
 from zcfast.passes.loss_gradient import LossGradient, LossGradients
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
 from zcfast.passes.products import Products
 from zcfast.passes.relu_patterns import ReluPatterns
 from zcfast.passes.weights import Weights, WeightsOfNet
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.passes import Failure, ProxyError
 
 __all__ = [
     "Activations",

@@ -1,12 +1,12 @@
 """Outputs of the counted layers with the gradients of the loss by them."""
 
 from zcfast.passes.base import Pass, Results
+from zcfast.passes.batch import Batch
 from zcfast.passes.forward import Forward
 from zcfast.passes.loss_gradient import LossGradient
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.recording import Activations as Recorded
+from zcfast.passes.recording import Activations as Recorded
 
 
 class Activations(Pass):

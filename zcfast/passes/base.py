@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
+from zcfast.passes.batch import Batch
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
-from zcfast.tracing.batch import Batch
 
 Reads = Literal["nothing", "shape", "inputs", "batch", "batches"]
 

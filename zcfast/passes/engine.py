@@ -10,16 +10,16 @@ from torch import nn
 from torch.utils.checkpoint import CheckpointError
 
 from zcfast.passes.base import Pass, Results, with_requirements
+from zcfast.passes.batch import Batch
+from zcfast.passes.cpu_backend.channels_last import suits
+from zcfast.passes.failures import Failure, ProxyError, WrongArgumentError, describe
 from zcfast.passes.forward import Forward, SharedForward
+from zcfast.passes.isolation import isolated
+from zcfast.passes.layers import Layer
 from zcfast.passes.net import Net
 from zcfast.passes.observation import is_own
+from zcfast.passes.snapshot import Snapshot
 from zcfast.passes.weights import Weights
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.channels_last import suits
-from zcfast.tracing.isolation import isolated
-from zcfast.tracing.layers import Layer
-from zcfast.tracing.passes import Failure, ProxyError, WrongArgumentError, describe
-from zcfast.tracing.snapshot import Snapshot
 
 
 class Consumer(Protocol):

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
+from zcfast.passes.batch import Batch, find_logits
+from zcfast.passes.blame import Blamed
+from zcfast.passes.cpu_backend.channels_last import ChannelsLast
+from zcfast.passes.embedding import EmbeddingTap, tapped_embedding
+from zcfast.passes.failures import Failure, ProxyError, describe
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation, is_own
-from zcfast.tracing.batch import Batch, find_logits
-from zcfast.tracing.blame import Blamed
-from zcfast.tracing.channels_last import ChannelsLast
-from zcfast.tracing.embedding import EmbeddingTap, tapped_embedding
-from zcfast.tracing.passes import Failure, ProxyError, describe
-from zcfast.tracing.recording import Recording, has_inplace_modules, recorded
-from zcfast.tracing.references import check_unchanged
+from zcfast.passes.recording import Recording, has_inplace_modules, recorded
+from zcfast.passes.references import check_unchanged
 
 
 @dataclass

@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from zcfast.passes.base import Pass, Results
+from zcfast.passes.batch import Batch
+from zcfast.passes.curvature import directions, double_backward
 from zcfast.passes.forward import differentiate
 from zcfast.passes.loss_gradient import LossGradient, LossGradients
 from zcfast.passes.net import Net
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.curvature import directions, double_backward
-from zcfast.tracing.tangent import hessian_products
-from zcfast.tracing.twice_differentiable import TwiceDifferentiable
+from zcfast.passes.tangent import hessian_products
+from zcfast.passes.twice_differentiable import TwiceDifferentiable
 
 
 @dataclass

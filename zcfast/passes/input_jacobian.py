@@ -3,11 +3,11 @@
 from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
+from zcfast.passes.batch import Batch
+from zcfast.passes.embedding import without_embedding
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.embedding import without_embedding
 
 
 class InputJacobian(Pass):

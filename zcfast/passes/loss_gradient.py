@@ -9,13 +9,13 @@ from torch import Tensor
 
 from zcfast.ops import saliency_reduce
 from zcfast.passes.base import Pass, Results
+from zcfast.passes.batch import Batch
+from zcfast.passes.failures import ProxyError
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.net import Net, equal_to_rounding
 from zcfast.passes.observation import Observation
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.passes import ProxyError
-from zcfast.tracing.recording import Activations as Recorded
-from zcfast.tracing.references import check_references
+from zcfast.passes.recording import Activations as Recorded
+from zcfast.passes.references import check_references
 
 _KINDS = ("abs_product", "product", "square")
 

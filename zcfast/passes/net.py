@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from zcfast.tracing.batch import Batch, find_logits
-from zcfast.tracing.blame import is_nets_own
-from zcfast.tracing.channels_last import ChannelsLast, has_tangent
-from zcfast.tracing.generators import random_devices
-from zcfast.tracing.isolation import Isolated
-from zcfast.tracing.layers import Layer
-from zcfast.tracing.parameters import Slots
-from zcfast.tracing.passes import Failure, describe
+from zcfast.passes.batch import Batch, find_logits
+from zcfast.passes.blame import is_nets_own
+from zcfast.passes.cpu_backend.channels_last import ChannelsLast, has_tangent
+from zcfast.passes.failures import Failure, describe
+from zcfast.passes.generators import random_devices
+from zcfast.passes.isolation import Isolated
+from zcfast.passes.layers import Layer
+from zcfast.passes.slots import Slots
+from zcfast.passes.torch_internals import outside_modes
 
 UNREPEATABLE = Failure(
     "refused", "the net computes other logits in a second pass: something that a pass changes does not come back"
@@ -162,7 +163,7 @@ class Net:
         with self.surroundings():
             logits = self._batch.found_logits(self.call(self.flowing(inputs)), inputs.shape[0])
         if not self._repeats:
-            with torch._C.DisableTorchFunction():  # a mode of the pass would take it for the net's
+            with outside_modes():  # a mode of the pass would take it for the net's
                 self._compare(logits)
         return logits
 

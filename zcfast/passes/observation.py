@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.nets.functorch import outside_transforms
+from zcfast.passes.failures import Failure, ProxyError, describe
+from zcfast.passes.generators import GlobalState
 from zcfast.passes.net import Net
-from zcfast.tracing.generators import GlobalState
-from zcfast.tracing.passes import Failure, ProxyError, describe
+from zcfast.passes.torch_internals import outside_modes
 
 
 @dataclass
@@ -105,7 +106,7 @@ class Observation:
             try:
                 if outside_transforms(output) is not output:
                     raise ProxyError("refused", f"a {type(module).__name__} runs inside torch.func.vmap or the like")
-                with torch._C.DisableTorchFunction(), torch.no_grad(), _undisturbed(watcher.owner, net):
+                with outside_modes(), torch.no_grad(), _undisturbed(watcher.owner, net):
                     copy = output.detach().clone(memory_format=torch.contiguous_format)
                     watcher.seen.append(watcher.function(copy))
             except Exception as error:  # the net and the other passes go on

@@ -10,8 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from zcfast.passes.base import Pass, Results
+from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.net import Net
-from zcfast.tracing.batch import Batch, find_logits
 
 
 class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]

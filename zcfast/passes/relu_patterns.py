@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.passes.base import Pass, Results
+from zcfast.passes.batch import Batch
+from zcfast.passes.failures import ProxyError
 from zcfast.passes.forward import Forward
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.passes import ProxyError
 
 _EXACT = 2**24  # float32 counts no further
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
+from zcfast.passes.batch import Batch
 from zcfast.passes.net import Net
-from zcfast.tracing.batch import Batch
 
 
 @dataclass

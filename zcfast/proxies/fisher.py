@@ -8,8 +8,8 @@ from torch import Tensor
 from zcfast.ops import fisher_reduce
 from zcfast.passes.activations import Activations
 from zcfast.passes.base import Results
+from zcfast.passes.failures import ProxyError
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import ProxyError
 
 
 @register

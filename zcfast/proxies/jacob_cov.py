@@ -2,9 +2,9 @@
 
 from zcfast.ops import jacobian_correlation
 from zcfast.passes.base import Results
+from zcfast.passes.failures import ProxyError
 from zcfast.passes.input_jacobian import InputJacobian
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import ProxyError
 
 
 @register

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from zcfast.passes.base import Results
+from zcfast.passes.failures import ProxyError
 from zcfast.passes.relu_patterns import ReluPatterns
 from zcfast.proxies.base import Proxy, register
-from zcfast.tracing.passes import ProxyError
 
 
 @register

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
-from zcfast.passes.linear_flow import Flow, LinearFlow, SignedLinearFlow
+from zcfast.passes.flow.linear_flow import Flow, LinearFlow, SignedLinearFlow
 from zcfast.proxies.base import Proxy, register
 
 

@@ -1,6 +1,6 @@
 """synflow of the net as it is."""
 
-from zcfast.passes.linear_flow import BatchNormLinearFlow
+from zcfast.passes.flow.linear_flow import BatchNormLinearFlow
 from zcfast.proxies.base import register
 from zcfast.proxies.synflow import FlowProxy
 

@@ -51,8 +51,8 @@ def missing(scores: Scores) -> list[str]:
     lines = []
     for name, texts in scores.reasons.items():
         reasons = Counter(text for text in texts if text)
-        reason, times = reasons.most_common(1)[0]
-        lines.append(f"{name}: no score for {reasons.total():,} of {len(scores):,}; {times:,} of them {reason}")
+        for reason, times in reasons.most_common(1):
+            lines.append(f"{name}: no score for {reasons.total():,} of {len(scores):,}; {times:,} of them {reason}")
     return lines
 
 

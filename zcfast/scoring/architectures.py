@@ -13,6 +13,7 @@ from zcfast.errors import integer, unknown
 from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
 from zcfast.passes.base import with_requirements
+from zcfast.passes.batch import Loss
 from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
@@ -22,7 +23,6 @@ from zcfast.scoring.store import Row, Store
 from zcfast.scoring.task import Task, groups
 from zcfast.spaces import Cells, ClosedForm, SearchSpace, as_space
 from zcfast.spaces.forms import closed_forms
-from zcfast.tracing.batch import Loss
 
 
 class ScoringInterrupted(KeyboardInterrupt):

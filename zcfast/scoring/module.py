@@ -13,9 +13,9 @@ from torch import nn
 
 from zcfast.errors import first_line
 from zcfast.images import ImageBatch
+from zcfast.passes.batch import find_logits
+from zcfast.passes.isolation import isolated
 from zcfast.scoring.net import Score
-from zcfast.tracing.batch import find_logits
-from zcfast.tracing.isolation import isolated
 from zcfast.version import __version__
 
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from zcfast.images.batch import ImageBatch
 from zcfast.nets.counted import COUNTABLE
 from zcfast.passes.base import Results, with_requirements
+from zcfast.passes.batch import Batch, Loss, find_logits
 from zcfast.passes.engine import run_passes
+from zcfast.passes.failures import Failure, Status, describe
+from zcfast.passes.layers import find_layers
+from zcfast.passes.turn import one_at_a_time
 from zcfast.proxies.base import Proxy, resolve
-from zcfast.tracing.batch import Batch, Loss, find_logits
-from zcfast.tracing.layers import find_layers
-from zcfast.tracing.passes import Failure, Status, describe
-from zcfast.tracing.turn import one_at_a_time
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
 

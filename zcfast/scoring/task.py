@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zcfast.passes.failures import describe
 from zcfast.proxies import Proxy
 from zcfast.scoring.net import Score, score
 from zcfast.scoring.store import Row
 from zcfast.spaces import Cells, SearchSpace
-from zcfast.tracing.passes import describe
 
 
 @dataclass(frozen=True, eq=False)

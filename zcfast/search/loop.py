@@ -119,23 +119,18 @@ def run(
     device = present_device(device)
     if not 1 <= budget <= len(searched):
         raise ValueError(f"budget: expected 1 to {len(searched)} trainings, the size of the space, got {budget}")
-    if isinstance(table, Table) and table.space != searched.name:
-        raise ValueError(f"table: expected accuracies of {searched.name}, got those of {table.space}")
     if not isinstance(table, Table):
         _check_evaluate(table, objective, report, repetition)
-    elif workers is not None or executor is not None:
-        raise ValueError("workers: no effect on a table, whose accuracies are looked up")
+    else:
+        _check_table(table, searched.name, workers, executor)
     record = _Record.empty(runs, budget, device)
     protocol: dict[str, Any] = {"zcfast": __version__, "algorithm": describe(algorithm), "seed": seed}
     options = {"runs": runs, "seed": seed, "device": device}
     if isinstance(table, Table):
-        source = TableSource(table, objective, report, repetition, Streams.of(seed, max(runs, 1), device=device))
+        source = TableSource(table, objective, report, repetition, Streams.of(seed, runs, device=device))
         protocol |= {"objective": source.objective, "report": source.report, "repetition": repetition}
         protocol["table"] = table.description
-        if source.repetition == "mean":
-            steps = _looked_up(algorithm, searched, source, budget, options)
-        else:
-            steps = _lockstep(algorithm, searched, source.query, budget, options)
+        steps = _looked_up(algorithm, searched, source, budget, options)
     elif workers is None and executor is None:
         steps = _lockstep(algorithm, searched, _together(table, searched), budget, options)
     else:
@@ -194,6 +189,13 @@ def _check_algorithm(algorithm: Any) -> None:
         raise ValueError(f"algorithm: expected an instance such as search.random_search(), got {came}")
 
 
+def _check_table(table: Table, space: str, workers: object, executor: object) -> None:
+    if table.space != space:
+        raise ValueError(f"table: expected accuracies of {space}, got those of {table.space}")
+    if workers is not None or executor is not None:
+        raise ValueError("workers: no effect on a table, whose accuracies are looked up")
+
+
 def _check_evaluate(evaluate: Any, objective: str | None, report: str | None, repetition: str) -> None:
     if not callable(evaluate):
         raise ValueError(f"table: expected a table or a function of architectures, got {type(evaluate).__name__}")
@@ -231,7 +233,10 @@ def _lockstep(
 def _looked_up(
     algorithm: Algorithm[Any], space: CellSpace[Any], source: TableSource, budget: int, options: dict[str, Any]
 ) -> Iterator[Trained]:
-    """Some trainings of every run after the others."""
+    """Some trainings of every run after the others; one where each is drawn from several."""
+    if source.repetition != "mean":
+        yield from _lockstep(algorithm, space, source.query, budget, options)
+        return
     state = algorithm.init(space, **options)
     runs = torch.arange(state.runs, device=state.device)
     while state.told < budget:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import zipfile
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
+from zcfast import _tables
 from zcfast.devices import present_device
 from zcfast.errors import first_line
-from zcfast.files import reading, replace_file
+from zcfast.files import reading, replace_file, require_memory
 from zcfast.search.streams import Streams
 from zcfast.spaces import space as named_space
 
 StateT = TypeVar("StateT", bound="SearchState")
 FORMAT = 1
+COPIES = 2  # of the tensors, while they are checked
+LARGEST_PICKLE = 1 << 24  # bytes of the objects beside the tensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +71,7 @@ def load_state(kind: type[StateT], path: str | os.PathLike[str], device: torch.d
     expected = f"{path}: expected a saved state of a search"
     with reading(path, "a saved state of a search"):
         try:
+            _check_archive(path)
             content = torch.load(path, map_location=device, weights_only=True)
         except OSError:
             raise
@@ -85,6 +90,18 @@ def load_state(kind: type[StateT], path: str | os.PathLike[str], device: torch.d
     except ValueError as error:
         raise ValueError(f"{expected}, got a damaged one: {error}") from error
     return state
+
+
+def _check_archive(path: str | os.PathLike[str]) -> None:
+    """Raise for damage that torch, which reads no checksums, would take, and for more than may be taken."""
+    with zipfile.ZipFile(path) as archive:
+        require_memory("its tensors", COPIES * sum(entry.file_size for entry in archive.infolist()))
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"a damaged one: the checksum of {damaged} does not match")
+        pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        for name in pickles:
+            _tables.pickle_size(archive.read(name), 0, LARGEST_PICKLE)
 
 
 def _check(state: SearchState) -> None:

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 
 from zcfast.errors import first_line, integer
-from zcfast.files import reading, replace_file, require_memory, require_parquet_memory
+from zcfast.files import reading, require_memory
 from zcfast.headers import TRAJECTORIES, opened, sealed
 from zcfast.spaces import space as named_space
 
 if TYPE_CHECKING:
-    from pyarrow import parquet
+    from zcfast.data.parquet import ParquetFile
 
-FORMAT = 1
 COLUMNS = ("run", "training", "row", "objective", "report", "best_so_far")
 
 
@@ -94,7 +93,8 @@ class Trajectory:
         Columns: run, training (from 1), row, objective, report, best_so_far. The schema's metadata has the protocol.
         """
         import pyarrow
-        from pyarrow import parquet
+
+        from zcfast.data.parquet import write_parquet
 
         runs, budget = self.rows.shape
         there = (self.rows >= 0).flatten().cpu()
@@ -107,37 +107,35 @@ class Trajectory:
             "best_so_far": self.best_so_far,
         }
         arrays = {name: pyarrow.array(values.cpu().flatten()[there].numpy()) for name, values in columns.items()}
-        header = {"format": FORMAT, "space": self.space, "shape": [runs, budget], "protocol": self.protocol}
+        header = {"space": self.space, "shape": [runs, budget], "protocol": self.protocol}
         table = pyarrow.table(arrays).replace_schema_metadata(sealed(TRAJECTORIES, header))
-        with replace_file(path) as temporary:
-            parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        write_parquet(table, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:
         """Read a file that `save` wrote. Errors: ValueError for a missing or damaged file and for any other."""
-        from pyarrow import parquet
+        from zcfast.data.parquet import ParquetFile
 
         expected = "expected a Parquet file of trajectories saved by zcfast"
         with reading(path, expected.removeprefix("expected ")):
             if not Path(path).is_file():
                 raise ValueError(f"{expected}, got {'a directory' if Path(path).is_dir() else 'none'}")
             try:
-                file = parquet.ParquetFile(path, page_checksum_verification=True)
-                header = opened(TRAJECTORIES, file.schema_arrow.metadata, version=FORMAT)
+                file = ParquetFile(path)
+                header = opened(TRAJECTORIES, file.metadata)
                 return _of_file(file, header)
             except Exception as error:  # a damaged file raises anything
                 came = str(error) if isinstance(error, ValueError) else f"another file: {first_line(error)[:80]}"
                 raise ValueError(f"{expected}, {came if came.startswith(('got', 'in')) else 'got ' + came}") from error
 
 
-def _of_file(file: parquet.ParquetFile, header: dict[str, Any]) -> Trajectory:
+def _of_file(file: ParquetFile, header: dict[str, Any]) -> Trajectory:
     runs, budget = (integer("shape", size) for size in header["shape"])
-    places, trainings = runs * budget, file.metadata.num_rows
+    places, trainings = runs * budget, file.rows
     if min(runs, budget) < 0 or trainings > places:
         raise ValueError(f"got one of {runs} runs of {budget} trainings with {trainings} rows")
     require_memory("its trainings", 48 * places)
-    require_parquet_memory(file)
-    table = file.read()
+    table = file.read(COLUMNS)
     columns = {name: torch.from_numpy(table.column(name).to_numpy().copy()) for name in COLUMNS}
     algorithm = header["protocol"]["algorithm"] if isinstance(header["protocol"], dict) else None
     if not isinstance(algorithm, dict) or not isinstance(algorithm.get("name"), str):
@@ -173,10 +171,10 @@ def _architectures(space: str) -> float:
 
 def is_trajectory(path: str | os.PathLike[str]) -> bool:
     """Whether a Parquet file says that it has trajectories; False for any other file and for none."""
-    from pyarrow import parquet
+    from zcfast.data.parquet import ParquetFile
 
     try:
-        return Path(path).is_file() and TRAJECTORIES in (parquet.read_schema(path).metadata or {})
+        return Path(path).is_file() and TRAJECTORIES in ParquetFile(path).metadata
     except Exception:  # a damaged file raises anything
         return False
 

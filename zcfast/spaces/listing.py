@@ -24,16 +24,16 @@ def read_architectures(space: SearchSpace[Any], path: str | os.PathLike[str]) ->
             lines = read_bytes(Path(path), GROWTH).decode().splitlines()
         except UnicodeDecodeError as error:
             raise ValueError("expected a text file of architectures, got other bytes") from error
-    texts = {number: line.strip() for number, line in enumerate(lines, 1)}
-    texts = {number: text for number, text in texts.items() if text and not text.startswith("#")}
-    if not texts:
-        raise ValueError(f"{path}: expected an architecture a line, got none")
-    for number, text in texts.items():
-        try:
-            cell = space.parse(text)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
-        if not space.is_valid(cell).all():
-            raise ValueError(f"{path}, line {number}: no {space.title} cell: {space.reasons(cell)[0]}")
-    cells: Cells = space.parse(list(texts.values()))
-    return cells
+        texts = {number: line.strip() for number, line in enumerate(lines, 1)}
+        texts = {number: text for number, text in texts.items() if text and not text.startswith("#")}
+        if not texts:
+            raise ValueError(f"{path}: expected an architecture a line, got none")
+        for number, text in texts.items():
+            try:
+                cell = space.parse(text)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from error
+            if not space.is_valid(cell).all():
+                raise ValueError(f"{path}, line {number}: no {space.title} cell: {space.reasons(cell)[0]}")
+        cells: Cells = space.parse(list(texts.values()))
+        return cells

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pyarrow
 import torch
-from pyarrow import csv, parquet
+from pyarrow import csv
 from torch import Tensor
 
 from zcfast.errors import first_line
-from zcfast.files import read_bytes, require_memory, require_parquet_memory
+from zcfast.files import read_bytes, require_memory
 from zcfast.scores import KEY_COLUMNS
 from zcfast.spaces import Enumerated, SearchSpace
 from zcfast.spaces.registry import has_name
@@ -23,12 +25,6 @@ from zcfast.tables.table import Table, check_rows, scatter
 GROWTH = 8  # bytes that one byte of CSV can become: two of them are a number
 COLUMN = 1 << 16  # bytes that a column of CSV takes besides
 UNNAMED = ("", "__index_level_0__")  # pandas' row labels, in its CSV and Parquet files: no measurement
-
-
-def read_parquet(space: SearchSpace[Any], file: parquet.ParquetFile) -> Table:
-    """A Parquet file; see `from_arrow`."""
-    require_parquet_memory(file)
-    return from_arrow(space, file.read())
 
 
 def read_csv(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
@@ -101,7 +97,26 @@ def _numbers(name: str, column: pyarrow.ChunkedArray) -> Tensor:
     kind = column.type
     if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
         raise ValueError(f"column {name!r}: expected numbers, as in all but {', '.join(KEY_COLUMNS)}, got {kind}")
-    return torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
+    values = torch.from_numpy(column.cast(pyarrow.float64()).to_numpy().copy())
+    low, high = _bounds(name)
+    wrong = values.isinf() | (values < low) | (values > high)
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        expected = (
+            "finite numbers"
+            if low == -math.inf
+            else f"numbers from {low:g}{'' if math.isinf(high) else f' to {high:g}'}"
+        )
+        raise ValueError(f"column {name!r}: expected {expected}, got {values[row]:g} in row {row}")
+    return values
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """Between which numbers the values of a column lie, by the words of its name."""
+    words = set(re.split("[^a-z]+", name.lower()))
+    if words & {"acc", "accuracy", "error"}:
+        return 0, 100
+    return (0 if words & {"params", "flops", "seconds", "time", "latency"} else -math.inf), math.inf
 
 
 def _index(space: Any, key: str, column: pyarrow.ChunkedArray) -> Tensor:

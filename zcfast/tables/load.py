@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pyarrow import parquet
-
+from zcfast.data.parquet import ParquetFile
 from zcfast.errors import first_line, unknown
 from zcfast.files import reading
 from zcfast.headers import SCORES, TRAJECTORIES
@@ -70,25 +69,22 @@ def _of_space(space: SearchSpace[Any], path: Path, magic: bytes) -> Table:
 
 def _from_parquet(space: SearchSpace[Any] | str, path: Path) -> Table:
     try:
-        file = parquet.ParquetFile(path, memory_map=True)
+        file = ParquetFile(path)
     except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
-    with file:
-        if stored.is_stored(file):
-            return Table(**stored.read(space if isinstance(space, str) else space.name, file))
-        _check_kind(file)
-        if isinstance(space, str):
-            raise ValueError(
-                f"expected the published files of {space} or a table saved by zcfast, got another Parquet file"
-            )
-        return columns.read_parquet(space, file)
+    if stored.is_stored(file):
+        return Table(**stored.read(space if isinstance(space, str) else space.name, file))
+    _check_kind(file)
+    if isinstance(space, str):
+        expected = f"expected the published files of {space} or a table saved by zcfast"
+        raise ValueError(f"{expected}, got another Parquet file")
+    return columns.from_arrow(space, file.read())
 
 
-def _check_kind(file: parquet.ParquetFile) -> None:
+def _check_kind(file: ParquetFile) -> None:
     """Refuse zcfast's other files."""
-    metadata = file.schema_arrow.metadata or {}
     for key, kind in ((SCORES, "scores"), (TRAJECTORIES, "trajectories of a search")):
-        if key in metadata:
+        if key in file.metadata:
             raise ValueError(f"expected a table of accuracies, got a file of {kind} saved by zcfast")
 
 

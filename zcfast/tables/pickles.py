@@ -21,13 +21,10 @@ import numpy as np
 
 from zcfast import _tables
 from zcfast.errors import first_line
-from zcfast.files import memory_budget
+from zcfast.files import memory_budget, require_memory
 
 BZIP2_MAGIC, ZIP_MAGIC = b"BZh", b"PK\x03\x04"
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the pickles in a file of torch.save before torch 1.6
-LARGEST_RATIO = 100  # of unpacked to packed size; the releases have 4
-OBJECTS_RATIO = 64  # of the memory of its objects to the packed size
-SMALL = 1 << 26  # bytes that may be unpacked whatever the ratio
 SCALARS = ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "b1")
 
 
@@ -50,16 +47,15 @@ def read(path: Path) -> Any:
     Errors: ValueError for a damaged or hostile file and for one that names anything else, with that name.
     """
     try:
-        # Half of the memory: the bytes, and what is made of the objects, take the rest.
-        budget = max(memory_budget() // 2, OBJECTS_RATIO * path.stat().st_size)
+        budget = memory_budget() // 2  # the bytes, and what is made of the objects, take the rest
         with path.open("rb") as file:
             magic = file.read(4)
             file.seek(0)
             if magic.startswith(BZIP2_MAGIC):
-                content = _unpack_bzip2(file, path.stat().st_size)
+                content = _unpacked(bz2.BZ2File(file))
                 return _first_object(content, io.BytesIO(content), budget)
             if magic == ZIP_MAGIC:
-                content = _unpack_zip(file, path.stat().st_size)
+                content = _unpack_zip(file)
                 return _first_object(content, io.BytesIO(content), budget)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
                 return _first_object(mapped, file, budget)
@@ -148,28 +144,20 @@ def _constructors() -> dict[tuple[str, str], Callable[..., Any]]:
     }
 
 
-def _limit(packed: int) -> int:
-    return max(SMALL, LARGEST_RATIO * packed)
-
-
-def _unpack_bzip2(file: IO[bytes], packed: int) -> bytes:
-    with bz2.BZ2File(file) as unpacked:
-        content = unpacked.read(_limit(packed) + 1)
-    if len(content) > _limit(packed):
-        raise ValueError(f"one that unpacks to more than {_limit(packed)} bytes")
+def _unpacked(packed: IO[bytes]) -> bytes:
+    limit = memory_budget() // 4
+    with packed:
+        content = packed.read(limit + 1)
+    require_memory("four times what it unpacks to", 4 * len(content))
     return content
 
 
-def _unpack_zip(file: IO[bytes], packed: int) -> bytes:
+def _unpack_zip(file: IO[bytes]) -> bytes:
     with zipfile.ZipFile(file) as archive:
         entry = _data_entry(archive)
         if entry is None:
             raise ValueError("a zip archive without data.pkl")
-        with archive.open(entry) as unpacked:
-            content = unpacked.read(_limit(packed) + 1)
-    if len(content) > _limit(packed):
-        raise ValueError(f"one that unpacks to more than {_limit(packed)} bytes")
-    return content
+        return _unpacked(archive.open(entry))
 
 
 def _data_entry(archive: zipfile.ZipFile) -> str | None:

@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow
 import torch
-from pyarrow import parquet
 
 from zcfast import _tables
+from zcfast.data.parquet import ParquetFile, write_parquet
 from zcfast.errors import first_line
-from zcfast.files import replace_file, require_memory
 from zcfast.headers import TABLE, opened, sealed
 from zcfast.tables.metric import Metric
 
-FORMAT = 1
 EXPECTED = "expected a table saved by zcfast"
 
 
@@ -42,26 +40,26 @@ def save(
         about = {field.name: getattr(metric, field.name) for field in dataclasses.fields(metric)}
         about["values"] = [[label, _tables.crc32c(array)] for label, array in zip(labels, arrays, strict=True)]
         described.append({"name": name, **about})
-    header = {"format": FORMAT, "space": space, "headline": headline, "description": description}
+    header = {"space": space, "headline": headline, "description": description}
     metadata = sealed(TABLE, {**header, "metrics": described, "keys": _checksum_of_names(names)})
-    with replace_file(path) as temporary:
-        # Plain and uncompressed: a mapped file is read at the speed of memory.
-        arrow = pyarrow.table(columns).replace_schema_metadata(metadata)
-        parquet.write_table(arrow, temporary, compression="none", use_dictionary=False, row_group_size=1 << 30)
+    arrow = pyarrow.table(columns).replace_schema_metadata(metadata)
+    # Plain and uncompressed, with checksums of columns alone: a mapped file is read at the speed of memory.
+    plain = {"compression": "none", "use_dictionary": False, "row_group_size": 1 << 30, "write_page_checksum": False}
+    write_parquet(arrow, path, **plain)
 
 
-def is_stored(file: parquet.ParquetFile) -> bool:
+def is_stored(file: ParquetFile) -> bool:
     """Whether an open Parquet file is one that `save` wrote."""
-    return TABLE in (file.schema_arrow.metadata or {})
+    return TABLE in file.metadata
 
 
-def read(space: str, file: parquet.ParquetFile) -> dict[str, Any]:
+def read(space: str, file: ParquetFile) -> dict[str, Any]:
     """What `Table` takes, of what `save` wrote for the space of that name.
 
     Errors: ValueError for a table of another space, another version of the format and a damaged file.
     """
     try:
-        header = opened(TABLE, file.schema_arrow.metadata, version=FORMAT)
+        header = opened(TABLE, file.metadata)
     except ValueError as error:
         raise ValueError(f"{EXPECTED}, {error}") from error
     try:
@@ -74,12 +72,11 @@ def read(space: str, file: parquet.ParquetFile) -> dict[str, Any]:
         raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
 
 
-def _build(header: dict[str, Any], file: parquet.ParquetFile) -> dict[str, Any]:
+def _build(header: dict[str, Any], file: ParquetFile) -> dict[str, Any]:
     labels = [label for metric in header["metrics"] for label, _ in metric["values"]]
     named = header["keys"] is not None
-    require_memory("its columns", 8 * file.metadata.num_rows * len(labels))
     try:
-        arrow = file.read(columns=[*labels, *(["key"] if named else [])])
+        arrow = file.read([*labels, *(["key"] if named else [])])
     except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
     names = tuple(arrow.column("key").to_pylist()) if named else ()

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 import zcfast
-from tests.contracts import space as contract
 from zcfast.spaces import Enumerated, of
+from zcfast.testing import check_space
 
 EXAMPLE = (torch.randn(4, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0]))
 
@@ -14,7 +14,7 @@ def wide(width=16):
 
 
 def test_contract():
-    contract.check(of({"small": lambda: wide(4), "wide": wide}, example=EXAMPLE))
+    check_space(of({"small": lambda: wide(4), "wide": wide}, example=EXAMPLE))
 
 
 def test_functions_draw_from_the_seed_and_modules_are_scored_as_they_are():

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 import zcfast
-from tests.contracts import space as contract
 from tests.spaces.of_own import builders
 from zcfast.spaces.capabilities import Decisions, Enumerated, NeighbourGraph, Neighbourhood
 from zcfast.spaces.cells import Texts
+from zcfast.testing import check_space
 
 EXAMPLE = (torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3]))
 
@@ -19,8 +19,8 @@ def space():
 
 
 def test_contract(space):
-    contract.check(space)
-    contract.check(zcfast.Space(builders.perceptron, (torch.randn(4, 3, 2, 2), torch.tensor([0, 1, 2, 0]))))
+    check_space(space)
+    check_space(zcfast.Space(builders.perceptron, (torch.randn(4, 3, 2, 2), torch.tensor([0, 1, 2, 0]))))
 
 
 def test_samples_are_texts_that_are_read_back(space):

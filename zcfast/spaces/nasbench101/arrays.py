@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from zcfast.npz import Archive
-from zcfast.spaces.nasbench101.cells import OPERATIONS, NasBench101Cells
+from zcfast.spaces.nasbench101.cells import MAX_VERTICES, OPERATIONS, SLOTS, NasBench101Cells
 from zcfast.spaces.nasbench101.space import NasBench101
 from zcfast.tables.metric import Metric
 from zcfast.tables.table import Table, check_rows, scatter
@@ -21,10 +21,10 @@ def read(space: NasBench101, archive: Archive) -> Table:
     `test_correct_sum` [N]: right answers on the 9,984 test images, summed over the runs. Any order of the rows and of
     the vertices.
     """
-    vertices = archive.read("vertices", "iu", (None,))
+    vertices = archive.integers("vertices", (None,), 2, MAX_VERTICES)
     size = len(vertices)
-    edges = archive.read("adj_bits", "iu", (size,))
-    correct = archive.read("test_correct_sum", "iu", (size,))
+    edges = archive.integers("adj_bits", (size,), 0, 2**SLOTS - 1)
+    correct = archive.integers("test_correct_sum", (size,), 0, RUNS * TEST_IMAGES)
     operations = archive.operations(OPERATIONS, 5)
     if len(operations) != size:
         raise ValueError(f"array 'ops': expected {size} rows, got {len(operations)}")

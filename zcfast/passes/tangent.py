@@ -21,7 +21,7 @@ from torch.autograd.function import BackwardCFunction, once_differentiable
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
-from zcfast.tracing.channels_last import (
+from zcfast.passes.cpu_backend.channels_last import (
     BatchNorm,
     BatchNormCall,
     backward,
@@ -30,8 +30,8 @@ from zcfast.tracing.channels_last import (
     move_running_statistics,
     scale_and_shift,
 )
-from zcfast.tracing.pairs import UnsupportedError
-from zcfast.tracing.parameters import Slot, Slots
+from zcfast.passes.opaque import UnsupportedError
+from zcfast.passes.slots import Slot, Slots
 
 COMPARED = frozenset(
     {

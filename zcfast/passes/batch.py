@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
 from torch import Tensor, nn
 
-from zcfast.tracing.pairs import Opaque, UnsupportedError
-from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
+from zcfast.passes.failures import ProxyError, WrongArgumentError, describe
+from zcfast.passes.opaque import Opaque, UnsupportedError
+from zcfast.passes.torch_internals import outside_modes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -120,7 +121,7 @@ class Batch:
             raise WrongArgumentError(f"logits: {expected}, got one that raised {describe(error).reason}") from error
         if not isinstance(logits, Tensor):
             raise WrongArgumentError(f"logits: expected a tensor, got {type(logits).__name__}")
-        with torch._C.DisableTorchFunction():  # a mode of the pass would take it for the net's
+        with outside_modes():  # a mode of the pass would take it for the net's
             if self.loss_fn is None:
                 _check_fit(logits, self.targets, samples)
             if not _needs_gradient(logits) and any(map(_needs_gradient, _tensors_in(output))):

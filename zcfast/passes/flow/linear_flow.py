@@ -13,24 +13,25 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-import zcfast.tracing.pair_rules  # noqa: F401  fills the table of rules
+import zcfast.passes.flow.pair_rules  # noqa: F401  fills the table of rules
 from zcfast.ops import saliency_reduce
 from zcfast.passes.base import Pass, Results
-from zcfast.passes.forward import differentiate
-from zcfast.passes.net import UNREPEATABLE, Net
-from zcfast.tracing.batch import Batch
-from zcfast.tracing.batchnorm import (
+from zcfast.passes.batch import Batch
+from zcfast.passes.embedding import tapped_embedding, without_embedding
+from zcfast.passes.failures import ProxyError, WrongArgumentError, describe
+from zcfast.passes.flow.batchnorm import (
     RefusedSingleValues,
     ReplacedBatchNorm,
     replace_modules,
     run_synchronised_as_plain,
 )
-from zcfast.tracing.embedding import tapped_embedding, without_embedding
-from zcfast.tracing.pairs import CountedWeight, Pair, PairRules, UnsupportedError
-from zcfast.tracing.parameters import Slot, Slots
-from zcfast.tracing.passes import ProxyError, WrongArgumentError, describe
-from zcfast.tracing.recording import recorded
-from zcfast.tracing.references import check_references, check_unchanged
+from zcfast.passes.flow.pairs import CountedWeight, Pair, PairRules
+from zcfast.passes.forward import differentiate
+from zcfast.passes.net import UNREPEATABLE, Net
+from zcfast.passes.opaque import UnsupportedError
+from zcfast.passes.recording import recorded
+from zcfast.passes.references import check_references, check_unchanged
+from zcfast.passes.slots import Slot, Slots
 
 _RESCALE = 1000  # powers of two: a net is run again with its inputs and biases scaled by them
 _SMALLEST = 2.0**-900  # below this, float64 may have lost terms

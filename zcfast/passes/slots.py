@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from zcfast.tracing.layers import Layer
-from zcfast.tracing.passes import ProxyError, describe
+from zcfast.passes.failures import ProxyError, describe
+from zcfast.passes.layers import Layer
 
 
 def expose_parametrized(modules: Sequence[nn.Module]) -> None:

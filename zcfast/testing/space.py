@@ -1,4 +1,4 @@
-"""What every search space keeps to: check(space) runs all of it."""
+"""What every search space keeps to."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from torch import nn
 from zcfast.spaces import Decisions, Enumerated, NeighbourGraph, Neighbourhood, SearchSpace, Sizes
 
 
-def check(space: SearchSpace[Any]) -> None:
-    """Each test on a space."""
-    for test in (draws, texts, networks, bad_texts, enumerated, decisions, neighbourhood, sizes):
+def check_space(space: SearchSpace[Any]) -> None:
+    """Draws, texts, networks, and the capabilities that the space gives."""
+    for test in (_draws, _texts, _networks, _bad_texts, _enumerated, _decisions, _neighbourhood, _sizes):
         test(space)
 
 
@@ -19,7 +19,7 @@ def _seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def draws(space: SearchSpace[Any]) -> None:
+def _draws(space: SearchSpace[Any]) -> None:
     """Draws depend on the generator alone, are valid, and any number can be asked for."""
     first, again = space.sample(6, _seeded()), space.sample(6, _seeded())
     assert len(first) == 6
@@ -29,7 +29,7 @@ def draws(space: SearchSpace[Any]) -> None:
     assert len(space.sample(0)) == 0
 
 
-def texts(space: SearchSpace[Any]) -> None:
+def _texts(space: SearchSpace[Any]) -> None:
     """Texts are read back, one or many, and any part of a batch has its own."""
     cells = space.sample(6, _seeded(1))
     written = space.format(cells)
@@ -39,14 +39,14 @@ def texts(space: SearchSpace[Any]) -> None:
     assert space.format(cells[torch.tensor([4, 1])]) == [written[4], written[1]]
 
 
-def bad_texts(space: SearchSpace[Any]) -> None:
+def _bad_texts(space: SearchSpace[Any]) -> None:
     """What is no architecture is a ValueError."""
     for text in ("", "no architecture of any space", "{", "\x00"):
         with pytest.raises(ValueError, match=r"."):
             space.parse(text)
 
 
-def networks(space: SearchSpace[Any]) -> None:
+def _networks(space: SearchSpace[Any]) -> None:
     """A network's weights depend on the generator's seed and the architecture alone, and it takes the example."""
     cells = space.sample(2, _seeded(2))
     before = torch.get_rng_state()
@@ -75,7 +75,7 @@ def _equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> b
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def enumerated(space: SearchSpace[Any]) -> None:
+def _enumerated(space: SearchSpace[Any]) -> None:
     """Rows and architectures belong together, one by one."""
     listed = space.offers(Enumerated)
     if listed is None:
@@ -90,7 +90,7 @@ def enumerated(space: SearchSpace[Any]) -> None:
     assert len(listed.keys(everything[rows])) == 20
 
 
-def decisions(space: SearchSpace[Any]) -> None:
+def _decisions(space: SearchSpace[Any]) -> None:
     """Choices make architectures, whose choices are these where they count."""
     chosen = space.offers(Decisions)
     if chosen is None:
@@ -113,7 +113,7 @@ def decisions(space: SearchSpace[Any]) -> None:
     assert chosen.available.shape == (len(chosen.sizes), max(chosen.sizes))
 
 
-def neighbourhood(space: SearchSpace[Any]) -> None:
+def _neighbourhood(space: SearchSpace[Any]) -> None:
     """Neighbours are other architectures of the space."""
     near = space.offers(Neighbourhood)
     cells = space.sample(5, _seeded(6))
@@ -128,7 +128,7 @@ def neighbourhood(space: SearchSpace[Any]) -> None:
         assert all(row not in lists[i] for i, row in enumerate(rows))
 
 
-def sizes(space: SearchSpace[Any]) -> None:
+def _sizes(space: SearchSpace[Any]) -> None:
     """Parameters are those of the network."""
     counted = space.offers(Sizes)
     if counted is None:

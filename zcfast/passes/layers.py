@@ -8,7 +8,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
 from zcfast.nets.counted import COUNTABLE, channel_dim
-from zcfast.tracing.passes import ProxyError
+from zcfast.passes.failures import ProxyError
 
 _PLAIN = (nn.Parameter, Tensor)
 _TORCHS_RULES = (Tensor.__torch_function__.__func__, nn.Parameter.__torch_function__)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from zcfast.tracing.passes import ProxyError
+from zcfast.passes.failures import ProxyError
 
 
 class ReplacedBatchNorm(TorchFunctionMode):

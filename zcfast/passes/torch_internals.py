@@ -1,4 +1,4 @@
-"""What tracing takes of torch that torch does not document, in one place."""
+"""What passes take of torch that torch does not document, in one place."""
 
 from typing import Any, TypeVar
 
@@ -9,6 +9,13 @@ _T = TypeVar("_T", bound=Tensor)
 
 RULES_BY_DISPATCH_ONLY: Any = torch._C._disabled_torch_function_impl
 """As a class's __torch_function__: functions run as on any tensor, and their operators reach __torch_dispatch__."""
+
+
+outside_modes: Any = torch._C.DisableTorchFunction
+"""A context in which functions run without the modes around it, and subclasses as plain tensors."""
+
+ERROR_NODE: Any = torch._C._functions.Error  # type: ignore[attr-defined]
+"""The class of a graph's nodes that raise: functions marked once_differentiable leave them behind their derivative."""
 
 
 def wrapper_of(cls: type[_T], like: Tensor) -> _T:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.errors import first_line
-from zcfast.tracing.generators import GlobalState, random_devices
-from zcfast.tracing.parameters import expose_parametrized
-from zcfast.tracing.passes import describe
-from zcfast.tracing.snapshot import Snapshot
+from zcfast.passes.failures import describe
+from zcfast.passes.generators import GlobalState, random_devices
+from zcfast.passes.slots import expose_parametrized
+from zcfast.passes.snapshot import Snapshot
 
 
 class Isolated:

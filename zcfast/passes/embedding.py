@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zcfast.tracing.passes import ProxyError
+from zcfast.passes.failures import ProxyError
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zcfast.tracing.contents import (
+from zcfast.passes.contents import (
     Containers,
     Group,
     Restore,

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from zcfast.tracing.holders import find_holder, is_held
-from zcfast.tracing.layers import Layer
-from zcfast.tracing.passes import ProxyError
+from zcfast.passes.failures import ProxyError
+from zcfast.passes.holders import find_holder, is_held
+from zcfast.passes.layers import Layer
 
 
 def check_unchanged(weights: Iterable[tuple[Layer, Tensor, Tensor]]) -> None:

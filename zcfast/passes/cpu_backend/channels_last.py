@@ -18,8 +18,9 @@ from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 
 import zcfast._native  # noqa: F401  registers torch.ops.zcfast
-from zcfast.tracing.blame import Blamed
-from zcfast.tracing.passes import ProxyError
+from zcfast.passes.blame import Blamed
+from zcfast.passes.failures import ProxyError
+from zcfast.passes.torch_internals import outside_modes
 
 # A net that reads how its tensors lie in memory might compute something else in another format.
 READS_STRIDES = frozenset(
@@ -49,7 +50,7 @@ class ChannelsLast(Blamed):
         rule = _RULES.get(func)
         result = None
         if rule is not None:
-            with torch._C.DisableTorchFunction():  # what a rule calls is not the net's
+            with outside_modes():  # what a rule calls is not the net's
                 result = rule(*args, **kwargs)
         return func(*args, **kwargs) if result is None else result
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
-from zcfast.tracing.parameters import Slots
-from zcfast.tracing.passes import ProxyError
+from zcfast.passes.failures import ProxyError
+from zcfast.passes.slots import Slots
+from zcfast.passes.torch_internals import ERROR_NODE
 
 
 def directions(slots: Slots, gradients: Sequence[Tensor]) -> list[Tensor]:
@@ -34,7 +35,7 @@ def double_backward(gradients: Sequence[Tensor], leaves: Sequence[Tensor], along
     Raises:
         ProxyError: an operation's derivative cannot be differentiated.
     """
-    if any("Error" in node.name() for node in _consumers(gradients)):
+    if any(isinstance(node, ERROR_NODE) for node in _consumers(gradients)):
         # It is on no path to the weights, so nothing would raise and its part would be missing.
         raise ProxyError("failed", "an operation of the net is marked once_differentiable")
     reached = [rank for rank, gradient in enumerate(gradients) if gradient.requires_grad]

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zcfast.tracing.batchnorm import ReplacedBatchNorm, is_batch_norm
-from zcfast.tracing.torch_internals import RULES_BY_DISPATCH_ONLY, wrapper_of
+from zcfast.passes.flow.batchnorm import ReplacedBatchNorm, is_batch_norm
+from zcfast.passes.opaque import Opaque, UnsupportedError
+from zcfast.passes.torch_internals import wrapper_of
 
 RULES: dict[Any, Callable[..., Any]] = {}  # of torch's functions on pairs; pair_rules.py has them
 # What tells a tensor's form, not its numbers.
@@ -27,23 +28,6 @@ _FORM = frozenset(
         *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "layout", "is_cuda")),
     }
 )
-
-
-class UnsupportedError(Exception):
-    """The net does something that has no rule for pairs."""
-
-
-class Opaque(torch.Tensor):
-    """A tensor of which the net sees the form, and the rules alone the numbers."""
-
-    __torch_function__ = RULES_BY_DISPATCH_ONLY
-
-    @classmethod
-    def __torch_dispatch__(  # type: ignore[override]  # torch annotates its default by another function
-        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        """Refuse what reached an operator on another way than by a function that has a rule."""
-        raise UnsupportedError(f"no rule for {func}")
 
 
 class CountedWeight(Opaque):

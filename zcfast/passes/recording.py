@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.nets.functorch import outside_transforms
-from zcfast.tracing.layers import Layer
-from zcfast.tracing.passes import ProxyError
+from zcfast.passes.failures import ProxyError
+from zcfast.passes.layers import Layer
 
 
 @dataclass(frozen=True)
