@@ -102,7 +102,11 @@ def conv(*arguments, **options):
 SITUATIONS = {
     "DataParallel around a net": (lambda: nn.DataParallel(rows()), ROWS, {}),
     "a net traced by fx": (lambda: torch.fx.symbolic_trace(rows()), ROWS, {}),
-    "adapters on frozen layers": (lambda: nn.Sequential(Adapted(nn.Linear(5, 8)), nn.ReLU(), nn.Linear(8, 5)), ROWS, {}),
+    "adapters on frozen layers": (
+        lambda: nn.Sequential(Adapted(nn.Linear(5, 8)), nn.ReLU(), nn.Linear(8, 5)),
+        ROWS,
+        {},
+    ),
     "checkpointed parts": (
         lambda: Checkpointed(conv(), nn.BatchNorm2d(8), nn.ReLU()),
         IMAGES,
@@ -145,7 +149,9 @@ SITUATIONS = {
         {},
     ),
     "one dimension": (
-        lambda: Mean(nn.Conv1d(7, 8, 3, padding=2, dilation=2), nn.BatchNorm1d(8), nn.ReLU(), nn.Conv1d(8, 8, 2, groups=4)),
+        lambda: Mean(
+            nn.Conv1d(7, 8, 3, padding=2, dilation=2), nn.BatchNorm1d(8), nn.ReLU(), nn.Conv1d(8, 8, 2, groups=4)
+        ),
         TOKENS,
         {},
     ),
@@ -157,7 +163,9 @@ SITUATIONS = {
     "a layer in a loop, under two names": (lambda: Mean(conv(), Loop()), IMAGES, {}),
     "two branches of one net": (Siamese, ROWS, {}),
     "normalised by groups and samples": (
-        lambda: Mean(conv(), nn.GroupNorm(4, 8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.InstanceNorm2d(8, affine=True)),
+        lambda: Mean(
+            conv(), nn.GroupNorm(4, 8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.InstanceNorm2d(8, affine=True), nn.GELU()
+        ),
         IMAGES,
         {},
     ),
@@ -207,6 +215,5 @@ def test_snip_is_the_derivative_by_masks():
     h = torch.relu(F.linear(ROWS.double(), layers[0].weight * masks[0], layers[0].bias))
     loss = F.cross_entropy(F.linear(h, layers[1].weight * masks[1], layers[1].bias), CLASSES)
     expected = sum(gradient.abs().sum().item() for gradient in torch.autograd.grad(loss, masks))
-
 
     assert score(net, (ROWS.double(), CLASSES), ["snip"])["snip"].value == pytest.approx(expected, rel=1e-9)
