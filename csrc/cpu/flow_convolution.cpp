@@ -1,6 +1,6 @@
 // Convolution of synflow's pairs (value, tangent) by |W|, float64: both parts go through the same weights, and the
-// tangent, if it is there, gets `count` times the new value (zcfast/tracing/pair_rules.py). torch has no fast float64
-// convolution.
+// tangent, if it is there, gets `count` times the new value (zcfast/passes/flow/pair_rules.py). torch has no fast
+// float64 convolution.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
