@@ -122,7 +122,7 @@ def test_help_has_examples_and_needs_no_torch():
         (SCORE[:4], 2, "Missing option '--out'"),
         (("scor",), 2, "No such command 'scor'"),
         (("score", "--stem", "3"), 2, "No such option"),
-        (("show", "none.parquet"), 1, "none.parquet: expected a Parquet file of scores, got no file"),
+        (("show", "none.parquet"), 1, "none.parquet: expected a Parquet file of scores saved by zcfast, got no file"),
     ],
 )
 def test_bad_input_is_one_line(run, arguments, status, message):

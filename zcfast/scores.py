@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from zcfast import notebook
+from zcfast.data.header import SCORES, sealed
 from zcfast.errors import first_line, integer, printable, unknown
-from zcfast.headers import SCORES, opened, sealed
 from zcfast.order import best_first
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
 from zcfast.spaces.registry import loaded_space
@@ -152,8 +151,11 @@ class Scores:
         Errors: ValueError for a missing, unreadable or damaged file, one that `save` did not write, and one of another
             space.
         """
-        table = _read(path)
-        header = _header(path, table.schema.metadata or {})
+        from zcfast.data.saved import open_saved
+
+        with open_saved(path, SCORES, "scores") as (file, header):
+            _check_header(header)
+            table = file.read()
         try:
             found = loaded_space(header["space"]) if space is None else as_space(space)
         except ValueError as error:
@@ -235,30 +237,8 @@ def _texts(column: pyarrow.ChunkedArray) -> list[str]:
     return [text or "" for text in column.to_pylist()]
 
 
-def _read(path: str | os.PathLike[str]) -> pyarrow.Table:
-    from zcfast.data.parquet import ParquetFile
-
-    if not Path(path).is_file():
-        came = "a directory" if Path(path).is_dir() else "no file"
-        raise ValueError(f"{path}: expected a Parquet file of scores, got {came}")
-    try:
-        return ParquetFile(path).read()
-    except Exception as error:  # libraries raise anything for damaged bytes
-        message = (
-            f"{path}: expected a Parquet file of scores, got a file that does not read as Parquet: {first_line(error)}"
-        )
-        raise ValueError(message) from error
-
-
-def _header(path: str | os.PathLike[str], metadata: dict[bytes, bytes]) -> dict[str, Any]:
-    """The JSON that `save` put into the schema."""
-    expected = f"{path}: expected a Parquet file of scores saved by zcfast"
-    try:
-        header = opened(SCORES, metadata)
-    except ValueError as error:
-        raise ValueError(f"{expected}{' ' if str(error).startswith('in') else ', '}{error}") from error
+def _check_header(header: dict[str, Any]) -> None:
     kinds = {"space": str, "columns": list, "protocol": dict}
     for name, kind in kinds.items():
         if not isinstance(header.get(name), kind) or (kind is list and not header[name]):
-            raise ValueError(f"{expected}, got one with broken metadata: no {name}")
-    return header
+            raise ValueError(f"got one with broken metadata: no {name}")

@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 from torch.fx.immutable_collections import immutable_dict, immutable_list
+from torch.utils.checkpoint import checkpoint
 
 from zcfast.scoring import score
 
@@ -126,6 +127,22 @@ def reshape(values):
     return values.shape[0]
 
 
+def narrow(tensor):
+    tensor.data = tensor.data.to({torch.float32: torch.float64, torch.float64: torch.int8}[tensor.dtype])
+    return tensor.element_size()
+
+
+def convert(layer):
+    size = layer.weight.element_size()
+    layer.double()
+    return size
+
+
+def move(tensor):
+    tensor.data = 0.5 * tensor.data
+    return float(tensor[0])
+
+
 def corner():
     return torch.sparse_coo_tensor([[0], [1]], [1.0], (3, 3))
 
@@ -223,6 +240,10 @@ SEEN_BY_SNAPSHOTS = {
         lambda net: float(net.held.mul_(0.5).sum()),
     ),
     "tensor with NaN": (lambda: torch.tensor([1.0, torch.nan]), lambda net: float(net.held.mul_(0.5)[0])),
+    "tensor of another type": (lambda: torch.ones(2), lambda net: narrow(net.held)),
+    "layer of another type": (lambda: [nn.Linear(1, 1).float()], lambda net: convert(net.held[0])),
+    "tensor of another size": (lambda: torch.ones(2), lambda net: len(net.held.resize_(len(net.held) + 1))),
+    "tensor of another place": (lambda: torch.ones(2), lambda net: move(net.held)),
     "sign of zero": (lambda: torch.zeros(1), lambda net: 2 + float(net.held.neg_().copysign(net.held).signbit())),
     "attribute of a tensor": (lambda: tagged(torch.ones(1)), lambda net: halve(net.held, "t")),
     "attribute of a list": (lambda: tagged(Tagged([1])), lambda net: halve(net.held, "t")),
@@ -465,3 +486,34 @@ def test_wrong_logits_have_one_outcome_for_every_proxy():
         for proxy in (*ALL, "flops", "naswot", "multiply_adds"):
             with pytest.raises(TypeError, match=message):
                 score(net, BATCH, [proxy], logits=logits)
+
+
+class Pictures(nn.Module):
+    """Float32 images, for which there are two memory formats to try."""
+
+    def __init__(self, numbers, checkpointed=False):
+        super().__init__()
+        self.conv, self.norm, self.fc = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 3)
+        self.numbers, self.checkpointed = iter(numbers), checkpointed
+        with torch.no_grad():
+            self.fc.bias += 100  # beside which the rest is small
+
+    def body(self, x):
+        return torch.relu(self.norm(self.conv(x)))
+
+    def forward(self, x):
+        x = checkpoint(self.body, x, use_reentrant=False) if self.checkpointed else self.body(x)
+        return self.fc(x.mean((2, 3))) * next(self.numbers, 1.0)
+
+
+@pytest.mark.parametrize("numbers", [[2.0**-n for n in range(99)], [0.25]])
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_another_memory_format_is_tried_from_the_same_state_only(numbers, checkpointed):
+    images = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0)), BATCH[1]
+    found = []
+    for given in (numbers, itertools.repeat(numbers[0])):
+        torch.manual_seed(0)
+        found.append(score(Pictures(given, checkpointed), images, ALL))
+    for name in ALL:
+        one, right = (each[name] for each in found)
+        assert one.status != "ok" or one.value == pytest.approx(right.value, rel=1e-3), name

@@ -18,7 +18,7 @@ import torch
 from pyarrow import parquet
 
 from tests.tables.writers import varint
-from zcfast.headers import sealed
+from zcfast.data.header import sealed
 from zcfast.search import Trajectory
 
 MOST_BYTES, MOST_SECONDS = 1 << 30, 10

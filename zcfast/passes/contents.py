@@ -180,11 +180,12 @@ def attributes_of(kind: type) -> Any:
 
 
 def tensor_restore(held: Tensor, *, copied: bool) -> Restore:
-    """Note whether a leaf needs a gradient, and which it has; and a tensor's numbers, if they are to be copied."""
+    """Note which memory a tensor has, and of a leaf the gradient; and the numbers, if they are to be copied."""
     leaf = held.is_leaf
     needed, gradient = (held.requires_grad, held.grad) if leaf else (False, None)
-    copied = copied and not (is_lazy(held) or held.is_meta or held.is_nested)
-    content = held.detach().clone() if copied else None
+    readable = not (is_lazy(held) or held.is_meta or held.is_nested)
+    memory = held.detach() if readable else None
+    content = held.detach().clone() if readable and copied else None
 
     def restore() -> None:
         if leaf and held.is_leaf:
@@ -192,22 +193,27 @@ def tensor_restore(held: Tensor, *, copied: bool) -> Restore:
                 held.requires_grad_(needed)
             if held.grad is not gradient:
                 held.grad = gradient
-        if content is not None:
+        if memory is not None and not _same_memory(held, memory):
+            held.data = memory
+        if content is not None and not _equal(held, content):  # else a graph of the caller's may need it unwritten
             _write_tensor(held, content)
 
     return restore
 
 
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors lie in one place; of sparse ones, whether they may."""
+    if a.dtype is not b.dtype or a.layout is not b.layout or a.shape != b.shape:
+        return False
+    return a.layout != torch.strided or (a.data_ptr() == b.data_ptr() and a.stride() == b.stride())
+
+
 def _write_tensor(tensor: Tensor, content: Tensor) -> None:
-    if _equal(tensor, content):
-        return  # a graph of the caller's may need it unwritten
-    if tensor.layout != torch.strided:
+    if tensor.layout == torch.strided:
+        # By data: graphs of the caller's and of a pass keep a tensor that has its numbers back.
+        _without_repeats(tensor.data).copy_(_without_repeats(content, tensor.stride()))
+    else:
         tensor.copy_(content)
-        return
-    if tensor.shape != content.shape:  # as the observers of quantisation change theirs
-        tensor.resize_(content.shape)
-    # By data: graphs of the caller's and of a pass keep a tensor that has its numbers back, such as running statistics.
-    _without_repeats(tensor.data).copy_(_without_repeats(content, tensor.stride()))
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

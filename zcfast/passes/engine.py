@@ -73,11 +73,13 @@ def run_passes(
             net = Net(started, layers, batch, channels_last=channels_last, per_layer=per_layer, trainable=trainable)
             run = _Run(net, batch, passes, consumers, finish)
             run.whole(again=again)
+            # What another run begins with must not be what this one has left where nothing sees it.
+            run.fails_by_format = (run.was_checkpointed or net.mismatch is not None) and net.repeats_its_first()
             return run
 
     suited = Forward in passes and suits(batch.inputs)
     run = attempt(channels_last=suited, again=False)
-    if suited and (run.was_checkpointed or run.net.mismatch is not None):
+    if suited and run.fails_by_format:
         # Backward passes run checkpointed parts again, without the rules of channels_last, and find other tensors. And
         # a net may draw random numbers in the order of memory, which second passes can have another of.
         other = attempt(channels_last=False, again=True)
@@ -98,7 +100,7 @@ class _Run(Generic[C, T]):
         self.failures: dict[type[Pass], Failure] = {}
         self.seconds: dict[type[Pass], float] = {}
         self.outcomes: dict[int, T] = {}
-        self.was_checkpointed = False
+        self.was_checkpointed = self.fails_by_format = False
         self.forward = Forward()
 
     def whole(self, *, again: bool) -> None:

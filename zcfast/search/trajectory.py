@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from zcfast.errors import first_line, integer
-from zcfast.files import reading, require_memory
-from zcfast.headers import TRAJECTORIES, opened, sealed
+from zcfast.data.header import TRAJECTORIES, sealed
+from zcfast.errors import integer
+from zcfast.files import require_memory
 from zcfast.spaces import space as named_space
 
 if TYPE_CHECKING:
@@ -114,19 +114,10 @@ class Trajectory:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:
         """Read a file that `save` wrote. Errors: ValueError for a missing or damaged file and for any other."""
-        from zcfast.data.parquet import ParquetFile
+        from zcfast.data.saved import open_saved
 
-        expected = "expected a Parquet file of trajectories saved by zcfast"
-        with reading(path, expected.removeprefix("expected ")):
-            if not Path(path).is_file():
-                raise ValueError(f"{expected}, got {'a directory' if Path(path).is_dir() else 'none'}")
-            try:
-                file = ParquetFile(path)
-                header = opened(TRAJECTORIES, file.metadata)
-                return _of_file(file, header)
-            except Exception as error:  # a damaged file raises anything
-                came = str(error) if isinstance(error, ValueError) else f"another file: {first_line(error)[:80]}"
-                raise ValueError(f"{expected}, {came if came.startswith(('got', 'in')) else 'got ' + came}") from error
+        with open_saved(path, TRAJECTORIES, "trajectories") as (file, header):
+            return _of_file(file, header)
 
 
 def _of_file(file: ParquetFile, header: dict[str, Any]) -> Trajectory:

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from zcfast.data.header import SCORES, TRAJECTORIES
 from zcfast.data.parquet import ParquetFile
 from zcfast.errors import first_line, unknown
 from zcfast.files import reading
-from zcfast.headers import SCORES, TRAJECTORIES
 from zcfast.npz import Archive
 from zcfast.spaces import Readers, SearchSpace, as_space, names
 from zcfast.spaces.registry import TABLES

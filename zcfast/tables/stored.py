@@ -12,12 +12,12 @@ import pyarrow
 import torch
 
 from zcfast import _tables
+from zcfast.data.header import TABLE, opened, sealed
 from zcfast.data.parquet import ParquetFile, write_parquet
-from zcfast.errors import first_line
-from zcfast.headers import TABLE, opened, sealed
+from zcfast.data.saved import as_saved
 from zcfast.tables.metric import Metric
 
-EXPECTED = "expected a table saved by zcfast"
+EXPECTED = "a table saved by zcfast"
 
 
 def save(
@@ -58,30 +58,20 @@ def read(space: str, file: ParquetFile) -> dict[str, Any]:
 
     Errors: ValueError for a table of another space, another version of the format and a damaged file.
     """
-    try:
+    with as_saved(EXPECTED):
         header = opened(TABLE, file.metadata)
-    except ValueError as error:
-        raise ValueError(f"{EXPECTED}, {error}") from error
-    try:
         if header["space"] != space:
             raise ValueError(f"expected a table of {space}, got one of {header['space']}")
         return _build(header, file)
-    except ValueError:
-        raise
-    except Exception as error:  # a header of another form raises anything
-        raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
 
 
 def _build(header: dict[str, Any], file: ParquetFile) -> dict[str, Any]:
     labels = [label for metric in header["metrics"] for label, _ in metric["values"]]
     named = header["keys"] is not None
-    try:
-        arrow = file.read([*labels, *(["key"] if named else [])])
-    except Exception as error:  # libraries raise anything for damaged bytes
-        raise ValueError(f"{EXPECTED}, got a damaged one: {first_line(error)}") from error
+    arrow = file.read([*labels, *(["key"] if named else [])])
     names = tuple(arrow.column("key").to_pylist()) if named else ()
     if _checksum_of_names(names) != header["keys"]:
-        raise ValueError(f"{EXPECTED}, got a damaged one: the checksum of its keys does not match")
+        raise ValueError("got a damaged one: the checksum of its keys does not match")
     metrics = {}
     for about in header["metrics"]:
         name, rows = about.pop("name"), [_verified(arrow, *column) for column in about.pop("values")]
@@ -99,7 +89,7 @@ def _build(header: dict[str, Any], file: ParquetFile) -> dict[str, Any]:
 def _verified(arrow: pyarrow.Table, label: str, checksum: int) -> np.ndarray[Any, np.dtype[Any]]:
     values: np.ndarray[Any, np.dtype[Any]] = np.asarray(arrow.column(label).to_numpy())
     if values.dtype.kind != "f" or _tables.crc32c(values) != checksum:
-        raise ValueError(f"{EXPECTED}, got a damaged one: the checksum of column {label!r} does not match")
+        raise ValueError(f"got a damaged one: the checksum of column {label!r} does not match")
     return values
 
 
