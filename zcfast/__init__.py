@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zcfast.version import __version__
 
 if TYPE_CHECKING:
-    from zcfast import analysis, proxies, report, scoring, search, spaces
+    from zcfast import analysis, passes, proxies, report, scoring, search, spaces
     from zcfast.analysis.vote import vote
     from zcfast.images import ImageBatch, load_images, random_images
     from zcfast.scores import Scores
@@ -31,7 +31,7 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.analysis.vote",
 }
-_SUBMODULES = ("analysis", "proxies", "report", "scoring", "search", "spaces")
+_SUBMODULES = ("analysis", "passes", "proxies", "report", "scoring", "search", "spaces")
 __all__ = [
     "ImageBatch",
     "Score",
@@ -40,6 +40,7 @@ __all__ = [
     "__version__",
     "analysis",
     "load_images",
+    "passes",
     "proxies",
     "random_images",
     "report",

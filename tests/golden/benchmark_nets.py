@@ -137,3 +137,39 @@ class NASBench101Chain(nn.Module):
 
     def forward(self, x):
         return self.classifier(torch.mean(self.layers(x), (2, 3)))
+
+
+class Cell101(nn.Module):
+    """A cell of NAS-Bench-101 whose output takes one vertex besides the input, so that all have all channels."""
+
+    def __init__(self, matrix, ops, inputs, outputs):
+        super().__init__()
+        self.matrix = matrix
+        kinds = {f"conv{k}x{k}-bn-relu": (f"conv{k}x{k}", k) for k in (1, 3)}
+        self.vertex_op, self.input_op = nn.ModuleDict(), nn.ModuleDict()
+        for vertex, op in list(enumerate(ops))[1:-1]:
+            name, kernel = kinds[op]
+            self.vertex_op[str(vertex)] = nn.ModuleDict({name: ConvBnRelu(outputs, outputs, kernel)})
+        for vertex, edge in enumerate(matrix[0]):
+            if edge:
+                self.input_op[str(vertex)] = ConvBnRelu(inputs, outputs, 1)
+
+    def forward(self, x):
+        last = len(self.matrix) - 1
+        values = {}
+        for vertex in range(1, last + 1):
+            parts = [values[source] for source in range(1, vertex) if self.matrix[source][vertex]]
+            if self.matrix[0][vertex]:
+                parts.append(self.input_op[str(vertex)](x))
+            operation = nn.Identity() if vertex == last else next(iter(self.vertex_op[str(vertex)].values()))
+            values[vertex] = operation(sum(parts))
+        return values[last]
+
+
+class NASBench101(NASBench101Chain):
+    """Three stacks of one module of any such cell."""
+
+    def __init__(self, matrix, ops, channels, classes):
+        super().__init__(channels, classes)
+        for place, inputs, outputs in ((1, 1, 1), (3, 1, 2), (5, 2, 4)):
+            self.layers[place] = Cell101(matrix, ops, inputs * channels, outputs * channels)

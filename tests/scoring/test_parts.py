@@ -185,11 +185,26 @@ def test_content_of_another_form_is_set_aside(tmp_path):
         b"nothing",
         b"[" * 10**5,
         b'{"format": 1, "claims": {}, "rows": 3}',
+        b'{"format": 1, "claims": {}, "rows": {"a": {"snip": [' + b"9" * 400 + b', ""]}}}',
     ):
         (tmp_path / f"part_{hashlib.sha256(content).hexdigest()[:40]}.json").write_bytes(content)
     with pytest.warns(Notice) as warned:
         _, kept = counted(proxies=["snip"], parts=tmp_path)
-    assert (len(warned), kept) == (6, 3)
+    assert (len(warned), kept) == (7, 3)
+
+
+def test_a_row_that_lacks_a_score_is_made_again(tmp_path):
+    whole = score(proxies=["snip"], workers=1, parts=tmp_path)
+    path = next(tmp_path.glob("part_*.json"))
+    part = json.loads(path.read_bytes())
+    part["rows"][next(iter(part["rows"]))] = {}
+    content = json.dumps(part).encode()
+    path.unlink()
+    (tmp_path / f"part_{hashlib.sha256(content).hexdigest()[:40]}.json").write_bytes(content)
+    (tmp_path / ".part_x").mkdir()
+    again, kept = counted(proxies=["snip"], parts=tmp_path)
+    assert kept == 2
+    assert torch.equal(again["snip"], whole["snip"])
 
 
 def test_a_linked_directory(tmp_path):

@@ -65,13 +65,16 @@ class Net:
         self.copies: list[Tensor] = []
         self.first_flow: tuple[Any, float] | None = None
         self.has_run = self._succeeded = False
+        self._is_untouched = True
         self._broken: Failure | None = None
 
     def restart(self) -> None:
         """Put the net back to where the first pass began, with copies of its parameters in their places."""
-        with torch.random.fork_rng(self.random_devices):
-            self._isolated.restore()
-            self._isolated.prepare()
+        if not self._is_untouched:
+            with torch.random.fork_rng(self.random_devices):
+                self._isolated.restore()
+                self._isolated.prepare()
+        self._is_untouched = False  # from here on
         if self.copies:
             self.slots.installed = self.copies
             self.slots.reinstall()
@@ -124,7 +127,7 @@ class Net:
         """
         if self._broken is not None:
             raise self._broken.as_error()
-        self.has_run = True
+        self.has_run, self._is_untouched = True, False
         try:
             output = self.module(inputs)
         except Exception as error:

@@ -154,7 +154,8 @@ def _run(
     with own as store:
         texts = task.space.format(task.cells)
         found = {} if store is None else store.begin(_claims(task, sampled), texts)
-        rows = [found.get(text) for text in texts]
+        whole = {text: row for text, row in found.items() if all(proxy.label in row for proxy in sampled)}
+        rows = [whole.get(text) for text in texts]
         missing = [place for place, row in enumerate(rows) if row is None]
         report = progress or (lambda done, of: None)
         done = len(rows) - len(missing)

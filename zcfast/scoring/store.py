@@ -74,7 +74,7 @@ class Store:
         self._claims = json.loads(json.dumps(claims))
         found: dict[str, Row] = {}
         for path in sorted(self.directory.iterdir()):
-            if path.name.startswith(".part_"):
+            if path.name.startswith(".part_") and not path.is_dir():
                 path.unlink()  # half written when its process was killed
             elif path.name.startswith("part_") and path.suffix == ".json":
                 part = self._read(path)
@@ -112,7 +112,7 @@ class Store:
         """A part whose content is what its name says; None, and another name for it, where it is not."""
         try:
             return _checked(path)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except Exception as error:  # content of another form raises anything
             set_aside(path, first_line(error))
             return None
 
