@@ -62,7 +62,7 @@ def test_published_value_of_linear_layers():
     nets.fill(list(net.named_parameters()))
     batch = nets.make_input([8, 3, 4, 4]), nets.make_targets(8, 5)
     assert score(WithModules(net), batch, ["naswot"])["naswot"].value == pytest.approx(
-        22.8872871, abs=1e-6
+        22.8872871, rel=1e-6
     )  # in float32
 
 
