@@ -1,6 +1,8 @@
 """A user's own list of architectures."""
 
 import os
+from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ from zcfast.files import read_bytes, reading
 from zcfast.spaces.base import SearchSpace
 from zcfast.spaces.cells import Cells
 
-GROWTH = 256  # bytes that one byte of a list can become, a line each
+GROWTH = 24  # bytes that one byte of a list can become, where architectures have names of two letters
 
 
 def read_architectures(space: SearchSpace[Any], path: str | os.PathLike[str]) -> Cells:
@@ -20,20 +22,35 @@ def read_architectures(space: SearchSpace[Any], path: str | os.PathLike[str]) ->
         ValueError: one line that names the file, and the line that is no architecture of the space.
     """
     with reading(path, "a text file of architectures"):
+        data = read_bytes(Path(path), GROWTH)
         try:
-            lines = read_bytes(Path(path), GROWTH).decode().splitlines()
+            texts = [text for _, text in _lines(data)]
         except UnicodeDecodeError as error:
             raise ValueError("expected a text file of architectures, got other bytes") from error
-        texts = {number: line.strip() for number, line in enumerate(lines, 1)}
-        texts = {number: text for number, text in texts.items() if text and not text.startswith("#")}
         if not texts:
             raise ValueError(f"{path}: expected an architecture a line, got none")
-        for number, text in texts.items():
-            try:
-                cell = space.parse(text)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: {error}") from error
-            if not space.is_valid(cell).all():
-                raise ValueError(f"{path}, line {number}: no {space.title} cell: {space.reasons(cell)[0]}")
-        cells: Cells = space.parse(list(texts.values()))
+        try:
+            cells: Cells = space.parse(texts)
+            space.require_valid(cells)
+        except ValueError:
+            for number, text in _lines(data):
+                _check(space, text, f"{path}, line {number}")
+            raise
         return cells
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, str]]:
+    """The numbers and texts of the lines that name an architecture."""
+    for number, line in enumerate(TextIOWrapper(BytesIO(data), "utf-8"), 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            yield number, text
+
+
+def _check(space: SearchSpace[Any], text: str, where: str) -> None:
+    try:
+        cell = space.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if not space.is_valid(cell).all():
+        raise ValueError(f"{where}: no {space.title} cell: {space.reasons(cell)[0]}")
