@@ -8,6 +8,7 @@ from tests.devices import pretend
 from tests.devices.placement import *  # noqa: F403
 from zcfast import _native, search
 from zcfast.images import random_images
+from zcfast.passes import layers
 from zcfast.scoring import architectures
 
 
@@ -23,6 +24,7 @@ def kernels(request, monkeypatch):
 
     monkeypatch.setattr(_native, "has_kernel", has_kernel)
     monkeypatch.setattr(architectures, "find_device", torch.device)
+    monkeypatch.setattr(layers, "_PLAIN", {*layers._PLAIN, pretend.PretendTensor})  # a real device has torch's tensors
     return request.param
 
 

@@ -242,7 +242,7 @@ class AlgorithmContract:
     def test_scores_of_another_space_are_refused(self, name: str) -> None:
         """Scores of another space are refused."""
         with pytest.raises(ValueError, match=rf"scores: expected {len(space(name))} of"):
-            search.warmup(self.make(), drawn_scores(name)[1:], 1).init(name, runs=1)
+            search.warmup(self.make(), drawn_scores(name)[1:], self.warm).init(name, runs=1)
 
     def test_the_best_scored_come_first_with_warm_up(self, name: str) -> None:
         """The best scored come first with warm up."""
