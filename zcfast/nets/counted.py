@@ -1,4 +1,4 @@
-"""Which layers the published scores count, and at how many places each was applied."""
+"""What the published scores count: layers, at how many places each was applied, and parameters."""
 
 from torch import Tensor, nn
 
@@ -18,3 +18,8 @@ def channel_dim(layer: nn.Module, output: Tensor) -> int:
         came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(f"puts out no tensor [N, channels, ...]: {came}")
     return output.dim() - 1 - places
+
+
+def trainable(module: nn.Module) -> int:
+    """How many numbers the parameters have that are trained, tied ones once."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 
+from zcfast.nets.counted import trainable
 from zcfast.passes.base import Pass, Results, with_requirements
 from zcfast.passes.batch import Batch
 from zcfast.passes.cpu_backend.channels_last import suits
@@ -64,17 +65,17 @@ def run_passes(
         TypeError, ValueError: an argument that shows itself as wrong during the run.
     """
     passes = with_requirements(which for consumer in consumers for which in consumer.needs)
-    trainable = sum(p.numel() for p in module.parameters() if p.requires_grad) if Weights in passes else 0
+    numbers = trainable(module) if Weights in passes else 0
 
     if passes == [Weights] and all(isinstance(layer.module._parameters.get("weight"), Tensor) for layer in layers):
-        given: Results = {Weights: WeightsOfNet([layer.weight.detach() for layer in layers], trainable)}
+        given: Results = {Weights: WeightsOfNet([layer.weight.detach() for layer in layers], numbers)}
         if all(is_own(type(consumer)) for consumer in consumers):  # nothing runs that could change the net
             return [finish(consumer, given, 0.0) for consumer in consumers]
     foreign = not all(map(is_own, [*passes, *map(type, consumers)]))
 
     def attempt(*, channels_last: bool, again: bool) -> _Run[C, T]:
         with isolated(module, train=train, parameters=foreign) as started:
-            net = Net(started, layers, batch, channels_last=channels_last, per_layer=per_layer, trainable=trainable)
+            net = Net(started, layers, batch, channels_last=channels_last, per_layer=per_layer, trainable=numbers)
             run = _Run(net, batch, passes, consumers, finish)
             run.whole(again=again)
             # What another run begins with must not be what this one has left where nothing sees it.

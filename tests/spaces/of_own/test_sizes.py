@@ -8,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch use
 from torch import nn
 
 import zcfast
+from zcfast.scoring.fingerprint import fingerprint
 from zcfast.spaces import Sizes
 from zcfast.spaces.own import sizes as own_sizes
 from zcfast.spaces.own.no_samples import NoSamples, OtherwiseShapedError
@@ -213,3 +214,11 @@ def test_a_given_module_stays_as_it_is():
     assert not net.training
     assert not net[2]._forward_hooks
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_sizes_leave_no_trace_in_a_space():
+    """Kept scores are told by what a space holds."""
+    space = zcfast.spaces.of({"net": FAST["view"]}, example=IMAGES)
+    before = fingerprint(space)
+    space.capability(Sizes).flops(space.enumerate())
+    assert fingerprint(space) == before

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from zcfast.errors import check_kind, integer, unknown
-from zcfast.spaces.base import CapabilityT, Example, SearchSpace
+from zcfast.spaces.base import Example, SearchSpace
 from zcfast.spaces.capabilities import Enumerated, Sizes
 from zcfast.spaces.cells import Texts
 from zcfast.spaces.neighbours import check_generator
-from zcfast.spaces.own.sizes import BuiltSizes
 
 Make = Callable[[], nn.Module]
 
 
 class ModulesSpace(SearchSpace[Texts], Enumerated):
     """Networks under names of their own, in the order in which they were given."""
+
+    elsewhere: ClassVar = {Sizes: "zcfast.spaces.own.sizes:BuiltSizes"}
 
     def __init__(self, makers: Mapping[str, nn.Module | Make], example: Example, name: str) -> None:
         """Take what makes each network, or the network itself."""
@@ -80,17 +80,9 @@ class ModulesSpace(SearchSpace[Texts], Enumerated):
             "" if text in self._places else str(unknown("architecture", text, self._places)) for text in cells.texts
         ]
 
-    def offers(self, kind: type[CapabilityT]) -> CapabilityT | None:
-        """What the space offers of a kind: sizes too, of networks built for them or copied."""
-        found: Any = self._sizes if kind is Sizes else None
-        return found or super().offers(kind)
-
-    @cached_property
-    def _sizes(self) -> BuiltSizes:
-        return BuiltSizes(self, self._to_measure)
-
-    def _to_measure(self, name: str) -> nn.Module:
-        made = self._makers[name]
+    def outline(self, architecture: str) -> nn.Module:
+        """The network of a name, or a copy of a given one, for its sizes."""
+        made = self._makers[architecture]
         return copy.deepcopy(made) if isinstance(made, nn.Module) else made()
 
     def _network(self, cell: Texts, **options: Any) -> Any:

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from zcfast.errors import first_line
-from zcfast.nets.counted import COUNTABLE, channel_dim
+from zcfast.nets.counted import COUNTABLE, channel_dim, trainable
 from zcfast.nets.functorch import outside_transforms
 from zcfast.nets.seeding import seeded
-from zcfast.spaces.base import SearchSpace
+from zcfast.spaces.base import Example
 from zcfast.spaces.capabilities import Sizes
 from zcfast.spaces.own.no_samples import NoSamples, OtherwiseShapedError
 from zcfast.spaces.own.undrawn import Undrawn
 
 _SAMPLES = 2  # of a pass with samples: BatchNorm takes no single one
+
+
+class Outlines(Protocol):
+    """A space that makes networks whose weights do not matter."""
+
+    name: str
+    example: Example
+
+    def format(self, cells: Any) -> list[str]:
+        """The text of each architecture."""
+
+    def outline(self, architecture: str) -> nn.Module:
+        """The network of a text, which nothing else holds."""
 
 
 class BuiltSizes(Sizes):
@@ -28,9 +41,9 @@ class BuiltSizes(Sizes):
     does what is not known, takes two real ones.
     """
 
-    def __init__(self, space: SearchSpace[Any], make: Callable[[str], nn.Module]) -> None:
-        """Take the space and what makes the network of a text, whose weights do not matter."""
-        self._space, self._make = space, make
+    def __init__(self, space: Outlines) -> None:
+        """Take the space."""
+        self._space = space
         self._known: dict[str, tuple[int, int]] = {}
 
     def params(self, cells: Any, **network: Any) -> Tensor:
@@ -60,18 +73,14 @@ class BuiltSizes(Sizes):
         try:
             with seeded(0), torch.no_grad():
                 with Undrawn():
-                    module = self._make(text)
-                inputs = self._space.example.inputs
+                    module = self._space.outline(text)
+                params, inputs = trainable(module), self._space.example.inputs
                 try:
-                    return _params(module), _without_samples(module, inputs)
+                    return params, _without_samples(module, inputs)
                 except Exception:  # whatever a net raises that gets no samples
-                    return _params(module), _with_samples(self._make(text), inputs)
+                    return params, _with_samples(self._space.outline(text), inputs)
         except Exception as error:  # a foreign net: what it raises is the answer
             raise ValueError(f"{self._space.name}: no sizes of {text}: {first_line(error)}") from error
-
-
-def _params(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
 def _without_samples(module: nn.Module, inputs: Tensor) -> int:

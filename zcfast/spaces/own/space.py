@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,6 @@ from zcfast.spaces.neighbours import Neighbours, check_generator
 from zcfast.spaces.own.builder import Builder, text
 from zcfast.spaces.own.choices import ChoiceError
 from zcfast.spaces.own.digits import Digits
-from zcfast.spaces.own.sizes import BuiltSizes
 from zcfast.spaces.own.trial import Trial, changed
 
 LISTED = 10_000  # the most architectures, as the product of all choices, that are listed: each is asked for once
@@ -44,6 +43,7 @@ class Space(SearchSpace[Texts], Neighbourhood):
     ``zcfast.spaces.Enumerated``, on which every search algorithm runs.
     """
 
+    elsewhere: ClassVar = {Sizes: "zcfast.spaces.own.sizes:BuiltSizes"}
     _builder: Builder
     _uncounted: str
 
@@ -111,17 +111,12 @@ class Space(SearchSpace[Texts], Neighbourhood):
             raise ValueError(f"{self.name}: expected a space with {kind.gives}, got one without: {self._uncounted}")
         return super().capability(kind)
 
-    def offers(self, kind: type[CapabilityT]) -> CapabilityT | None:
-        """What the space offers of a kind: sizes too, by building each network without drawing its weights."""
-        found: Any = self._sizes if kind is Sizes else None
-        return found or super().offers(kind)
-
-    @cached_property
-    def _sizes(self) -> BuiltSizes:
-        return BuiltSizes(self, lambda architecture: self._builder.network(json.loads(architecture)))
+    def outline(self, architecture: str) -> nn.Module:
+        """The network of a text, for its sizes."""
+        return self._builder.network(json.loads(architecture))
 
     def _network(self, cell: Texts, **options: Any) -> nn.Module:
-        return self._builder.network(json.loads(cell.texts[0]))
+        return self.outline(cell.texts[0])
 
     def _parse(self, architecture: Any) -> Trial:
         if isinstance(architecture, str):
