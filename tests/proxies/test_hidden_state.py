@@ -321,6 +321,82 @@ def test_what_no_snapshot_sees_is_never_scored_wrongly(name):
     assert together["synflow"].status == together["grasp"].status == "refused"
 
 
+class Hidden(Stateful):
+    """Its state is a factor of what BatchNorm gets: in float32 no logit shows it, and synflow does."""
+
+    def __init__(self, held, read, *, tracked):
+        super().__init__(held, read)
+        self.norm = nn.BatchNorm1d(8, track_running_stats=tracked)
+
+    def forward(self, x):
+        return self.b(torch.relu(self.norm(self.a(x) * self.read(self))))
+
+
+def hidden(kinds, name, *, tracked):
+    make, read = kinds[name]
+    Schedule.t, SEEN["t"] = 1.0, 1.0
+    torch.manual_seed(0)
+    return Hidden(make(), read, tracked=tracked)
+
+
+def plainly(net, *, without_norm):
+    """synflow by plain torch, at the state in which the net is."""
+    net = net.double()
+    for parameter in net.parameters():
+        parameter.data = parameter.data.abs()
+    if without_norm:
+        net.norm = nn.Identity()
+    net(torch.ones(1, 5).double()).sum().backward()
+    return sum((layer.weight * layer.weight.grad).sum().item() for layer in (net.a, net.b))
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+@pytest.mark.parametrize("tracked", [True, False])
+@pytest.mark.parametrize(
+    "proxies", [ALL, ["synflow", "snip"], ["synflow", "grasp"], ["synflow", "naswot"], ["synflow", "flops", "snip"]]
+)
+def test_what_a_batchnorm_hides_is_no_synflow(name, tracked, proxies):
+    batch = BATCH[0].float(), BATCH[1]
+    found = score(hidden(UNSEEN, name, tracked=tracked), batch, proxies)["synflow"]
+    assert found.status == "refused"
+    assert "something that a pass changes does not come back" in found.reason
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+@pytest.mark.parametrize("make", [stateful, functools.partial(hidden, tracked=True)])
+@pytest.mark.parametrize("proxies", [["synflow"], ["synflow", "flops"], ["flops", "synflow", "params"]])
+def test_synflow_is_that_of_the_state_which_the_caller_left(name, make, proxies):
+    net = make(UNSEEN, name)
+    batch = BATCH[0].to(net.a.weight.dtype), BATCH[1]
+    found = score(net, batch, proxies)["synflow"]
+    if proxies == ["synflow"] or found.status == "ok":
+        expected = plainly(make(UNSEEN, name), without_norm=isinstance(net, Hidden))
+        assert (found.status, found.value) == ("ok", pytest.approx(expected, rel=1e-6))
+    else:
+        assert found.status == "refused"
+
+
+def test_batchnorms_hide_no_state_from_nets_without_any():
+    torch.manual_seed(0)
+    images = torch.randn(6, 3, 8, 8), BATCH[1]
+    for norm in (nn.BatchNorm2d(8), nn.BatchNorm2d(8, momentum=None), nn.SyncBatchNorm(8), nn.BatchNorm2d(8).eval()):
+        found = score(Named(norm), images, [*ALL, "flops", "multiply_adds"])
+        assert {name: each.status for name, each in found.items() if each.status != "ok"} == {}
+
+
+class Named(nn.Module):
+    """Code of the user's around a BatchNorm, and maps that are constant but for rounding."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.conv, self.norm, self.fc = nn.Conv2d(3, 8, 3), norm, nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.conv(x)))
+        constant = self.norm(x.mean((2, 3), keepdim=True).expand_as(x))
+        return self.fc((x + constant).mean((2, 3)))
+
+
 def test_nets_that_draw_random_numbers_repeat_themselves():
     class Drawing(nn.Module):
         def __init__(self):

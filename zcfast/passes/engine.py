@@ -100,7 +100,8 @@ class _Run(Generic[C, T]):
         self, net: Net, batch: Batch, passes: list[type[Pass]], consumers: Sequence[C], finish: Finish[C, T]
     ) -> None:
         self.net, self.batch, self.consumers, self.finish = net, batch, consumers, finish
-        self.passes = sorted(passes, key=_place_of)
+        shared = any(Forward in which.requires for which in passes)  # else it is there for counts, not for numbers
+        self.passes = sorted(passes, key=lambda which: _place_of(which, shared=shared))
         self.results: Results = {}
         self.failures: dict[type[Pass], Failure] = {}
         self.seconds: dict[type[Pass], float] = {}
@@ -227,10 +228,10 @@ class _Run(Generic[C, T]):
                     self.outcomes[place] = self.outcome(consumer)
 
 
-def _place_of(which: type[Pass]) -> tuple[bool, bool, int, float]:
-    """Passes of the user's last; in front of others those of the shared forward pass, whose graph then goes."""
+def _place_of(which: type[Pass], *, shared: bool) -> tuple[bool, bool, int, float]:
+    """Passes of the user's last; in front of others those of a shared forward pass, whose graph then goes."""
     requirements = with_requirements([which])
-    return not is_own(which), Forward not in requirements, _depth(which), which.cost
+    return not is_own(which), not (shared and Forward in requirements), _depth(which), which.cost
 
 
 def _depth(which: type[Pass]) -> int:

@@ -1,6 +1,7 @@
 """The forward pass of the minibatch that all passes share."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.blame import Blamed
 from zcfast.passes.cpu_backend.channels_last import ChannelsLast
 from zcfast.passes.embedding import EmbeddingTap, tapped_embedding
-from zcfast.passes.failures import Failure, ProxyError, describe
+from zcfast.passes.failures import Failure, ProxyError, WrongArgumentError, describe
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation, is_own
 from zcfast.passes.recording import Recording, has_inplace_modules, recorded
@@ -94,6 +95,11 @@ class Forward(Pass):
             result.changed = _change(result, net)
         if result.users or batch.logits is not find_logits:
             net.note_first(result.logits)
+        elif self.observation.watching:
+            with suppress(WrongArgumentError):  # of a net that need not have logits
+                net.note_first(result.logits)
+        else:
+            net.require_same_flow()
         return result
 
     def _in_some_form(self, net: Net, batch: Batch, inputs: Tensor, clone: bool) -> SharedForward:

@@ -1,5 +1,6 @@
 """The net that passes get: whatever is done to it, it comes back as it was."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -13,6 +14,7 @@ from zcfast.passes.blame import is_nets_own
 from zcfast.passes.cpu_backend.channels_last import ChannelsLast, has_tangent
 from zcfast.passes.failures import Failure, describe
 from zcfast.passes.generators import random_devices
+from zcfast.passes.hidden_scales import Scale, equal_scales, hidden_scales
 from zcfast.passes.isolation import Isolated
 from zcfast.passes.layers import Layer
 from zcfast.passes.slots import Slots
@@ -21,6 +23,7 @@ from zcfast.passes.torch_internals import outside_modes
 UNREPEATABLE = Failure(
     "refused", "the net computes other logits in a second pass: something that a pass changes does not come back"
 )
+_ROUNDING = 10  # roots of a float's eps: far above what rounding does to deep nets, far below what another state does
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
 
 
@@ -37,7 +40,7 @@ class Net:
         channels_last: images flow with their channels innermost in the shared forward pass and those compared with it.
         random_devices: those whose generators the net may draw from, beside the CPU.
         copies: of all parameters, in their places, from `install` on.
-        first_flow: the first run of synflow, and its value, where no logits can be compared.
+        first_flow: what computes the first value of synflow again, and that value.
         has_run: whether the net was run, with success or without.
         mismatch: that a further pass computed other logits, if one did.
     """
@@ -60,10 +63,11 @@ class Net:
         self._isolated, self._batch = isolated, batch
         self.random_devices = random_devices(isolated.module)
         self._repeats = not may_keep_state(isolated.modules, batch)
-        self._first: Tensor | None = None
+        self._first: tuple[Tensor, list[Scale]] | None = None
+        self._scales: list[Scale] = []
         self._first_channels_last = channels_last
         self.copies: list[Tensor] = []
-        self.first_flow: tuple[Any, float] | None = None
+        self.first_flow: tuple[Callable[[], float], float] | None = None
         self.has_run = self._succeeded = False
         self._is_untouched = True
         self._broken: Failure | None = None
@@ -155,6 +159,8 @@ class Net:
                 mode = ChannelsLast()
             if mode is not None:
                 stack.enter_context(mode)
+            if not self._repeats:
+                self._scales = stack.enter_context(hidden_scales(self.modules))
             yield stack
 
     def flowing(self, inputs: Tensor) -> Tensor:
@@ -172,13 +178,8 @@ class Net:
 
     def note_first(self, logits: Tensor) -> None:
         """Keep the logits of the first pass, for comparison with those of later ones."""
-        if not self._repeats:
-            self._first, self._first_channels_last = logits.detach().clone(), self.channels_last
-
-    @property
-    def has_repeated(self) -> bool:
-        """Whether it is known that the net computes the same in every pass, or will be once it is asked."""
-        return self._repeats or self._first is not None
+        if not self._repeats and logits.is_floating_point():
+            self._first, self._first_channels_last = (logits.detach().clone(), self._scales), self.channels_last
 
     def require_repetition(self) -> None:
         """Run forward once more and compare, unless it is known already that the net computes the same logits.
@@ -193,6 +194,19 @@ class Net:
             with torch.no_grad():
                 self.logits(self._batch.tensors()[0])
 
+    def require_same_flow(self) -> None:
+        """Compute the first value of synflow once more and compare, where there are no logits to compare.
+
+        Raises:
+            ProxyError: it is another.
+        """
+        if self._repeats or self._first is not None or self.first_flow is None:
+            return
+        again, first = self.first_flow
+        value = again()
+        if value != first and not math.isclose(value, first, rel_tol=1e-6) and not math.isnan(value + first):
+            raise UNREPEATABLE.as_error()
+
     def repeats_its_first(self) -> bool:
         """Whether the net computes its first logits again in the memory format of that pass."""
         if self._repeats or self._first is None:
@@ -204,11 +218,13 @@ class Net:
         return self._repeats
 
     def _compare(self, logits: Tensor) -> None:
-        first = self._first
-        if first is None:
+        if self._first is None:
             return
+        first, scales = self._first
         again = forward_ad.unpack_dual(logits).primal if has_tangent(logits) else logits  # type: ignore[no-untyped-call]
-        if again.shape != first.shape or not equal_to_rounding(first, again.detach()):
+        rounding = _ROUNDING * torch.finfo(first.dtype).eps ** 0.5
+        same = again.shape == first.shape and equal_to_rounding(first, again.detach())
+        if not same or not equal_scales(scales, self._scales, rounding):
             self.mismatch = UNREPEATABLE
             raise UNREPEATABLE.as_error()
         self._repeats = True
@@ -241,5 +257,4 @@ def equal_to_rounding(a: Tensor, b: Tensor) -> bool:
     largest, eps = a[finite].abs().max(), torch.finfo(a.dtype).eps
     # What samples have in common, such as the classifier's bias, hides what another state does to the rest.
     spread = (a - a.mean(0))[finite].abs().max() if a.dim() and len(a) > 1 else largest
-    # Far above what rounding does to deep nets, far below what another state does.
-    return bool((a - b)[finite].abs().max() <= 10 * eps**0.5 * spread + 100 * eps * largest)
+    return bool((a - b)[finite].abs().max() <= _ROUNDING * eps**0.5 * spread + 100 * eps * largest)

@@ -27,7 +27,7 @@ from zcfast.passes.flow.batchnorm import (
 )
 from zcfast.passes.flow.pairs import CountedWeight, Pair, PairRules
 from zcfast.passes.forward import differentiate
-from zcfast.passes.net import UNREPEATABLE, Net
+from zcfast.passes.net import Net
 from zcfast.passes.opaque import UnsupportedError
 from zcfast.passes.recording import recorded
 from zcfast.passes.references import check_references, check_unchanged
@@ -80,10 +80,9 @@ class LinearFlow(Pass):
         is_first = not net.has_run
         run = _FlowRun(net, batch, self.keep_batchnorm, "product" if self.signed else "abs_product")
         flow = run.flow(per_layer=net.per_layer)
+        net.first_flow = net.first_flow or (lambda: run.flow(per_layer=False).value, flow.value)
         if not (is_first and (flow.method == "pairs" or self.keep_batchnorm)):
-            _require_repetition(net, run, flow)
-        elif not net.has_repeated:
-            net.first_flow = (run, flow.value)
+            net.require_same_flow()
         return flow
 
 
@@ -97,17 +96,6 @@ class BatchNormLinearFlow(LinearFlow):
     """One forward and backward pass of synflow, BatchNorm kept."""
 
     keep_batchnorm = True
-
-
-def _require_repetition(net: Net, run: "_FlowRun", flow: Flow) -> None:
-    """Refuse the flow of a net whose first flow has another value when it is run again."""
-    if net.has_repeated:
-        return
-    net.first_flow = net.first_flow or (run, flow.value)
-    first_run, first = net.first_flow
-    value = first_run.flow(per_layer=False).value
-    if value != first and not math.isclose(value, first, rel_tol=1e-6) and not math.isnan(value + first):
-        raise UNREPEATABLE.as_error()
 
 
 @dataclass(frozen=True)
