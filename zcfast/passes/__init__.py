@@ -6,6 +6,7 @@
 from zcfast.passes.activations import Activations
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
+from zcfast.passes.draws import Draws
 from zcfast.passes.failures import Failure, ProxyError
 from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, SignedLinearFlow
 from zcfast.passes.forward import Forward, SharedForward
@@ -15,13 +16,16 @@ from zcfast.passes.loss_gradient import LossGradient, LossGradients
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
 from zcfast.passes.products import Products
+from zcfast.passes.redraw import redrawn
 from zcfast.passes.relu_patterns import ReluPatterns
+from zcfast.passes.repeated import Repeated, with_options
 from zcfast.passes.weights import Weights, WeightsOfNet
 
 __all__ = [
     "Activations",
     "Batch",
     "BatchNormLinearFlow",
+    "Draws",
     "Failure",
     "Flow",
     "Forward",
@@ -37,9 +41,12 @@ __all__ = [
     "Products",
     "ProxyError",
     "ReluPatterns",
+    "Repeated",
     "Results",
     "SharedForward",
     "SignedLinearFlow",
     "Weights",
     "WeightsOfNet",
+    "redrawn",
+    "with_options",
 ]

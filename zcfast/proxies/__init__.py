@@ -11,6 +11,7 @@ from zcfast.proxies.multiply_adds import MultiplyAdds
 from zcfast.proxies.naswot import Naswot
 from zcfast.proxies.params import Params
 from zcfast.proxies.plain import Plain
+from zcfast.proxies.repeated import RepeatedProxy
 from zcfast.proxies.snip import Snip
 from zcfast.proxies.synflow import Synflow
 from zcfast.proxies.synflow_bn import SynflowBatchNorm
@@ -22,6 +23,7 @@ snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
 
 __all__ = [
     "Proxy",
+    "RepeatedProxy",
     "fisher",
     "flops",
     "grad_norm",
