@@ -1,4 +1,4 @@
-from inspect import isabstract
+from inspect import isabstract, isclass
 
 import pytest
 import torch
@@ -36,11 +36,7 @@ class LargestInput(Pass):
 
 
 BUILT_IN = sorted(
-    (
-        each
-        for each in vars(passes).values()
-        if isinstance(each, type) and issubclass(each, Pass) and not isabstract(each)
-    ),
+    (each for each in vars(passes).values() if isclass(each) and issubclass(each, Pass) and not isabstract(each)),
     key=lambda each: each.__name__,
 )
 

@@ -19,12 +19,14 @@ from zcfast.passes.products import Products
 from zcfast.passes.redraw import redrawn
 from zcfast.passes.relu_patterns import ReluPatterns
 from zcfast.passes.repeated import Repeated, with_options
+from zcfast.passes.sign_patterns import DrawnSignPatterns, SignPatterns, WholeSignPatterns
 from zcfast.passes.weights import Weights, WeightsOfNet
 
 __all__ = [
     "Activations",
     "Batch",
     "BatchNormLinearFlow",
+    "DrawnSignPatterns",
     "Draws",
     "Failure",
     "Flow",
@@ -44,9 +46,11 @@ __all__ = [
     "Repeated",
     "Results",
     "SharedForward",
+    "SignPatterns",
     "SignedLinearFlow",
     "Weights",
     "WeightsOfNet",
+    "WholeSignPatterns",
     "redrawn",
     "with_options",
 ]

@@ -7,12 +7,14 @@ from zcfast.proxies.grad_norm import GradNorm
 from zcfast.proxies.grasp import Grasp
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
+from zcfast.proxies.linear_regions import LinearRegions
 from zcfast.proxies.multiply_adds import MultiplyAdds
 from zcfast.proxies.naswot import Naswot
 from zcfast.proxies.params import Params
 from zcfast.proxies.plain import Plain
 from zcfast.proxies.repeated import RepeatedProxy
 from zcfast.proxies.snip import Snip
+from zcfast.proxies.swap import RegSwap, Swap, SwapUniversal
 from zcfast.proxies.synflow import Synflow
 from zcfast.proxies.synflow_bn import SynflowBatchNorm
 
@@ -20,6 +22,7 @@ from zcfast.proxies.synflow_bn import SynflowBatchNorm
 fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
 multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
 snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
+linear_regions, swap, reg_swap, swap_universal = LinearRegions, Swap, RegSwap, SwapUniversal
 
 __all__ = [
     "Proxy",
@@ -30,14 +33,18 @@ __all__ = [
     "grasp",
     "jacob_cov",
     "l2_norm",
+    "linear_regions",
     "multiply_adds",
     "naswot",
     "params",
     "plain",
+    "reg_swap",
     "register",
     "registered",
     "resolve",
     "snip",
+    "swap",
+    "swap_universal",
     "synflow",
     "synflow_bn",
 ]
