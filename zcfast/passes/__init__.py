@@ -6,6 +6,7 @@
 from zcfast.passes.activations import Activations
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
+from zcfast.passes.channel_correlations import ChannelCorrelations
 from zcfast.passes.draws import Draws
 from zcfast.passes.failures import Failure, ProxyError
 from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, SignedLinearFlow
@@ -26,6 +27,7 @@ __all__ = [
     "Activations",
     "Batch",
     "BatchNormLinearFlow",
+    "ChannelCorrelations",
     "DrawnSignPatterns",
     "Draws",
     "Failure",

@@ -29,7 +29,7 @@ class SeeRectifiers(TorchFunctionMode):
 
     def __init__(self, see: Callable[[Tensor], None]) -> None:
         """`see` gets each output; it must not change it."""
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._see = see
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:

@@ -1,6 +1,6 @@
 """How many patterns of signs over the samples the single activations show."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -64,16 +64,12 @@ class DrawnSignPatterns(Repeated):
 
     def once(self, net: Net, batch: Batch, draws: Draws) -> int:
         """Count those of one draw."""
-        codes: list[Seen] = []
+        seen: list[Seen] = []
         inputs, _ = batch.tensors()
-        with torch.no_grad(), redrawn(net, draws, unit), seen(lambda output: codes.append(_packed(output, False))):
+        watch = SeeRectifiers(lambda output: seen.append(_packed(output.detach(), False)))
+        with torch.no_grad(), redrawn(net, draws, unit), watch:
             net.forward(inputs)
-        return _different(codes, len(inputs))
-
-
-def seen(see: Callable[[Tensor], None]) -> SeeRectifiers:
-    """Watch the activations of a pass of its own."""
-    return SeeRectifiers(lambda output: see(output.detach().contiguous()))
+        return _different(seen, len(inputs))
 
 
 def _packed(output: Tensor, whole: bool) -> Seen:
@@ -91,11 +87,11 @@ def _packed(output: Tensor, whole: bool) -> Seen:
     return len(output), codes.view(np.uint64)
 
 
-def _different(codes: Sequence[Seen], samples: int) -> int:
+def _different(seen: Sequence[Seen], samples: int) -> int:
     """How many different codes there are."""
     if samples < 2:
         raise ProxyError("undefined", "one sample has no patterns over samples")
-    taken = [each for each in codes if each is not None]
+    taken = [each for each in seen if each is not None]
     if not taken:
         raise NO_ACTIVATION.as_error()
     for rows, _ in taken:

@@ -8,6 +8,7 @@ from zcfast.proxies.grasp import Grasp
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
 from zcfast.proxies.linear_regions import LinearRegions
+from zcfast.proxies.meco import Meco, MecoOpt
 from zcfast.proxies.multiply_adds import MultiplyAdds
 from zcfast.proxies.naswot import Naswot
 from zcfast.proxies.params import Params
@@ -22,6 +23,7 @@ from zcfast.proxies.synflow_bn import SynflowBatchNorm
 fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
 multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
 snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
+meco, meco_opt = Meco, MecoOpt
 linear_regions, swap, reg_swap, swap_universal = LinearRegions, Swap, RegSwap, SwapUniversal
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "jacob_cov",
     "l2_norm",
     "linear_regions",
+    "meco",
+    "meco_opt",
     "multiply_adds",
     "naswot",
     "params",

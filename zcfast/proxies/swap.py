@@ -32,7 +32,7 @@ class Swap(RepeatedProxy):
     init: Init = "official"
 
     @property
-    def needs(self) -> tuple[type[Pass], ...]:  # type: ignore[override]
+    def needs(self) -> tuple[type[Pass], ...]:
         """The shared forward pass, or some with drawn weights."""
         return (SignPatterns if self.init == "as_is" else with_options(DrawnSignPatterns, repeats=self.repeats),)
 
@@ -67,7 +67,7 @@ class RegSwap(Swap):
             raise ValueError(f"sigma: expected a number above 0, got {self.sigma}")
 
     @property
-    def needs(self) -> tuple[type[Pass], ...]:  # type: ignore[override]
+    def needs(self) -> tuple[type[Pass], ...]:
         """Those of `swap`, and the size."""
         return (*super().needs, Weights)
 
