@@ -7,10 +7,12 @@ from zcfast.passes.activations import Activations
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
 from zcfast.passes.channel_correlations import ChannelCorrelations
+from zcfast.passes.class_labels import ClassLabels, Labels
 from zcfast.passes.draws import Draws
 from zcfast.passes.failures import Failure, ProxyError
-from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, SignedLinearFlow
+from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, LogLinearFlow, SignedLinearFlow
 from zcfast.passes.forward import Forward, SharedForward
+from zcfast.passes.gradient_spread import GradientSpread, Spread
 from zcfast.passes.hessian_product import HessianProduct, HessianProducts
 from zcfast.passes.input_jacobian import InputJacobian
 from zcfast.passes.loss_gradient import LossGradient, LossGradients
@@ -28,15 +30,19 @@ __all__ = [
     "Batch",
     "BatchNormLinearFlow",
     "ChannelCorrelations",
+    "ClassLabels",
     "DrawnSignPatterns",
     "Draws",
     "Failure",
     "Flow",
     "Forward",
+    "GradientSpread",
     "HessianProduct",
     "HessianProducts",
     "InputJacobian",
+    "Labels",
     "LinearFlow",
+    "LogLinearFlow",
     "LossGradient",
     "LossGradients",
     "Net",
@@ -50,6 +56,7 @@ __all__ = [
     "SharedForward",
     "SignPatterns",
     "SignedLinearFlow",
+    "Spread",
     "Weights",
     "WeightsOfNet",
     "WholeSignPatterns",
