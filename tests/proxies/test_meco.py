@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn as nn
 from example_nets import ResNet, image_batch, small_cnn
-from test_naswot import CASES, build
 
 from tests.golden.draws import inject
+from tests.golden.modern_cases import CASES, build
 from zcfast.passes import Draws
 from zcfast.proxies import meco, meco_opt
 from zcfast.scoring import score

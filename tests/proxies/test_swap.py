@@ -7,10 +7,10 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 from example_nets import ResNet, image_batch, small_cnn
-from test_naswot import CASES, build
 
 from tests.golden import nets
 from tests.golden.draws import inject
+from tests.golden.modern_cases import CASES, build
 from zcfast.passes import Draws
 from zcfast.proxies import reg_swap, swap
 from zcfast.scoring import score
@@ -59,6 +59,14 @@ def test_published_value_of_linear_layers():
     nets.fill(list(net.named_parameters()))
     batch = nets.make_input([8, 3, 4, 4]), nets.make_targets(8, 5)
     assert score(net, batch, ["swap_universal"])["swap_universal"].value == 32  # of the specification
+
+
+def test_published_values_of_a_transformer():
+    net, batch = build("g_tinyvit")
+    published = CASES["g_tinyvit"]["results"]
+    found = score(net, batch, ["swap_universal", "naswot"])
+    assert found["swap_universal"].value == published["swap_universal_noinit"]["value"]
+    assert found["naswot"].value == pytest.approx(published["nwot_gelu"]["value"], rel=1e-9)
 
 
 class Functions(nn.Module):
