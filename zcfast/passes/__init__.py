@@ -6,6 +6,7 @@
 from zcfast.passes.activations import Activations
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
+from zcfast.passes.block_flow import BlockFlow, FlowOfBlocks
 from zcfast.passes.channel_correlations import ChannelCorrelations
 from zcfast.passes.class_labels import ClassLabels, Labels
 from zcfast.passes.draws import Draws
@@ -29,12 +30,14 @@ __all__ = [
     "Activations",
     "Batch",
     "BatchNormLinearFlow",
+    "BlockFlow",
     "ChannelCorrelations",
     "ClassLabels",
     "DrawnSignPatterns",
     "Draws",
     "Failure",
     "Flow",
+    "FlowOfBlocks",
     "Forward",
     "GradientSpread",
     "HessianProduct",

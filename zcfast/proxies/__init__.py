@@ -1,5 +1,6 @@
 """The proxies. A list of proxies may hold their names, or these classes with options: fisher(weighting="channel")."""
 
+from zcfast.proxies.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zcfast.proxies.base import Proxy, register, registered, resolve
 from zcfast.proxies.epe_nas import EpeNas
 from zcfast.proxies.fisher import Fisher
@@ -29,12 +30,16 @@ logsynflow = LogSynflow
 multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
 snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
 meco, meco_opt = Meco, MecoOpt
+az_expressivity, az_progressivity, az_trainability = AzExpressivity, AzProgressivity, AzTrainability
 linear_regions, swap, reg_swap, swap_universal = LinearRegions, Swap, RegSwap, SwapUniversal
 zico = Zico
 
 __all__ = [
     "Proxy",
     "RepeatedProxy",
+    "az_expressivity",
+    "az_progressivity",
+    "az_trainability",
     "epe_nas",
     "fisher",
     "flops",
