@@ -34,8 +34,8 @@ class ReluPatterns(Pass):
 
     def run(self, net: Net, batch: Batch, done: Results) -> Tensor:
         """Sum over the ReLUs that ran."""
-        samples = len(batch.inputs)
-        total = torch.zeros(samples, samples, dtype=torch.float64, device=batch.inputs.device)
+        samples = batch.samples
+        total = torch.zeros(samples, samples, dtype=torch.float64, device=batch.device)
         for each in self.agreements:
             if len(each) != samples:
                 raise ProxyError("undefined", f"a ReLU has {len(each)} rows where the minibatch has {samples} samples")

@@ -12,6 +12,7 @@ from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
 from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
+from zcfast.nets.inputs import Inputs, checked_inputs, mapped, tensors_of
 from zcfast.passes.base import with_requirements
 from zcfast.passes.batch import Loss
 from zcfast.proxies import Proxy, registered, resolve
@@ -34,7 +35,7 @@ class ScoringInterrupted(KeyboardInterrupt):
         self.scores = scores
 
 
-Images = ImageBatch | tuple[Tensor, Tensor]
+Images = ImageBatch | tuple[Inputs, Tensor]
 
 
 def score_architectures(
@@ -65,9 +66,10 @@ def score_architectures(
         proxies: names of sampled proxies (zcfast.proxies), configured ones, and names of closed forms
             (as ``score_space`` takes them), which are computed without building a network.
         cells: the N valid architectures.
-        images: the minibatch: inputs [B, ...] and targets, of float32 networks. Networks of cells take images [B,
-            channels, H, W] with H = W, which set resolution and image_channels, and classes if the minibatch says how
-            many there are. None: the example of the space, if that is a minibatch; networks of cells have none, which
+        images: the minibatch: inputs, in any form that ``score`` takes, and targets, of float32 networks. Networks of
+            cells take images [B, channels, H, W] with H = W, which set resolution and image_channels, and classes if
+            the minibatch says how many there are.
+            None: the example of the space, if that is a minibatch; networks of cells have none, which
             is well if no proxy reads it (``reads_images``).
         seed: of the weights.
         device: "cpu" or "cuda", where the networks run.
@@ -281,26 +283,28 @@ def _batch(space: SearchSpace[Any], images: Images | None, readers: list[str]) -
             raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
         return None
     batch = images if isinstance(images, ImageBatch) else ImageBatch(*_pair(images), None, {"images": "tensors"})
-    if not batch.inputs.isfinite().all():
+    if not all(each.isfinite().all() for each in tensors_of(batch.inputs)):
         raise ValueError("images: expected finite numbers, got NaN or infinity")
     return batch
 
 
-def _pair(images: Any) -> tuple[Tensor, Tensor]:
+def _pair(images: Any) -> tuple[Inputs, Tensor]:
     parts = images if isinstance(images, tuple | list) else (images,)
-    if len(parts) != 2 or not all(isinstance(part, Tensor) and part.dim() for part in parts):
+    if len(parts) != 2 or not isinstance(parts[1], Tensor) or not parts[1].dim():
         came = ", ".join(type(part).__name__ for part in parts)
         raise ValueError(f"images: expected an ImageBatch or tensors (inputs, targets), got {came}")
-    return parts[0], parts[1]
+    try:
+        return checked_inputs(parts[0], "images"), parts[1]
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
-def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[str, Any]) -> tuple[Inputs, Tensor]:
     """Inputs and targets; the example for proxies that take no more than its shape."""
     if batch is None:
         example = space.example_with(network)
         return example.inputs, example.targets
-    inputs = batch.inputs.cpu()
-    return inputs.float() if inputs.is_floating_point() else inputs, batch.targets.cpu()
+    return mapped(lambda x: x.cpu().float() if x.is_floating_point() else x.cpu(), batch.inputs), batch.targets.cpu()
 
 
 def _describe(proxy: Proxy) -> dict[str, str]:
