@@ -19,7 +19,7 @@ from zcfast.proxies import Proxy, registered, resolve
 from zcfast.scores import Scores
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
 from zcfast.scoring.fingerprint import fingerprint, package
-from zcfast.scoring.space import check_cells, in_closed_form
+from zcfast.scoring.space import check_cells, in_closed_form, own_options
 from zcfast.scoring.store import Row, Store
 from zcfast.scoring.task import Task, groups
 from zcfast.spaces import Cells, ClosedForm, SearchSpace, as_space
@@ -81,7 +81,7 @@ def score_architectures(
             same call goes on where a killed one ended. Kept scores of other code, options or images are not taken.
         progress: called with the number of rows done and of all rows.
         loss_fn, logits, layers: as for ``score``.
-        options: of the network, ``initialisation`` and ``batch_norm`` as for ``space.build``.
+        options: of the network, ``initialisation`` and ``batch_norm`` as for ``space.build``; those of closed forms.
 
     Returns:
         Scores with the columns of each proxy, float64, NaN where there is no score; ``reasons`` says why. The columns
@@ -104,9 +104,10 @@ def score_architectures(
     if initialisation is not None:
         named_initialisation(initialisation)
     batch_norm = _batch_norm(searched, closed, options)
+    own = {name: options.pop(name) for name in own_options(searched) if name in options}
     batch = _batch(searched, images, reads_images(sampled))
     network = options if batch is None else searched.fitting(batch, options)
-    own = {"initialisation": initialisation} if "expected_synflow" in closed else {}
+    own |= {"initialisation": initialisation} if "expected_synflow" in closed else {}
     columns, described = in_closed_form(searched, closed, cells, **network, **own)
     build = {"initialisation": initialisation, **network}
     given = {"loss_fn": loss_fn, "logits": logits, "layers": layers}
