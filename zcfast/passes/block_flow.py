@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from zcfast.nets.inputs import Inputs, mapped, sample_count
 from zcfast.passes.batch import Batch
 from zcfast.passes.blocks import blocks
 from zcfast.passes.draws import Draws
@@ -53,14 +54,14 @@ class BlockFlow(Repeated):
         inputs, _ = batch.tensors()
         if self.init == "as_is":
             return self._measured(net, inputs, draws)
-        if not inputs.is_floating_point():
-            raise ProxyError("undefined", "noise takes the place of real inputs, and these are none")
+        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+            raise ProxyError("undefined", "noise takes the place of one real input: give init='as_is' for others")
         noise = draws.normal("noise", "0", inputs.shape).to(inputs)
         with redrawn(net, draws, kaiming_fan_in):
             return self._measured(net, noise, draws)
 
-    def _measured(self, net: Net, inputs: Tensor, draws: Draws) -> FlowOfBlocks:
-        if len(inputs) < 2:
+    def _measured(self, net: Net, inputs: Inputs, draws: Draws) -> FlowOfBlocks:
+        if sample_count(inputs) < 2:
             raise ProxyError("undefined", "one sample has no statistics")
         maps = _outputs(net, inputs)
         entropies = [_entropy(each.leaf.detach()) for each in maps]
@@ -69,9 +70,9 @@ class BlockFlow(Repeated):
         return FlowOfBlocks(entropies, values[::-1])
 
 
-def _outputs(net: Net, inputs: Tensor) -> list[_Map]:
+def _outputs(net: Net, inputs: Inputs) -> list[_Map]:
     """The maps of all blocks, the graph cut behind each."""
-    ends = blocks(net, inputs[:2])
+    ends = blocks(net, mapped(lambda x: x[:2], inputs))
     wanted = {(id(module), number) for module, number in ends}
     counts: dict[int, int] = {}
     maps: list[_Map] = []

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from zcfast.nets.counted import COUNTABLE
 from zcfast.nets.initialisation import NORMS
+from zcfast.nets.inputs import Inputs
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
 
@@ -18,7 +19,7 @@ _LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish)
 
 
-def blocks(net: Net, inputs: Tensor) -> list[Call]:
+def blocks(net: Net, inputs: Inputs) -> list[Call]:
     """The calls that put out the maps [N, C, H, W] of the stem and of each block, in order.
 
     A block is a module with parts that puts out maps, the outermost one; lists of modules, modules that are not called
@@ -45,7 +46,7 @@ def blocks(net: Net, inputs: Tensor) -> list[Call]:
             return found
 
 
-def _maps(net: Net, inputs: Tensor) -> list[tuple[nn.Module, int, bool]]:
+def _maps(net: Net, inputs: Inputs) -> list[tuple[nn.Module, int, bool]]:
     """All calls in the order in which they end, and whether each puts out maps."""
     calls: list[tuple[nn.Module, int, bool]] = []
     counts: dict[int, int] = {}

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from zcfast.nets.inputs import mapped
 from zcfast.passes.base import Results
 from zcfast.passes.batch import Batch
 from zcfast.passes.draws import Draws
@@ -35,7 +36,7 @@ class ChannelCorrelations(Repeated):
 
     def run(self, net: Net, batch: Batch, done: Results) -> list[float]:
         """As many rounds as there are images, and repeats at most."""
-        rounds = range(min(self.repeats, len(batch.inputs)))
+        rounds = range(min(self.repeats, batch.samples))
         return [self.once(net, batch, Draws(net.seed, self.stream, each)) for each in rounds]
 
     def once(self, net: Net, batch: Batch, draws: Draws) -> float:
@@ -60,7 +61,7 @@ class ChannelCorrelations(Repeated):
                 weights.pop()
 
         watched = [each for each in net.modules if self.calls == "all" or not each._modules]
-        image = batch.tensors()[0][draws.round : draws.round + 1]
+        image = mapped(lambda x: x[draws.round : draws.round + 1], batch.tensors()[0])
         with torch.no_grad():
             net.forward(image, [(module, see) for module in watched])
         if not maps:

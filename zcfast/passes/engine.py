@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 
 from zcfast.nets.counted import trainable
+from zcfast.nets.inputs import tensors_of
 from zcfast.passes.base import Pass, Results, with_requirements
 from zcfast.passes.batch import Batch
 from zcfast.passes.cpu_backend.channels_last import suits
@@ -85,7 +86,7 @@ def run_passes(
             run.fails_by_format = (run.was_checkpointed or net.mismatch is not None) and net.repeats_its_first()
             return run
 
-    suited = Forward in passes and suits(batch.inputs)
+    suited = Forward in passes and any(map(suits, tensors_of(batch.inputs)))
     run = attempt(channels_last=suited, again=False)
     if suited and run.fails_by_format:
         # Backward passes run checkpointed parts again, without the rules of channels_last, and find other tensors. And

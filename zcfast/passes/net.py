@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count
 from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.blame import is_nets_own
-from zcfast.passes.cpu_backend.channels_last import ChannelsLast, has_tangent
+from zcfast.passes.cpu_backend.channels_last import ChannelsLast, has_tangent, suits
 from zcfast.passes.failures import Failure, describe
 from zcfast.passes.generators import random_devices
 from zcfast.passes.isolation import Isolated
@@ -113,11 +114,11 @@ class Net:
             if not before:
                 self.install()
 
-    def forward(self, inputs: Tensor, hooks: Sequence[tuple[nn.Module, Hook]] = ()) -> Any:
+    def forward(self, inputs: Inputs, hooks: Sequence[tuple[nn.Module, Hook]] = ()) -> Any:
         """Run the net on any inputs, from the state and the random numbers that the first pass began with.
 
         Args:
-            inputs: [N, ...]; the net gets a copy.
+            inputs: each [N, ...], as a batch has them; the net gets a copy.
             hooks: forward hooks with the modules that they are for, for this pass alone; what they return is obeyed.
 
         Returns:
@@ -132,14 +133,14 @@ class Net:
             stack.enter_context(torch.random.fork_rng(self.random_devices))
             for module, hook in hooks:
                 stack.enter_context(module.register_forward_hook(hook))
-            return self.call(inputs.clone())
+            return self.call(mapped(Tensor.clone, inputs))
 
     @property
     def parameters(self) -> list[Tensor]:
         """L leaves: what `forward` computes with in place of the counted layers' weights."""
         return self.slots.of_layers([self.copies[index] for index in self.slots.counted])
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Inputs) -> Any:
         """Run the net as it stands, once more only if it did not raise of its own accord before.
 
         Raises:
@@ -149,7 +150,7 @@ class Net:
             raise self._broken.as_error()
         self.has_run, self._is_untouched = True, False
         try:
-            output = self.module(inputs)
+            output = call_net(self.module, inputs)
         except Exception as error:
             if not self._succeeded and is_nets_own(error):
                 self._broken = describe(error)
@@ -177,14 +178,19 @@ class Net:
                 stack.enter_context(mode)
             yield stack
 
-    def flowing(self, inputs: Tensor) -> Tensor:
+    def flowing(self, inputs: Inputs) -> Inputs:
         """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
-        return inputs.clone(memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
 
-    def logits(self, inputs: Tensor) -> Tensor:
+        def copy(x: Tensor) -> Tensor:
+            innermost = self.channels_last and suits(x)
+            return x.clone(memory_format=torch.channels_last if innermost else torch.preserve_format)
+
+        return mapped(copy, inputs)
+
+    def logits(self, inputs: Inputs) -> Tensor:
         """The logits of the minibatch once more, compared with the first; after `restart`."""
         with self.surroundings():
-            logits = self._batch.found_logits(self.call(self.flowing(inputs)), inputs.shape[0])
+            logits = self._batch.found_logits(self.call(self.flowing(inputs)), sample_count(inputs))
         if not self._repeats:
             with outside_modes():  # a mode of the pass would take it for the net's
                 self._compare(logits)

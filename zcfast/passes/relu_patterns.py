@@ -38,8 +38,8 @@ class ReluPatterns(Pass):
         """Sum over the activations that ran."""
         if not self.agreements:
             raise NO_ACTIVATION.as_error()
-        samples = len(batch.inputs)
-        total = torch.zeros(samples, samples, dtype=torch.float64, device=batch.inputs.device)
+        samples = batch.samples
+        total = torch.zeros(samples, samples, dtype=torch.float64, device=batch.device)
         for each in self.agreements:
             if len(each) != samples:
                 raise other_rows(len(each), samples)

@@ -46,7 +46,7 @@ class SignPatterns(Pass):
 
     def run(self, net: Net, batch: Batch, done: Results) -> int:
         """Count them."""
-        return _different(self.codes, len(batch.inputs))
+        return _different(self.codes, batch.samples)
 
 
 class WholeSignPatterns(SignPatterns):
@@ -69,7 +69,7 @@ class DrawnSignPatterns(Repeated):
         watch = SeeRectifiers(lambda output: seen.append(_packed(output.detach(), False)))
         with torch.no_grad(), redrawn(net, draws, unit), watch:
             net.forward(inputs)
-        return _different(seen, len(inputs))
+        return _different(seen, batch.samples)
 
 
 def _packed(output: Tensor, whole: bool) -> Seen:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from zcfast.errors import integer
 from zcfast.images.batch import ImageBatch
 from zcfast.nets.counted import COUNTABLE
+from zcfast.nets.inputs import Inputs, sample_shape, tensors_of
 from zcfast.passes.base import Results, with_requirements
 from zcfast.passes.batch import Batch, Loss, find_logits
 from zcfast.passes.engine import run_passes
@@ -27,7 +28,8 @@ class Protocol:
     """What a score depends on beside the net: two scores compare where these are equal.
 
     Attributes:
-        batch_size, input_shape: of the minibatch; the shape is that of one sample.
+        batch_size, input_shape: of the minibatch; the shape is that of one sample, of several inputs one shape each, by
+            keyword (keyword, shape).
         dtype: of the net's parameters.
         device: of the minibatch.
         loss: "cross_entropy" or the name of loss_fn.
@@ -37,7 +39,7 @@ class Protocol:
     """
 
     batch_size: int
-    input_shape: tuple[int, ...]
+    input_shape: tuple[Any, ...]
     dtype: str
     device: str
     loss: str
@@ -82,7 +84,7 @@ class Score:
 
 def score(
     module: nn.Module,
-    batch: tuple[Tensor, Tensor] | ImageBatch,
+    batch: tuple[Inputs, Tensor] | ImageBatch,
     proxies: Sequence[str | Proxy] = PAPER,
     *,
     loss_fn: Loss | None = None,
@@ -98,8 +100,10 @@ def score(
 
     Args:
         module: any net.
-        batch: inputs [N, ...] and targets [N, ...] on the net's device, as a pair or an ImageBatch. Integer inputs are
-            tokens: the Jacobian is taken, and synflow's ones are put, at the output of the nn.Embedding called on them.
+        batch: inputs and targets [N, ...] on the net's device, as a pair or an ImageBatch. Inputs are a tensor, several
+            in a tuple, as in ``net(*inputs)``, or by keyword in a dict, as in ``net(**inputs)``, each [N, ...]. Integer
+            ones are tokens: the Jacobian is taken, and synflow's ones are put, at the output of the nn.Embedding called
+            on them; masks stay as they are.
         proxies: names, or configured proxies such as zcfast.proxies.fisher(weighting="channel").
         loss_fn: (logits, targets) -> scalar, a mean over samples. Default: cross-entropy of [N, classes, ...].
         logits: finds the logits in the net's output. Default: see find_logits.
@@ -195,14 +199,22 @@ def _score(
 
 
 def _protocol(module: nn.Module, batch: Batch, layers: tuple[type[nn.Module], ...], train: bool, seed: int) -> Protocol:
-    dtype = next((parameter.dtype for parameter in module.parameters()), batch.inputs.dtype)
+    first = tensors_of(batch.inputs)[0]
+    dtype = next((parameter.dtype for parameter in module.parameters()), first.dtype)
     return Protocol(
-        batch_size=len(batch.inputs),
-        input_shape=tuple(batch.inputs.shape[1:]),
+        batch_size=batch.samples,
+        input_shape=_frozen(sample_shape(batch.inputs)),
         dtype=str(dtype).removeprefix("torch."),
-        device=str(batch.inputs.device),
+        device=str(batch.device),
         loss="cross_entropy" if batch.loss_fn is None else getattr(batch.loss_fn, "__name__", str(batch.loss_fn)),
         layers=tuple(kind.__name__ for kind in layers),
         train=train,
         seed=seed,
     )
+
+
+def _frozen(shape: Any) -> Any:
+    """A shape, or several, as tuples."""
+    if isinstance(shape, dict):
+        return tuple((key, _frozen(each)) for key, each in shape.items())
+    return tuple(map(_frozen, shape)) if isinstance(shape, list) else shape
