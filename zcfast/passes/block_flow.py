@@ -95,7 +95,7 @@ def _entropy(maps: Tensor) -> float:
     rows = rows - rows.mean(1, keepdim=True)
     values = torch.linalg.eigvalsh(rows @ rows.T / rows.shape[1])
     shares = values / values.sum()
-    return -(shares * (shares + _EPSILON).log()).sum().item()
+    return -float((shares * (shares + _EPSILON).log()).sum())
 
 
 def _singular_value(before: _Map, after: _Map, draws: Draws, number: int) -> float | None:

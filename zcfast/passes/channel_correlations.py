@@ -79,7 +79,8 @@ def _correlations(rows: Tensor) -> Tensor:
     """[C, C] of channels [C, places]; 0 with what is constant or not finite."""
     centred = rows - rows.mean(1, keepdim=True)
     normed = centred / centred.norm(dim=1, keepdim=True)
-    return (normed @ normed.T).nan_to_num(0.0, 0.0, 0.0)
+    matrix: Tensor = normed @ normed.T
+    return matrix.nan_to_num(0.0, 0.0, 0.0)
 
 
 def _sum_of_smallest(matrices: list[Tensor], weights: list[float]) -> float:
