@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import zcfast.passes.flow.pair_rules  # noqa: F401  fills the table of rules
+from zcfast.nets.inputs import Inputs, mapped, tensors_of
 from zcfast.ops import saliency_reduce
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
-from zcfast.passes.embedding import tapped_embedding, without_embedding
+from zcfast.passes.embedding import require_real, tapped_embeddings, tokens_in
 from zcfast.passes.failures import ProxyError, WrongArgumentError, describe
 from zcfast.passes.flow.batchnorm import (
     RefusedSingleValues,
@@ -68,7 +69,12 @@ class LinearFlow(Pass):
 
     reads = "shape"
     keep_batchnorm: ClassVar[bool] = False
-    signed: ClassVar[bool] = False
+    by_pairs: ClassVar[bool] = True
+
+    @staticmethod
+    def shares(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+        """[L] float64, the share of each layer, of its weight and the derivative of R by it."""
+        return saliency_reduce(weights, gradients, ["abs_product"])[0]
 
     def run(self, net: Net, batch: Batch, done: Results) -> Flow:
         """Compute the flow.
@@ -78,7 +84,7 @@ class LinearFlow(Pass):
         """
         net.require_repetition()
         is_first = not net.has_run
-        run = _FlowRun(net, batch, self.keep_batchnorm, "product" if self.signed else "abs_product")
+        run = _FlowRun(net, batch, self)
         flow = run.flow(per_layer=net.per_layer)
         net.first_flow = net.first_flow or (lambda: run.flow(per_layer=False).value, flow.value)
         if not (is_first and (flow.method == "pairs" or self.keep_batchnorm)):
@@ -89,25 +95,44 @@ class LinearFlow(Pass):
 class SignedLinearFlow(LinearFlow):
     """The same of the terms with their signs."""
 
-    signed = True
+    @staticmethod
+    def shares(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+        """The signed terms."""
+        return saliency_reduce(weights, gradients, ["product"])[0]
 
 
 class BatchNormLinearFlow(LinearFlow):
     """One forward and backward pass of synflow, BatchNorm kept."""
 
     keep_batchnorm = True
+    by_pairs = False
+
+
+class LogLinearFlow(LinearFlow):
+    """The same of |W log(dR/dW + 1)|, every BatchNorm removed. It takes each derivative, so always a backward pass."""
+
+    by_pairs = False
+
+    @staticmethod
+    def shares(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+        """The terms by logarithms of derivatives, which are negative nowhere in the nets that the score is made for."""
+        if any(bool((gradient <= -1).any()) for gradient in gradients):
+            raise ProxyError("undefined", "a derivative is -1 or less, so that log(dR/dW + 1) has no value")
+        if not all(bool(gradient.isfinite().all()) for gradient in gradients):
+            raise ProxyError("undefined", "a derivative exceeds float64")
+        sums = [(w * g.log1p()).abs().sum() for w, g in zip(weights, gradients, strict=True)]
+        return torch.stack(sums) if sums else torch.zeros(0, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
 class _FlowRun:
     net: Net
     batch: Batch
-    keep_batchnorm: bool
-    kind: Literal["product", "abs_product"]
+    form: LinearFlow
 
     def flow(self, *, per_layer: bool) -> Flow:
         """By pairs where no term can be negative, else by a backward pass."""
-        total = None if self.keep_batchnorm else self.pairs()
+        total = self.pairs() if self.form.by_pairs else None
         if total is not None and not per_layer:
             return total
         try:
@@ -165,7 +190,7 @@ class _FlowRun:
 
     def backward(self, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The value of every layer, [L]; `change` is applied to the input, all weights and the outputs of layers."""
-        mode = RefusedSingleValues() if self.keep_batchnorm else ReplacedBatchNorm(Tensor.clone)
+        mode = RefusedSingleValues() if self.form.keep_batchnorm else ReplacedBatchNorm(Tensor.clone)
         changed = change or _as_it_is
         with self.prepared(changed, mode) as (slots, call), ExitStack() as stack:
             stand_ins = slots.install(lambda slot, _: nn.Parameter(changed(slot.parameter.detach().double().abs())))
@@ -181,7 +206,7 @@ class _FlowRun:
             check_references(self.net.module, slots.parameters, slots.installed, total)
             gradients = differentiate(total, leaves)
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
-            return saliency_reduce(weights, slots.shared(gradients), [self.kind])[0]
+            return self.form.shares(weights, slots.shared(gradients))
 
     def check_rounding(self, value: float) -> None:
         """Raise ProxyError where rounding decides over a finite value.
@@ -196,7 +221,7 @@ class _FlowRun:
         """
         if not math.isfinite(value):
             return
-        if not self.keep_batchnorm:
+        if not self.form.keep_batchnorm:
             again = self.backward(_moved).sum().item()
             right = abs(again - value) <= _SHARE * abs(value)
         else:
@@ -220,27 +245,28 @@ class _FlowRun:
             modules, slots = self.net.modules, self.net.slots
             _make_buffers_positive(modules)
             run_synchronised_as_plain(modules)
-            if not self.keep_batchnorm:
+            if not self.form.keep_batchnorm:
                 replace_modules(modules, Tensor.clone)  # in-place operations may write to it
             slots.check_hooks()
-            sample = self.batch.inputs[:1]
-            if sample.is_complex() or any(slot.parameter.is_complex() for slot in slots.all):
+            sample = mapped(lambda x: x[:1], self.batch.inputs)
+            if any(x.is_complex() for x in (*tensors_of(sample), *(slot.parameter for slot in slots.all))):
                 raise ProxyError("undefined", "complex numbers have no positive ones in their place")
-            if sample.is_floating_point():
-                flowing = enter(torch.ones_like(sample, dtype=torch.float64))
-                yield slots, lambda: self.logits(flowing, mode)
-                return
-            ones = stack.enter_context(tapped_embedding(modules, sample, lambda out: enter(torch.ones_like(out))))
+
+            def ones(x: Tensor) -> Tensor:
+                return enter(torch.ones_like(x, dtype=torch.float64)) if x.is_floating_point() else x.clone()
+
+            flowing, tokens = mapped(ones, sample), tokens_in(sample)
+            taps = stack.enter_context(tapped_embeddings(modules, tokens, lambda out: enter(torch.ones_like(out))))
 
             def call() -> Tensor:
-                logits = self.logits(sample.clone(), mode)
-                if ones.output is None:
-                    raise without_embedding(sample)
+                logits = self.logits(flowing, mode)
+                real = [x for x in tensors_of(sample) if x.is_floating_point()]
+                require_real(sample, [*real, *(tap.output for tap in taps if tap.output is not None)])
                 return logits
 
             yield slots, call
 
-    def logits(self, inputs: Tensor, mode: TorchFunctionMode) -> Tensor:
+    def logits(self, inputs: Inputs, mode: TorchFunctionMode) -> Tensor:
         with mode:
             return self.batch.found_logits(self.net.call(inputs), 1)
 
