@@ -54,7 +54,7 @@ def test_score_writes_the_file_and_prints_the_summary(run):
     assert (status, err) == (0, "")
     loaded = Scores.load("scores.parquet")
     expected = zcfast.score_space("nasbench201", ["params", "flops"], stem_channels=8)
-    assert loaded.protocol == expected.protocol
+    assert loaded.provenance == expected.provenance
     for name in ("params", "flops"):
         assert torch.equal(loaded[name], expected[name])
     assert "15,625 cells in " in out
