@@ -102,7 +102,7 @@ def test_all_proxies_on_a_sample(run):
     cells = space.sample_distinct(3, torch.Generator().manual_seed(1))
     batch = load_images("images.npz", 4, 1)
     expected = score_architectures(space, PAPER, cells, batch, seed=1, **NETWORK)
-    assert loaded.protocol == expected.protocol
+    assert loaded.provenance == expected.provenance
     for name in PAPER:
         assert torch.equal(loaded[name], expected[name])
 
@@ -118,7 +118,7 @@ def test_architectures_of_a_file_with_closed_forms_between(run):
     assert loaded["params"].dtype == torch.int64
     assert loaded["jacob_cov"].isnan().tolist() == [False, True]
     batch = random_images(4, (3, 32, 32), 10, 0)
-    assert loaded.protocol["images"] == batch.protocol()
+    assert loaded.provenance.options["images"] == batch.protocol()
     cells = read_architectures(zcfast.space("nasbench201"), "list.txt")
     expected = score_architectures("nasbench201", ["jacob_cov"], cells, batch, **NETWORK)
     assert loaded["jacob_cov"][0] == expected["jacob_cov"][0]
@@ -155,16 +155,16 @@ def test_closed_forms_of_a_sample(run):
 
 def test_synflow_needs_no_images(run):
     assert run(*score("--proxies", "synflow", "--sample", "2"))[0] == 0
-    assert Scores.load("s.parquet").protocol["images"] is None
+    assert Scores.load("s.parquet").provenance.options["images"] is None
 
 
 def test_options_of_the_network(run):
     arguments = ("--option", "initialisation=kaiming_fan_in", "--option", "batch_norm=false")
     status, _, _ = run(*score("--proxies", "snip", "--sample", "2", "--images", images_file(classes=5), *arguments))
     assert status == 0
-    protocol = Scores.load("s.parquet").protocol
-    assert (protocol["initialisation"], protocol["batch_norm"]) == ("kaiming_fan_in", False)
-    assert protocol["network"] == {
+    options = Scores.load("s.parquet").provenance.options
+    assert (options["initialisation"], options["batch_norm"]) == ("kaiming_fan_in", False)
+    assert options["network"] == {
         **NETWORK,
         "classes": 5,
         "resolution": 8,
@@ -344,8 +344,8 @@ def test_a_proxy_without_a_score_says_why(run, models):
         (("models_of_a_test:small", "--images", "no.npz", "--classes", "3"), "--classes: no effect"),
         (("models_of_a_test:small", "--input", "3x8x8", "--classes", "300", "--seed", "1"), "expected classes 0 to 9"),
         (
-            ("models_of_a_test:small", "--input", "3x8x8", "--proxies", "snap"),
-            "unknown proxy 'snap': did you mean snip",
+            ("models_of_a_test:small", "--input", "3x8x8", "--proxies", "snop"),
+            "unknown proxy 'snop': did you mean snip",
         ),
         (("models_of_a_test:small", "--input", "3x8x8", "--device", "tpu"), "device: expected cpu or cuda"),
         (("models_of_a_test:small", "--input", "3x8x8", "--out", "no/m.json"), "no/m.json: cannot write"),
@@ -379,7 +379,7 @@ def test_real_pictures(run):
     images = str(shared_data("images/cifar10_1000.npz"))
     status, _, _ = run(*score("--proxies", "all", "--sample", "2", "--images", images))
     assert status == 0
-    assert Scores.load("s.parquet").protocol["images"]["images"] == "cifar10_1000.npz"
+    assert Scores.load("s.parquet").provenance.options["images"]["images"] == "cifar10_1000.npz"
 
 
 def test_help_of_both_commands(run):

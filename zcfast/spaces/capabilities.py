@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from zcfast.data.provenance import Meaning
 from zcfast.spaces.neighbours import Neighbours
 
 
@@ -176,15 +177,6 @@ class Sizes(Capability):
 
 
 @dataclass(frozen=True)
-class Column:
-    """What a column of scores means."""
-
-    definition: str
-    unit: str
-    source: str
-
-
-@dataclass(frozen=True)
 class ClosedForm:
     """One or more columns of numbers that need no network; higher is better unless a definition says otherwise.
 
@@ -192,14 +184,14 @@ class ClosedForm:
         columns: their names and meanings.
         compute: cells, options of the network and options of its own, by name -> the columns [N].
         options: names of the options of its own.
-        within: makes the columns from those that ``compute`` gives of all cells together, if their values depend on the
-            set of cells.
+        within: makes the columns from those that ``compute`` gives of all cells together and the options of its own, if
+            their values depend on the set of cells.
     """
 
-    columns: Mapping[str, Column]
+    columns: Mapping[str, Meaning]
     compute: Callable[[Any, dict[str, Any], dict[str, Any]], dict[str, Tensor]]
     options: tuple[str, ...] = ()
-    within: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
+    within: Callable[[dict[str, Tensor], dict[str, Any]], dict[str, Tensor]] | None = None
 
 
 class ClosedForms(Capability):

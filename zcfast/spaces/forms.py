@@ -5,10 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
-from zcfast.expected.path_rank import READS, path_rank
+from zcfast.data.provenance import Meaning
+from zcfast.expected.path_rank import LATEST, READS, VERSIONS, path_rank
 from zcfast.expected.path_statistics import COLUMNS as PATH_COLUMNS
 from zcfast.spaces.base import SearchSpace
-from zcfast.spaces.capabilities import ClosedForm, ClosedForms, Column, Sizes
+from zcfast.spaces.capabilities import ClosedForm, ClosedForms, Sizes
 
 Network = dict[str, Any]  # options of the network
 Statistics = Callable[[Any, Network], dict[str, Tensor]]  # cells and network -> the path statistics
@@ -27,11 +28,11 @@ def sizes(space: Sizes, source: str) -> dict[str, ClosedForm]:
     """Parameters and multiply-adds, of any space that counts them."""
     return {
         "params": ClosedForm(
-            {"params": Column("trainable parameters of the network", "parameters", source)},
+            {"params": Meaning("trainable parameters of the network", "parameters", source)},
             lambda cells, network, _: {"params": space.params(cells, **network)},
         ),
         "flops": ClosedForm(
-            {"flops": Column("multiply-adds of one image in convolutions and classifier", "multiply-adds", source)},
+            {"flops": Meaning("multiply-adds of one image in convolutions and classifier", "multiply-adds", source)},
             lambda cells, network, _: {"flops": space.flops(cells, **network)},
         ),
     }
@@ -41,7 +42,7 @@ def expected_synflow(compute: Callable[..., Tensor]) -> ClosedForm:
     """Expected synflow by a function of cells, the network's options and ``initialisation``."""
     return ClosedForm(
         {
-            "expected_synflow": Column(
+            "expected_synflow": Meaning(
                 "natural logarithm of synflow at the mean absolute weights of a random initialisation, for an input of "
                 "ones, every BatchNorm removed; -inf where synflow is 0",
                 "ln(score)",
@@ -60,23 +61,30 @@ def path_forms(statistics: Statistics) -> dict[str, ClosedForm]:
         found = statistics(cells, network)
         return {name: found[name] for name in READS}
 
+    def rank(columns: dict[str, Tensor], own: dict[str, Any]) -> dict[str, Tensor]:
+        return path_rank(columns, own.get("path_rank_version", LATEST))
+
     return {
         "path_statistics": ClosedForm(
-            {name: Column(*text, "zcfast, docs/expected.md") for name, text in PATH_COLUMNS.items()},
+            {name: Meaning(*text, "zcfast, docs/expected.md") for name, text in PATH_COLUMNS.items()},
             lambda cells, network, _: statistics(cells, network),
         ),
         "path_rank": ClosedForm(
-            {
-                "path_rank": Column(
-                    "sum of the logarithms of a cell's average rank, as a share of all, among the cells scored with "
-                    "it, by convolutions, by fewest mean pools on a path and by mean 3x3 convolutions on a path; at "
-                    "most 0",
-                    "ln(rank)",
-                    "zcfast, docs/expected.md: chosen on half of NAS-Bench-201's CIFAR-10 accuracies out of 26,208 "
-                    "rules",
-                )
-            },
+            {"path_rank": Meaning(_RANK, "ln(rank)", "zcfast, docs/expected.md")},
             read,
-            within=path_rank,
+            options=("path_rank_version",),
+            within=rank,
         ),
     }
+
+
+def _reads(version: int) -> str:
+    names = (f"{'fewest ' if sign < 0 else ''}{name}" for name, sign in VERSIONS[version].items())
+    return ", ".join(names)
+
+
+_RANK = (
+    "sum of the logarithms of a cell's average rank, as a share of all, among the cells scored with it, at most 0; by "
+    f"{_reads(LATEST)}, picked after looking at the accuracies of NAS-Bench-101 and NAS-Bench-201; with "
+    f"path_rank_version 1 by {_reads(1)}, chosen on half of NAS-Bench-201's CIFAR-10 accuracies out of 26,208 rules"
+)
