@@ -15,6 +15,7 @@ from zcfast.torch_internals import (
     TorchDispatchMode,
     has_kernel,
     is_view,
+    make_dual,
     outside_modes,
     outside_transforms,
     tree_map,
@@ -124,6 +125,15 @@ def test_a_dispatch_mode_sees_operators():
 
 def test_containers_are_mapped_in_their_form():
     assert tree_map(lambda x: x + 1, {"a": [1, (2,)], "b": 3}) == {"a": [2, (3,)], "b": 4}
+
+
+def test_a_dual_is_that_of_forward_ad():
+    x, tangent = torch.randn(3), torch.randn(3)
+    with torch.autograd.forward_ad.dual_level():
+        found = torch.autograd.forward_ad.unpack_dual(make_dual(x, tangent).sin())
+        expected = torch.autograd.forward_ad.unpack_dual(torch.autograd.forward_ad.make_dual(x, tangent).sin())
+        assert torch.equal(found.primal, expected.primal)
+        assert torch.equal(found.tangent, expected.tangent)
 
 
 ROOT = Path(__file__).parents[1] / "zcfast"

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch._C import _functorch
+from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
@@ -16,6 +17,7 @@ __all__ = [
     "TorchDispatchMode",
     "has_kernel",
     "is_view",
+    "make_dual",
     "outside_modes",
     "outside_transforms",
     "tree_map",
@@ -60,3 +62,13 @@ def has_kernel(operator: str, device_type: str) -> bool:
     """Whether torch has a kernel of an operator, such as "aten::relu", for a type of device."""
     key = torch._C._dispatch_key_for_device(device_type)
     return torch._C._dispatch_has_kernel_for_dispatch_key(operator, key)
+
+
+def make_dual(primal: Tensor, tangent: Tensor) -> Tensor:
+    """A tensor with a tangent, as forward_ad.make_dual makes it in the level around, without what that imports.
+
+    It loads all decompositions of operators that have no forward derivative of their own, 800 modules and seconds of a
+    process; an operator that needs one raises without them.
+    """
+    made: Tensor = torch._VF._make_dual(primal, tangent, level=forward_ad._current_level)
+    return made
