@@ -88,3 +88,11 @@ def test_names_that_are_no_text(scores, tmp_path):
     assert is_clean(output.stdout)
     missing = run("show", tmp_path / os.fsdecode(b"none\xff"))
     assert (missing.returncode, len(missing.stderr.splitlines())) == (1, 1)
+
+
+def test_errors_are_no_longer_than_anyone_reads():
+    ended = run("score", "nasbench" + 5000 * "9", "--proxies", "params")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("zcfast: unknown search space 'nasbench999")
+    assert len(ended.stderr) < 1300
+    assert "expected one of" in ended.stderr

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 import zcfast
 from zcfast.cli import modules, proxies, reports, search, show, spaces, tables, terminal
-from zcfast.errors import Notice, printable
+from zcfast.errors import Notice, printable, shortened
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
 
@@ -126,12 +126,12 @@ def _discard_output() -> None:
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
     """Print a notice of ours as one line, and a warning of another library as Python does."""
     if issubclass(category, Notice):
-        print("zcfast:", printable(" ".join(str(message).split())), file=sys.stderr)
+        print("zcfast:", printable(shortened(" ".join(str(message).split()))), file=sys.stderr)
     else:
         _showwarning(message, category, *place, **more)
 
 
 def _fail(message: str, status: int) -> None:
     with suppress(OSError, ValueError):  # nobody reads it: the stream is closed
-        print("zcfast:", printable(" ".join(message.split())), file=sys.stderr)
+        print("zcfast:", printable(shortened(" ".join(message.split()))), file=sys.stderr)
     sys.exit(status)

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from zcfast.nets.functorch import outside_transforms
-from zcfast.passes.torch_internals import outside_modes
+from zcfast.torch_internals import outside_modes, outside_transforms
 
 _LINEAR = 0.1  # of the root of a BatchNorm's eps: it passes on the scale of smaller inputs
 
@@ -45,7 +44,8 @@ def hidden_scales(modules: Sequence[nn.Module]) -> Iterator[list[Scale]]:
         with outside_modes(), torch.no_grad():
             sample = forward_ad.unpack_dual(x).primal[0]  # type: ignore[no-untyped-call]
             size = torch.linalg.vector_norm(sample).item() / sample.numel() ** 0.5
-            found.append(Scale(size, _LINEAR * module.eps**0.5))  # type: ignore[operator]
+            assert isinstance(module, _BatchNorm)
+            found.append(Scale(size, _LINEAR * module.eps**0.5))
 
     with ExitStack() as stack:
         for module in modules:
