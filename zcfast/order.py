@@ -16,3 +16,9 @@ def average_ranks(column: Tensor) -> Tensor:
     from scipy.stats import rankdata
 
     return torch.from_numpy(rankdata(column.numpy()))
+
+
+def log_rank_sum(columns: list[Tensor]) -> Tensor:
+    """The sum over columns [n] of ln(rank / n), ranks from 1, the lowest, to n; float64 [n]. No NaN."""
+    ranks = torch.stack([average_ranks(column) for column in columns])
+    return (ranks / max(1, ranks.shape[1])).log().sum(0)

@@ -12,7 +12,7 @@ One policy holds in every function, unless it says otherwise:
 """
 
 from zcfast.analysis.bootstrap import Interval, bootstrap
-from zcfast.analysis.combine import log_rank_sum, rank_sum
+from zcfast.analysis.combine import az_nas, log_rank_sum, rank_sum
 from zcfast.analysis.correlation import kendall, kendall_top, pearson, pearson_top, spearman, spearman_top
 from zcfast.analysis.neighbourhood import LocalRanking, local_ranking
 from zcfast.analysis.regret import Regret, regret
@@ -32,6 +32,7 @@ __all__ = [
     "Interval",
     "LocalRanking",
     "Regret",
+    "az_nas",
     "best_at_k",
     "bootstrap",
     "improvements",

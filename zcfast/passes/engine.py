@@ -46,6 +46,7 @@ def run_passes(
     *,
     train: bool,
     per_layer: bool,
+    seed: int,
 ) -> list[T]:
     """Run each pass once and leave the net as it was, also after an exception.
 
@@ -61,6 +62,7 @@ def run_passes(
             all of them took, to what is to be returned for it. It may be called again for the same consumer.
         train: put the net in training mode; False leaves every submodule in the mode it is in.
         per_layer: whether shares of layers will be asked for.
+        seed: of the random numbers that passes draw.
 
     Raises:
         TypeError, ValueError: an argument that shows itself as wrong during the run.
@@ -76,7 +78,8 @@ def run_passes(
 
     def attempt(*, channels_last: bool, again: bool) -> _Run[C, T]:
         with isolated(module, train=train, parameters=foreign) as started:
-            net = Net(started, layers, batch, channels_last=channels_last, per_layer=per_layer, trainable=numbers)
+            form = {"channels_last": channels_last, "per_layer": per_layer}
+            net = Net(started, layers, batch, **form, trainable=numbers, seed=seed)
             run = _Run(net, batch, passes, consumers, finish)
             run.whole(again=again)
             # What another run begins with must not be what this one has left where nothing sees it.

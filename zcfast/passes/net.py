@@ -16,7 +16,7 @@ from zcfast.passes.failures import Failure, describe
 from zcfast.passes.generators import random_devices
 from zcfast.passes.isolation import Isolated
 from zcfast.passes.layers import Layer
-from zcfast.passes.slots import Slots
+from zcfast.passes.slots import Slot, Slots
 from zcfast.passes.torch_internals import outside_modes
 
 UNREPEATABLE = Failure(
@@ -35,6 +35,7 @@ class Net:
         slots: the places of its parameters and what stands there.
         per_layer: whether the caller wants the share of each layer too.
         trainable: how many numbers its trainable parameters have, as the caller gave it.
+        seed: of the random numbers that passes draw.
         channels_last: images flow with their channels innermost in the shared forward pass and those compared with it.
         random_devices: those whose generators the net may draw from, beside the CPU.
         copies: of all parameters, in their places, from `install` on.
@@ -52,11 +53,12 @@ class Net:
         channels_last: bool,
         per_layer: bool,
         trainable: int,
+        seed: int,
     ) -> None:
         """Take the net as `isolated` gives it."""
         self.module, self.modules, self.layers = isolated.module, isolated.modules, layers
         self.slots = Slots(isolated.modules, layers)
-        self.channels_last, self.per_layer, self.trainable = channels_last, per_layer, trainable
+        self.channels_last, self.per_layer, self.trainable, self.seed = channels_last, per_layer, trainable, seed
         self.mismatch: Failure | None = None
         self._isolated, self._batch = isolated, batch
         self.random_devices = random_devices(isolated.module)
@@ -93,6 +95,24 @@ class Net:
             lambda slot, _: nn.Parameter(slot.parameter.detach().clone(), requires_grad=gradients)
         )
         return [self.copies[index] for index in self.slots.counted]
+
+    @contextmanager
+    def redrawn(self, stand_in: Callable[[Slot], Tensor]) -> Iterator[None]:
+        """Inside, passes compute with other parameters.
+
+        Args:
+            stand_in: the parameter to put into a place, which needs a gradient and which the net may write to.
+        """
+        self.require_repetition()  # which compares logits of the net's own parameters
+        before = self.copies
+        self.restart()
+        try:
+            self.copies = self.slots.install(lambda slot, _: stand_in(slot))
+            yield
+        finally:
+            self.copies = before
+            if not before:
+                self.install()
 
     def forward(self, inputs: Inputs, hooks: Sequence[tuple[nn.Module, Hook]] = ()) -> Any:
         """Run the net on any inputs, from the state and the random numbers that the first pass began with.

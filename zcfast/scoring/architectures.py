@@ -16,9 +16,11 @@ from zcfast.nets.inputs import Inputs, checked_inputs, mapped, tensors_of
 from zcfast.passes.base import with_requirements
 from zcfast.passes.batch import Loss
 from zcfast.proxies import Proxy, registered, resolve
+from zcfast.proxies.populations import populations, with_parts
 from zcfast.scores import Scores
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
 from zcfast.scoring.fingerprint import fingerprint, package
+from zcfast.scoring.populations import with_populations
 from zcfast.scoring.space import check_cells, in_closed_form, own_options
 from zcfast.scoring.store import Row, Store
 from zcfast.scoring.task import Task, groups
@@ -63,8 +65,9 @@ def score_architectures(
 
     Args:
         space: the search space or its name.
-        proxies: names of sampled proxies (zcfast.proxies), configured ones, and names of closed forms
-            (as ``score_space`` takes them), which are computed without building a network.
+        proxies: names of sampled proxies (zcfast.proxies), configured ones, names of closed forms (as ``score_space``
+            takes them), which are computed without building a network, and ``az_nas``, a score of the set of
+            architectures, which brings the columns that it is made of.
         cells: the N valid architectures.
         images: the minibatch: inputs, in any form that ``score`` takes, and targets, of float32 networks. Networks of
             cells take images [B, channels, H, W] with H = W, which set resolution and image_channels, and classes if
@@ -124,7 +127,7 @@ def score_architectures(
         "images": None if batch is None else batch.protocol(),
         "columns": _meanings(searched, chosen, described["columns"]),
     }
-    scores = _table(task, rows, protocol, columns, sampled)
+    scores = with_populations(_table(task, rows, protocol, columns, sampled), proxies)
     if interrupted:
         raise ScoringInterrupted(scores)
     return scores
@@ -232,10 +235,10 @@ def resolve_columns(space: SearchSpace[Any], proxies: Sequence[str | Proxy]) -> 
     if isinstance(proxies, str) or not isinstance(proxies, Iterable):
         raise ValueError(f"proxies: expected a list of names, got {proxies!r}")
     forms = closed_forms(space)
-    names = list(dict.fromkeys([*forms, *registered()]))
+    names = list(dict.fromkeys([*forms, *registered(), *populations()]))
     chosen: dict[str, Proxy | None] = {}
     taken: set[str] = set()
-    for each in proxies:
+    for each in with_parts(list(proxies)):
         if isinstance(each, str) and each not in names:
             raise unknown("proxy", each, names)
         proxy = None if each in forms else resolve(each)

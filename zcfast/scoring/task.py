@@ -27,7 +27,7 @@ class Task:
     Attributes:
         groups: proxies by whether their network has BatchNorm, None where the space does not ask.
         batch: inputs and targets, on the CPU.
-        seed: of the weights.
+        seed: of the weights, and of what proxies draw.
         device: where the networks run.
         build: options of ``space.build``.
         options: of ``score``.
@@ -56,7 +56,7 @@ class Task:
                 norm: dict[str, Any] = {} if batch_norm is None else {"batch_norm": batch_norm}
                 try:
                     module = self.space.build(cell, generator=generator, **norm, **self.build)
-                    scores = score(module.to(self.device), (inputs, targets), proxies, **self.options)
+                    scores = score(module.to(self.device), (inputs, targets), proxies, seed=self.seed, **self.options)
                 except Exception as error:  # one architecture's failure is not another's
                     failed = f"failed: {describe(error).reason}"
                     scored |= {proxy.label: (math.nan, failed) for proxy in proxies}
