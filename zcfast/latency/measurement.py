@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from zcfast.devices import find_device
 from zcfast.errors import first_line, integer, unknown
-from zcfast.latency.model import chosen
 from zcfast.latency.runners import RUNTIMES, Run
 from zcfast.nets.inputs import Inputs, checked_inputs, mapped, sample_count
+from zcfast.search.features import rows_of
 from zcfast.spaces import Cells, SearchSpace, as_space
 
 WARM_UP = 3  # runs of each network before the first that counts
@@ -90,7 +90,7 @@ def measure(
     for name, value, least in (("batch", batch, 1), ("threads", threads, 1), ("repeats", repeats, 3)):
         if integer(name, value) < least:
             raise ValueError(f"{name}: expected a number >= {least}, got {value}")
-    where, cells = find_device(device), chosen(searched, rows)
+    where, cells = find_device(device), rows_of(searched, rows)
     if not len(cells):
         raise ValueError("rows: expected at least one architecture, got none")
     inputs = _repeated(checked_inputs(searched.example_with(options).inputs, "example"), batch)

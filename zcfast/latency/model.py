@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from zcfast.analysis.columns import Column, aligned
-from zcfast.search.features import Features
+from zcfast.search.features import Features, rows_of
 from zcfast.search.gaussian_process import GaussianProcess
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
 
@@ -83,7 +82,7 @@ def fit(space: str | SearchSpace[Any], rows: Cells | Tensor | Sequence[int], mil
     seven devices.
     """
     searched: SearchSpace[Any] = as_space(space)
-    cells = chosen(searched, rows)
+    cells = rows_of(searched, rows)
     (column,) = aligned({"milliseconds": milliseconds})
     latencies = column.double()
     if len(latencies) != len(cells) or len(cells) < 2:
@@ -101,17 +100,3 @@ def fit(space: str | SearchSpace[Any], rows: Cells | Tensor | Sequence[int], mil
     centre = float(latencies.mean())
     scale = float(latencies.std()) or 1.0
     return LatencyModel(features, centre, scale, GaussianProcess.fit(described, (latencies - centre) / scale))
-
-
-def chosen(space: SearchSpace[Any], rows: Cells | Tensor | Sequence[int]) -> Any:
-    """Architectures as they are, or those at rows of a space that lists them; a ValueError for rows outside it."""
-    if isinstance(rows, Cells):
-        space.require_valid(rows)
-        return rows
-    listed = space.capability(Enumerated)
-    index = torch.as_tensor(rows)
-    if index.dim() != 1 or index.is_floating_point() or index.dtype == torch.bool:
-        raise ValueError(f"rows: expected integers [n] or architectures, got {index.dtype} {list(index.shape)}")
-    if len(index) and not bool(((index >= 0) & (index < len(listed))).all()):
-        raise ValueError(f"rows: expected numbers from 0 to {len(listed) - 1}, got others")
-    return listed.enumerate()[index.long()]

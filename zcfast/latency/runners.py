@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def by_onnxruntime(module: nn.Module, inputs: Inputs, device: torch.device, thre
         ValueError: torch cannot export the module, or onnxruntime has no such device.
     """
     try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  # what torch exports with
+        onnxruntime = import_module("onnxruntime")
+        import_module("onnxscript")  # what torch exports with
     except ImportError as error:
         raise ImportError(MISSING) from error
     provider = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from zcfast.spaces import Decisions, Graph, LayerKinds, SearchSpace, Sizes
+from zcfast.spaces import Cells, Decisions, Enumerated, Graph, LayerKinds, SearchSpace, Sizes
 from zcfast.spaces.capabilities import INPUT, OPERATION, OUTPUT
 
 DRAWN, BUILT = 1000, 64  # architectures that say how much a column varies: counted by formulas, or built to be counted
@@ -126,3 +127,26 @@ def _options(decisions: Decisions, cells: Any) -> dict[str, Tensor]:
         for place, size in enumerate(decisions.sizes)
         for option in range(size)
     }
+
+
+@lru_cache(maxsize=4)
+def choices_of(space: SearchSpace[Any]) -> Tensor:
+    """The choices of every architecture of a listed space, each option a column of mean 0 and variance 1, [N, D]."""
+    cells = space.capability(Enumerated).enumerate()
+    columns = torch.stack([*_options(space.capability(Decisions), cells).values()], 1)
+    columns = columns[:, columns.std(0) > 0]
+    return (columns - columns.mean(0)) / columns.std(0)
+
+
+def rows_of(space: SearchSpace[Any], rows: Cells | Tensor | Sequence[int]) -> Any:
+    """Architectures as they are, or those at rows of a space that lists them; a ValueError for rows outside it."""
+    if isinstance(rows, Cells):
+        space.require_valid(rows)
+        return rows
+    listed = space.capability(Enumerated)
+    index = torch.as_tensor(rows)
+    if index.dim() != 1 or index.is_floating_point() or index.dtype == torch.bool:
+        raise ValueError(f"rows: expected integers [n] or architectures, got {index.dtype} {list(index.shape)}")
+    if len(index) and not bool(((index >= 0) & (index < len(listed))).all()):
+        raise ValueError(f"rows: expected numbers from 0 to {len(listed) - 1}, got others")
+    return listed.enumerate()[index.long()]
