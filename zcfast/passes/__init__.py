@@ -17,6 +17,7 @@ from zcfast.passes.gradient_spread import GradientSpread, Spread
 from zcfast.passes.hessian_product import HessianProduct, HessianProducts
 from zcfast.passes.input_jacobian import InputJacobian
 from zcfast.passes.loss_gradient import LossGradient, LossGradients
+from zcfast.passes.map_difference import MapDifference
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
 from zcfast.passes.products import Products
@@ -48,6 +49,7 @@ __all__ = [
     "LogLinearFlow",
     "LossGradient",
     "LossGradients",
+    "MapDifference",
     "Net",
     "Observation",
     "Pass",

@@ -21,6 +21,7 @@ from zcfast.proxies.snip import Snip
 from zcfast.proxies.swap import RegSwap, Swap, SwapUniversal
 from zcfast.proxies.synflow import Synflow
 from zcfast.proxies.synflow_bn import SynflowBatchNorm
+from zcfast.proxies.zen import Zen
 from zcfast.proxies.zico import Zico
 
 # The names by which scores are known; they take the place of the modules of the same names.
@@ -32,7 +33,7 @@ snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
 meco, meco_opt = Meco, MecoOpt
 az_expressivity, az_progressivity, az_trainability = AzExpressivity, AzProgressivity, AzTrainability
 linear_regions, swap, reg_swap, swap_universal = LinearRegions, Swap, RegSwap, SwapUniversal
-zico = Zico
+zen, zico = Zen, Zico
 
 __all__ = [
     "Proxy",
@@ -64,5 +65,6 @@ __all__ = [
     "swap_universal",
     "synflow",
     "synflow_bn",
+    "zen",
     "zico",
 ]

@@ -1,11 +1,11 @@
 """Search spaces: what every one offers, what some do, and the names by which they are found."""
 
+from zcfast.data.provenance import Meaning
 from zcfast.spaces.base import Example, SearchSpace
 from zcfast.spaces.capabilities import (
     Capability,
     ClosedForm,
     ClosedForms,
-    Column,
     Decisions,
     Drawing,
     Enumerated,
@@ -30,7 +30,6 @@ __all__ = [
     "Cells",
     "ClosedForm",
     "ClosedForms",
-    "Column",
     "Decisions",
     "Drawing",
     "Enumerated",
@@ -38,6 +37,7 @@ __all__ = [
     "Graph",
     "LayerKinds",
     "Mark",
+    "Meaning",
     "NeighbourGraph",
     "Neighbourhood",
     "Neighbours",
