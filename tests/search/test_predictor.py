@@ -44,10 +44,14 @@ def test_the_rank_is_the_predictions_with_a_quarter_of_path_rank():
     reached = torch.rand(12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     predictor = search.predictor(space, rows, reached)
     mean = predictor.process.mean(known(space)[:200]).round(decimals=9).tolist()
-    ranks = torch.tensor([1 + sum(a < b for a in mean) + (sum(a == b for a in mean) - 1) / 2 for b in mean])
-    prior = zcfast.score_space(space, ["path_rank"], cells=cells)["path_rank"]
-    torch.testing.assert_close(predictor.rank(space, cells), (ranks.double() / 200).log() + prior / 4)
+    prior = zcfast.score_space(space, ["path_rank"], cells=cells)["path_rank"].tolist()
+    torch.testing.assert_close(predictor.rank(space, cells), log_ranks(mean) + log_ranks(prior) / 4)
     assert predictor.rank(space, cells[:0]).shape == (0,)
+
+
+def log_ranks(values):
+    ranks = [1 + sum(a < b for a in values) + (sum(a == b for a in values) - 1) / 2 for b in values]
+    return (torch.tensor(ranks, dtype=torch.float64) / len(values)).log()
 
 
 def known(space):
@@ -104,7 +108,7 @@ def test_a_network_that_cannot_be_built():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("metric", "aim"), [("test_cifar10", 0.17), ("test_cifar100", 0.17)])
+@pytest.mark.parametrize(("metric", "aim"), [("test_cifar10", 0.17), ("test_cifar100", 0.18)])
 def test_picks_from_a_hundred_trainings(metric, aim):
     space = zcfast.space("nasbench201")
     latency = np.load(shared_data("latency/nasbench201_ms.npz"))

@@ -19,7 +19,7 @@ from zcfast.spaces import Cells, Decisions, Enumerated, SearchSpace, as_space
 from zcfast.spaces.forms import closed_forms
 
 DIGITS = 9  # behind the point, of what is compared: architectures with equal features stay equal
-PRIOR = 0.25  # weight of path_rank's logarithm beside the prediction's
+PRIOR = 0.25  # weight of path_rank's rank beside the prediction's
 STATISTICS, RANK = "path_statistics", "path_rank"
 
 
@@ -44,7 +44,7 @@ class Predictor:
         """Architectures of the space as numbers [N], float64, higher is better; NaN where none can be built.
 
         With path statistics: the logarithm of the rank of the prediction among these N, as a share of N, plus a
-        quarter of their ``path_rank``, so that the rank depends on the set. Without: the prediction.
+        quarter of that of ``path_rank``, so that the rank depends on the set. Without: the prediction.
         """
         if space.name != self.space.name:
             raise ValueError(f"space: expected {self.space.name}, whose accuracies were given, got {space.name}")
@@ -52,7 +52,7 @@ class Predictor:
         if self.features is not None or not len(cells):
             return predicted
         prior = score_space(space, [RANK], cells=cells)[RANK].cpu()
-        return (average_ranks(predicted) / len(cells)).log() + PRIOR * prior
+        return _log_ranks(predicted) + PRIOR * _log_ranks(prior)
 
     def __repr__(self) -> str:
         """The space and the number of trainings."""
@@ -92,6 +92,10 @@ def predictor(space: str | SearchSpace[Any], rows: Cells | Tensor | Sequence[int
     if bool(known.isnan().any()):
         raise ValueError("rows: expected networks that can be built, got one that cannot")
     return Predictor(searched, GaussianProcess.fit(known, normal_scores(reached)), described)
+
+
+def _log_ranks(column: Tensor) -> Tensor:
+    return (average_ranks(column) / len(column)).log()
 
 
 def _described(space: SearchSpace[Any], own: Features | None, cells: Any) -> Tensor:
