@@ -91,8 +91,8 @@ def test_names_that_are_no_text(scores, tmp_path):
 
 
 def test_errors_are_no_longer_than_anyone_reads():
-    ended = run("score", "nasbench" + 5000 * "9", "--proxies", "params")
-    assert ended.returncode == 2
+    ended = run("score", "nasbench" + 5000 * "9", "--proxies", "params", "--out", "never")
+    assert ended.returncode != 0
     assert ended.stderr.startswith("zcfast: unknown search space 'nasbench999")
     assert len(ended.stderr) < 1300
     assert "expected one of" in ended.stderr
