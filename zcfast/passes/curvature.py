@@ -8,7 +8,7 @@ from torch.autograd.graph import Node
 
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.slots import Slots
-from zcfast.passes.torch_internals import ERROR_NODE
+from zcfast.torch_internals import ERROR_NODE
 
 
 def directions(slots: Slots, gradients: Sequence[Tensor]) -> list[Tensor]:

@@ -32,7 +32,7 @@ from zcfast.passes.cpu_backend.channels_last import (
 )
 from zcfast.passes.opaque import UnsupportedError
 from zcfast.passes.slots import Slot, Slots
-from zcfast.passes.torch_internals import make_dual
+from zcfast.torch_internals import make_dual
 
 COMPARED = frozenset(
     {

@@ -1,12 +1,32 @@
-"""What passes take of torch that torch does not document, in one place."""
+"""What this package takes of torch that torch does not document, in one place."""
 
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch._C import _functorch
 from torch.autograd import forward_ad
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
+__all__ = [
+    "ERROR_NODE",
+    "RULES_BY_DISPATCH_ONLY",
+    "AnyBatchNorm",
+    "TorchDispatchMode",
+    "has_kernel",
+    "is_view",
+    "make_dual",
+    "outside_modes",
+    "outside_transforms",
+    "tree_map",
+    "wrapper_of",
+]
 _T = TypeVar("_T", bound=Tensor)
+
+AnyBatchNorm = _BatchNorm
+"""The class that all batch normalisations derive from."""
 
 RULES_BY_DISPATCH_ONLY: Any = torch._C._disabled_torch_function_impl
 """As a class's __torch_function__: functions run as on any tensor, and their operators reach __torch_dispatch__."""
@@ -29,6 +49,19 @@ def wrapper_of(cls: type[_T], like: Tensor) -> _T:
 def is_view(x: Tensor) -> bool:
     """Whether a tensor was made as a view of another one."""
     return x._is_view()
+
+
+def outside_transforms(x: Tensor) -> Tensor:
+    """The tensor that vmap, grad and the like show a part or a view of; the tensor itself where none is around it."""
+    while _functorch.is_functorch_wrapped_tensor(x):
+        x = _functorch.get_unwrapped(x)
+    return x
+
+
+def has_kernel(operator: str, device_type: str) -> bool:
+    """Whether torch has a kernel of an operator, such as "aten::relu", for a type of device."""
+    key = torch._C._dispatch_key_for_device(device_type)
+    return torch._C._dispatch_has_kernel_for_dispatch_key(operator, key)
 
 
 def make_dual(primal: Tensor, tangent: Tensor) -> Tensor:
