@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zcfast.version import __version__
 
 if TYPE_CHECKING:
-    from zcfast import analysis, passes, proxies, report, scoring, search, spaces
+    from zcfast import analysis, latency, passes, proxies, report, scoring, search, spaces
     from zcfast.analysis.vote import vote
     from zcfast.data.provenance import Provenance
     from zcfast.images import ImageBatch, load_images, random_images
@@ -33,7 +33,7 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.analysis.vote",
 }
-_SUBMODULES = ("analysis", "passes", "proxies", "report", "scoring", "search", "spaces")
+_SUBMODULES = ("analysis", "latency", "passes", "proxies", "report", "scoring", "search", "spaces")
 __all__ = [
     "ImageBatch",
     "Provenance",
@@ -42,6 +42,7 @@ __all__ = [
     "Space",
     "__version__",
     "analysis",
+    "latency",
     "load_images",
     "passes",
     "proxies",
