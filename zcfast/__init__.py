@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from zcfast.version import __version__
 
 if TYPE_CHECKING:
-    from zcfast import analysis, passes, proxies, report, scoring, search, spaces
+    from zcfast import analysis, designing, passes, proxies, report, scoring, search, spaces
     from zcfast.analysis.vote import vote
+    from zcfast.designing import design
     from zcfast.images import ImageBatch, load_images, random_images
     from zcfast.scores import Scores
     from zcfast.scoring import Score, score
@@ -22,6 +23,7 @@ _PUBLIC = {
     "Score": "zcfast.scoring",
     "Scores": "zcfast.scores",
     "Space": "zcfast.spaces",
+    "design": "zcfast.designing",
     "load_images": "zcfast.images",
     "random_images": "zcfast.images",
     "score": "zcfast.scoring",
@@ -31,7 +33,7 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.analysis.vote",
 }
-_SUBMODULES = ("analysis", "passes", "proxies", "report", "scoring", "search", "spaces")
+_SUBMODULES = ("analysis", "designing", "passes", "proxies", "report", "scoring", "search", "spaces")
 __all__ = [
     "ImageBatch",
     "Score",
@@ -39,6 +41,8 @@ __all__ = [
     "Space",
     "__version__",
     "analysis",
+    "design",
+    "designing",
     "load_images",
     "passes",
     "proxies",

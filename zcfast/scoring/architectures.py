@@ -102,7 +102,7 @@ def score_architectures(
     if initialisation is not None:
         named_initialisation(initialisation)
     batch_norm = _batch_norm(searched, closed, options)
-    batch = _batch(searched, images, reads_images(sampled))
+    batch = minibatch(searched, images, reads_images(sampled))
     network = options if batch is None else searched.fitting(batch, options)
     own = {"initialisation": initialisation} if "expected_synflow" in closed else {}
     columns, described = in_closed_form(searched, closed, cells, **network, **own)
@@ -271,12 +271,21 @@ def _batch_norm(space: SearchSpace[Any], closed: list[str], options: dict[str, A
     return batch_norm
 
 
-def _batch(space: SearchSpace[Any], images: Images | None, readers: list[str]) -> ImageBatch | None:
-    """The minibatch, or that of the space; None if no proxy reads one and there is none."""
+def minibatch(space: SearchSpace[Any], images: Images | None, readers: list[str]) -> ImageBatch | None:
+    """The minibatch, or that of the space; None if no proxy reads one and there is none.
+
+    Args:
+        space: the search space.
+        images: what the caller gives, if anything.
+        readers: labels of proxies that read a minibatch.
+
+    Raises:
+        ValueError: no minibatch though one is read, or one that is none.
+    """
     if images is None:
         example = space.minibatch
         if example is not None:
-            return _batch(space, (example.inputs, example.targets), readers)
+            return minibatch(space, (example.inputs, example.targets), readers)
         if readers:
             raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
         return None

@@ -70,7 +70,8 @@ class Store:
             claims: JSON values; kept rows are taken where these are equal.
             architectures: what the run is to score.
         """
-        self._wanted = set(architectures)
+        self.flush()  # of the run before
+        self._wanted |= set(architectures)
         self._claims = json.loads(json.dumps(claims))
         found: dict[str, Row] = {}
         for path in sorted(self.directory.iterdir()):
