@@ -19,8 +19,8 @@ def sines(p, n):
     return torch.from_numpy(np.sin(k.astype(np.float64)))
 
 
-def make_input(shape):
-    return math.sqrt(2) * sines(INPUT, math.prod(shape)).reshape(shape)
+def make_input(shape, p=INPUT):
+    return math.sqrt(2) * sines(p, math.prod(shape)).reshape(shape)
 
 
 def make_targets(n, classes):
@@ -109,3 +109,37 @@ class SequenceLinear(nn.Module):
 
     def forward(self, x):
         return self.b(torch.relu(self.a(x))).mean(1)
+
+
+class Block(nn.Module):
+    """A block of a vision transformer, normalised first."""
+
+    def __init__(self, width, heads, hidden):
+        super().__init__()
+        self.heads = heads
+        self.n1, self.qkv, self.proj = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.n2, self.fc1, self.act = nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU()
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x):
+        samples, tokens, width = x.shape
+        q, k, v = self.qkv(self.n1(x)).view(samples, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(-2, -1) / (width // self.heads) ** 0.5).softmax(-1)
+        x = x + self.proj((weights @ v).transpose(1, 2).reshape(samples, tokens, width))
+        return x + self.fc2(self.act(self.fc1(self.n2(x))))
+
+
+class TinyViT(nn.Module):
+    """Images of 8 x 8 as five tokens of width 12, two blocks."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.cls, self.pos = nn.Parameter(torch.zeros(1, 1, 12)), nn.Parameter(torch.zeros(1, 5, 12))
+        self.patch = nn.Conv2d(3, 12, 4, 4)
+        self.blocks = nn.Sequential(Block(12, 2, 24), Block(12, 2, 24))
+        self.norm, self.head = nn.LayerNorm(12), nn.Linear(12, classes)
+
+    def forward(self, x):
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1) + self.pos
+        return self.head(self.norm(self.blocks(x))[:, 0])

@@ -4,9 +4,11 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 
-from zcfast.proxies import registered
-
-ANY_NET = tuple(name for name in registered() if name != "naswot")  # which has no value without an nn.ReLU
+# Those that need no activation, norm or map of a net.
+ANY_NET = (
+    *("fisher", "flops", "grad_norm", "grasp", "jacob_cov", "l2_norm", "multiply_adds", "params", "plain", "snip"),
+    *("synflow", "synflow_bn"),
+)
 
 
 class Bottleneck(nn.Module):

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from example_nets import DenseNet, ResNet, Tokens, image_batch, small_cnn
 
 from zcfast.passes.batch import Batch
-from zcfast.passes.flow.linear_flow import _FlowRun
+from zcfast.passes.flow.linear_flow import LinearFlow, _FlowRun
 from zcfast.passes.isolation import isolated
 from zcfast.passes.layers import find_layers
 from zcfast.passes.net import Net
@@ -40,7 +40,7 @@ class Isolating:
         with isolated(self.net, train=True) as started:
             layers = find_layers(self.net, self.kinds)
             net = Net(started, layers, self.batch, channels_last=False, per_layer=False, trainable=0)
-            return getattr(_FlowRun(net, self.batch, False, "abs_product"), name)(*args, **options)
+            return getattr(_FlowRun(net, self.batch, LinearFlow()), name)(*args, **options)
 
 
 def run_of(net, inputs=None, kinds=COUNTED):

@@ -1,8 +1,6 @@
 """naswot: the published codes' values, an independent computation, and where it has none."""
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,41 +8,9 @@ import torch.nn as nn
 from example_nets import ResNet, image_batch, small_cnn
 
 from tests.golden import benchmark_nets, nets
+from tests.golden.modern_cases import CASES, WithModules, build
 from zcfast.proxies import Naswot
 from zcfast.scoring import score
-
-CASES = json.loads((Path(nets.__file__).parent / "modern.json").read_text())["cases"]
-
-
-class WithModules(nn.Module):
-    """A net of the golden values whose ReLUs are modules: each call of torch.relu is one of a module."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net, self.relu = net, nn.ReLU()
-
-    def forward(self, x):
-        net = self.net
-        if isinstance(net, nets.MLP):
-            return net.l3(self.relu(net.l2(self.relu(net.l1(x.flatten(1))))))
-        x = self.relu(net.bn1(net.conv1(x)))
-        return net.fc(self.relu(net.bn2(net.conv2(x))).mean((2, 3)))
-
-
-def build(name):
-    case = CASES[name]
-    if name.startswith("b_"):
-        net = benchmark_nets.NASBench201(case["arch"], case["C"], case["num_classes"])
-    elif name.startswith("c_"):
-        net = benchmark_nets.NASBench101(case["matrix"], case["ops"], case["stem_channels"], case["num_classes"])
-    else:
-        net = nets.SmallCNN()
-    net.double()
-    parameters = dict(net.named_parameters())
-    nets.fill([(each["name"], parameters[each["name"]]) for each in case["params"]])
-    shape = case["input_shape"]
-    batch = nets.make_input(shape), nets.make_targets(shape[0], case["num_classes"])
-    return (WithModules(net) if name == "a_smallcnn" else net), batch
 
 
 # Codes that count wrappers have other values where there are some; FreeREA's sums in float32.

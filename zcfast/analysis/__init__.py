@@ -6,8 +6,8 @@ One policy holds in every function, unless it says otherwise:
     correlation.
   - Rows with NaN (or null) in any column are left out. A score of -inf is a real lowest value.
   - Ties: correlations of ranks use average ranks (Spearman) or tau-b (Kendall). Where the k best-scored rows are taken,
-    of equal scores the lower row counts as the better one. Of accuracies, all rows that equal the last of the top
-    belong to it.
+    of equal scores the lower row counts as the better one; `regret` takes the mean over all orders of them instead. Of
+    accuracies, all rows that equal the last of the top belong to it.
   - What too few rows leave undefined is NaN, or None for a number of trainings; never a number that stands for it.
 """
 
@@ -15,6 +15,7 @@ from zcfast.analysis.bootstrap import Interval, bootstrap
 from zcfast.analysis.combine import log_rank_sum, rank_sum
 from zcfast.analysis.correlation import kendall, kendall_top, pearson, pearson_top, spearman, spearman_top
 from zcfast.analysis.neighbourhood import LocalRanking, local_ranking
+from zcfast.analysis.regret import Regret, regret
 from zcfast.analysis.search_cost import (
     best_at_k,
     improvements,
@@ -30,6 +31,7 @@ from zcfast.analysis.vote import vote
 __all__ = [
     "Interval",
     "LocalRanking",
+    "Regret",
     "best_at_k",
     "bootstrap",
     "improvements",
@@ -42,6 +44,7 @@ __all__ = [
     "precision_at_k",
     "random_trainings_until",
     "rank_sum",
+    "regret",
     "regret_at_k",
     "spearman",
     "spearman_top",

@@ -6,9 +6,11 @@
 from zcfast.passes.activations import Activations
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
+from zcfast.passes.class_labels import ClassLabels, Labels
 from zcfast.passes.failures import Failure, ProxyError
-from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, SignedLinearFlow
+from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, LogLinearFlow, SignedLinearFlow
 from zcfast.passes.forward import Forward, SharedForward
+from zcfast.passes.gradient_spread import GradientSpread, Spread
 from zcfast.passes.hessian_product import HessianProduct, HessianProducts
 from zcfast.passes.input_jacobian import InputJacobian
 from zcfast.passes.loss_gradient import LossGradient, LossGradients
@@ -22,13 +24,17 @@ __all__ = [
     "Activations",
     "Batch",
     "BatchNormLinearFlow",
+    "ClassLabels",
     "Failure",
     "Flow",
     "Forward",
+    "GradientSpread",
     "HessianProduct",
     "HessianProducts",
     "InputJacobian",
+    "Labels",
     "LinearFlow",
+    "LogLinearFlow",
     "LossGradient",
     "LossGradients",
     "Net",
@@ -40,6 +46,7 @@ __all__ = [
     "Results",
     "SharedForward",
     "SignedLinearFlow",
+    "Spread",
     "Weights",
     "WeightsOfNet",
 ]

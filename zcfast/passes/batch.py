@@ -15,7 +15,7 @@ from zcfast.passes.torch_internals import outside_modes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-_IGNORED = -100  # the class that torch's cross-entropy leaves out
+IGNORED = -100  # the class that torch's cross-entropy leaves out
 _ROUNDING = 0.01  # of the sum of half-precision probabilities
 _OTHER_LOSS = "other losses than cross-entropy are given by loss_fn"
 
@@ -238,10 +238,10 @@ def _check_classes(logits: Tensor, targets: Tensor) -> None:
         moved = "transpose(1, 2)" if logits.dim() == 3 else "movedim(-1, 1)"
         hint = f"where the classes are last, give logits=lambda out: out.{moved}" if classes_last else _OTHER_LOSS
         raise WrongArgumentError(f"targets: expected shape {form} for the default loss, got {shape}; {hint}")
-    counted = targets[targets != _IGNORED]
+    counted = targets[targets != IGNORED]
     if not counted.numel():
-        raise ProxyError("undefined", f"every target is {_IGNORED}, which the loss ignores")
+        raise ProxyError("undefined", f"every target is {IGNORED}, which the loss ignores")
     low, high = int(counted.min()), int(counted.max())
     if low < 0 or high >= logits.shape[1]:
         last = logits.shape[1] - 1
-        raise WrongArgumentError(f"targets: expected classes 0 to {last}, or {_IGNORED} to ignore, got {low} to {high}")
+        raise WrongArgumentError(f"targets: expected classes 0 to {last}, or {IGNORED} to ignore, got {low} to {high}")

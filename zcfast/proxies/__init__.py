@@ -1,12 +1,14 @@
 """The proxies. A list of proxies may hold their names, or these classes with options: fisher(weighting="channel")."""
 
 from zcfast.proxies.base import Proxy, register, registered, resolve
+from zcfast.proxies.epe_nas import EpeNas
 from zcfast.proxies.fisher import Fisher
 from zcfast.proxies.flops import Flops
 from zcfast.proxies.grad_norm import GradNorm
 from zcfast.proxies.grasp import Grasp
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
+from zcfast.proxies.logsynflow import LogSynflow
 from zcfast.proxies.multiply_adds import MultiplyAdds
 from zcfast.proxies.naswot import Naswot
 from zcfast.proxies.params import Params
@@ -14,20 +16,26 @@ from zcfast.proxies.plain import Plain
 from zcfast.proxies.snip import Snip
 from zcfast.proxies.synflow import Synflow
 from zcfast.proxies.synflow_bn import SynflowBatchNorm
+from zcfast.proxies.zico import Zico
 
 # The names by which scores are known; they take the place of the modules of the same names.
+epe_nas = EpeNas
 fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
+logsynflow = LogSynflow
 multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
 snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
+zico = Zico
 
 __all__ = [
     "Proxy",
+    "epe_nas",
     "fisher",
     "flops",
     "grad_norm",
     "grasp",
     "jacob_cov",
     "l2_norm",
+    "logsynflow",
     "multiply_adds",
     "naswot",
     "params",
@@ -38,4 +46,5 @@ __all__ = [
     "snip",
     "synflow",
     "synflow_bn",
+    "zico",
 ]

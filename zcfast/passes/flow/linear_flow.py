@@ -68,7 +68,12 @@ class LinearFlow(Pass):
 
     reads = "shape"
     keep_batchnorm: ClassVar[bool] = False
-    signed: ClassVar[bool] = False
+    by_pairs: ClassVar[bool] = True
+
+    @staticmethod
+    def shares(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+        """[L] float64, the share of each layer, of its weight and the derivative of R by it."""
+        return saliency_reduce(weights, gradients, ["abs_product"])[0]
 
     def run(self, net: Net, batch: Batch, done: Results) -> Flow:
         """Compute the flow.
@@ -78,7 +83,7 @@ class LinearFlow(Pass):
         """
         net.require_repetition()
         is_first = not net.has_run
-        run = _FlowRun(net, batch, self.keep_batchnorm, "product" if self.signed else "abs_product")
+        run = _FlowRun(net, batch, self)
         flow = run.flow(per_layer=net.per_layer)
         if not (is_first and (flow.method == "pairs" or self.keep_batchnorm)):
             _require_repetition(net, run, flow)
@@ -90,13 +95,33 @@ class LinearFlow(Pass):
 class SignedLinearFlow(LinearFlow):
     """The same of the terms with their signs."""
 
-    signed = True
+    @staticmethod
+    def shares(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+        """The signed terms."""
+        return saliency_reduce(weights, gradients, ["product"])[0]
 
 
 class BatchNormLinearFlow(LinearFlow):
     """One forward and backward pass of synflow, BatchNorm kept."""
 
     keep_batchnorm = True
+    by_pairs = False
+
+
+class LogLinearFlow(LinearFlow):
+    """The same of |W log(dR/dW + 1)|, every BatchNorm removed. It takes each derivative, so always a backward pass."""
+
+    by_pairs = False
+
+    @staticmethod
+    def shares(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+        """The terms by logarithms of derivatives, which are negative nowhere in the nets that the score is made for."""
+        if any(bool((gradient <= -1).any()) for gradient in gradients):
+            raise ProxyError("undefined", "a derivative is -1 or less, so that log(dR/dW + 1) has no value")
+        if not all(bool(gradient.isfinite().all()) for gradient in gradients):
+            raise ProxyError("undefined", "a derivative exceeds float64")
+        sums = [(w * g.log1p()).abs().sum() for w, g in zip(weights, gradients, strict=True)]
+        return torch.stack(sums) if sums else torch.zeros(0, dtype=torch.float64)
 
 
 def _require_repetition(net: Net, run: "_FlowRun", flow: Flow) -> None:
@@ -114,12 +139,11 @@ def _require_repetition(net: Net, run: "_FlowRun", flow: Flow) -> None:
 class _FlowRun:
     net: Net
     batch: Batch
-    keep_batchnorm: bool
-    kind: Literal["product", "abs_product"]
+    form: LinearFlow
 
     def flow(self, *, per_layer: bool) -> Flow:
         """By pairs where no term can be negative, else by a backward pass."""
-        total = None if self.keep_batchnorm else self.pairs()
+        total = self.pairs() if self.form.by_pairs else None
         if total is not None and not per_layer:
             return total
         try:
@@ -177,7 +201,7 @@ class _FlowRun:
 
     def backward(self, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The value of every layer, [L]; `change` is applied to the input, all weights and the outputs of layers."""
-        mode = RefusedSingleValues() if self.keep_batchnorm else ReplacedBatchNorm(Tensor.clone)
+        mode = RefusedSingleValues() if self.form.keep_batchnorm else ReplacedBatchNorm(Tensor.clone)
         changed = change or _as_it_is
         with self.prepared(changed, mode) as (slots, call), ExitStack() as stack:
             stand_ins = slots.install(lambda slot, _: nn.Parameter(changed(slot.parameter.detach().double().abs())))
@@ -193,7 +217,7 @@ class _FlowRun:
             check_references(self.net.module, slots.parameters, slots.installed, total)
             gradients = differentiate(total, leaves)
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
-            return saliency_reduce(weights, slots.shared(gradients), [self.kind])[0]
+            return self.form.shares(weights, slots.shared(gradients))
 
     def check_rounding(self, value: float) -> None:
         """Raise ProxyError where rounding decides over a finite value.
@@ -208,7 +232,7 @@ class _FlowRun:
         """
         if not math.isfinite(value):
             return
-        if not self.keep_batchnorm:
+        if not self.form.keep_batchnorm:
             again = self.backward(_moved).sum().item()
             right = abs(again - value) <= _SHARE * abs(value)
         else:
@@ -232,7 +256,7 @@ class _FlowRun:
             modules, slots = self.net.modules, self.net.slots
             _make_buffers_positive(modules)
             run_synchronised_as_plain(modules)
-            if not self.keep_batchnorm:
+            if not self.form.keep_batchnorm:
                 replace_modules(modules, Tensor.clone)  # in-place operations may write to it
             slots.check_hooks()
             sample = self.batch.inputs[:1]

@@ -1,0 +1,97 @@
+"""logsynflow: the official code's values, an independent computation, and where it has none."""
+
+import copy
+
+import pytest
+import torch
+from example_nets import ResNet, image_batch, small_cnn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from tests.golden.modern_cases import build, values
+from zcfast.scoring import score
+
+
+@pytest.mark.parametrize(("name", "expected"), values("logsynflow_freerea"))
+def test_published_values(name, expected):
+    net, batch = build(name)
+    result = score(net, batch, ["logsynflow"], per_layer=True)["logsynflow"]
+    assert result.value == pytest.approx(expected, rel=1e-9)
+    assert result.per_layer.sum().item() == result.value
+    assert score(net, batch, ["synflow", "logsynflow"])["logsynflow"].value == result.value
+
+
+def plainly(net, shape):
+    net = copy.deepcopy(net).double().train()
+    for child in net.modules():
+        for name, part in child.named_children():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                setattr(child, name, nn.Identity())
+    for tensor in [*net.parameters(), *net.buffers()]:
+        tensor.data.abs_()
+    for child in net.modules():
+        if hasattr(child, "inplace"):
+            child.inplace = False
+    total = 0.0
+    weights = [child.weight for child in net.modules() if isinstance(child, (nn.Conv2d, nn.Linear))]
+    gradients = torch.autograd.grad(net(torch.ones(1, *shape, dtype=torch.float64)).sum(), weights)
+    for weight, gradient in zip(weights, gradients, strict=True):
+        total += (weight * torch.log(gradient + 1)).abs().sum().item()
+    return total
+
+
+NETS = {
+    "small": small_cnn,
+    "in place": lambda: small_cnn(inplace=True),
+    "resnet": lambda: ResNet((1, 1, 1, 1), width=4, classes=5),
+}
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", NETS)
+def test_against_a_plain_computation(kind, dtype, memory_format):
+    torch.manual_seed(2)
+    net, (inputs, targets) = NETS[kind]().to(dtype), image_batch(4, dtype)
+    result = score(net, (inputs.contiguous(memory_format=memory_format), targets), ["logsynflow"])["logsynflow"]
+    assert result.value == pytest.approx(plainly(net, (3, 8, 8)), rel=1e-11)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    width=st.integers(1, 5),
+    kernel=st.integers(1, 3),
+    depth=st.integers(1, 3),
+    bias=st.booleans(),
+    side=st.integers(6, 9),
+)
+def test_any_shape(width, kernel, depth, bias, side):
+    torch.manual_seed(width + 7 * kernel + 31 * depth)
+    convs = [nn.Conv2d(3 if not d else width, width, kernel, padding=1, bias=bias) for d in range(depth)]
+    parts = [part for conv in convs for part in (conv, nn.BatchNorm2d(width), nn.ReLU())]
+    net = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 3))
+    batch = torch.randn(2, 3, side, side), torch.tensor([0, 2])
+    assert score(net, batch, ["logsynflow"])["logsynflow"].value == pytest.approx(
+        plainly(net, (3, side, side)), rel=1e-11
+    )
+
+
+def test_derivatives_below_minus_one_have_no_logarithm():
+    class Minus(nn.Module):
+        def forward(self, x):
+            return -9 * x
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), Minus(), nn.Linear(4, 5)).double()
+    result = score(net, image_batch(), ["logsynflow", "synflow"])
+    assert (result["logsynflow"].status, "-1 or less" in result["logsynflow"].reason) == ("undefined", True)
+    assert result["synflow"].status == "ok"
+
+
+def test_a_dead_network_scores_by_its_classifier():
+    class Dead(nn.Module):
+        def forward(self, x):
+            return 0 * x
+
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), Dead(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).double()
+    assert score(net, image_batch(), ["logsynflow"])["logsynflow"].value == 0
