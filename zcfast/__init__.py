@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zcfast.version import __version__
 
 if TYPE_CHECKING:
-    from zcfast import analysis, designing, passes, proxies, report, scoring, search, spaces
+    from zcfast import analysis, designing, optuna, passes, proxies, report, scoring, search, spaces
     from zcfast.analysis.vote import vote
     from zcfast.designing import design
     from zcfast.images import ImageBatch, load_images, random_images
@@ -33,7 +33,7 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.analysis.vote",
 }
-_SUBMODULES = ("analysis", "designing", "passes", "proxies", "report", "scoring", "search", "spaces")
+_SUBMODULES = ("analysis", "designing", "optuna", "passes", "proxies", "report", "scoring", "search", "spaces")
 __all__ = [
     "ImageBatch",
     "Score",
@@ -44,6 +44,7 @@ __all__ = [
     "design",
     "designing",
     "load_images",
+    "optuna",
     "passes",
     "proxies",
     "random_images",

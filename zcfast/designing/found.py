@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from zcfast import notebook
-from zcfast.errors import integer, unknown
+from zcfast.errors import integer
 from zcfast.scores import Scores
-from zcfast.spaces import Enumerated, SearchSpace, released_names
+from zcfast.spaces import Enumerated, SearchSpace, Space
 from zcfast.spaces.cells import Texts
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ class Design:
     Attributes:
         tried: all of them with their scores and costs. The column ``design`` is the share of the ranked architectures
             that come no earlier, from 1 for the best; NaN where one is over a limit or has no score, and why.
-        driven: the Optuna study that proposed the architectures, if one did.
+        study: the Optuna study that proposed the architectures; None where all of a space were considered.
     """
 
     tried: Scores
-    driven: optuna.Study | None = None
+    study: optuna.Study | None = None
 
     @property
     def space(self) -> SearchSpace[Any]:
@@ -110,6 +110,17 @@ class Design:
     def __len__(self) -> int:
         """How many architectures are ranked."""
         return int((~self.tried[RANK].isnan()).sum())
+
+    def enqueue(self, study: optuna.Study, n: int) -> None:
+        """Put the n best first in line in a study of the user's own, which runs the same function of choices.
+
+        Raises:
+            ValueError: the space is not one of a function from choices.
+        """
+        if not isinstance(self.space, Space):
+            raise ValueError(f"{self.space.name}: expected a zcfast.Space, whose choices are those of a study's trials")
+        for each in self.top(n):
+            study.enqueue_trial(each.choices, skip_if_exists=True)
 
     @cached_property
     def scores(self) -> Scores:
@@ -222,14 +233,3 @@ def summary(found: Design) -> str:
     stages = [" + ".join(each) for each in made["stages"]]
     then = f", then the best {made['second']:,} by {stages[1]}" if len(stages) > 1 else ""
     return f"{', '.join(parts)}; ranked by {stages[0]}{then}"
-
-
-def names_of(found: Design, rows: int) -> list[str]:
-    """What the first rows are called in lists."""
-    return released_names(found.space, found.scores.cells[:rows])
-
-
-def require_cost(found: Design, name: str) -> None:
-    """Raise a ValueError unless a column has this name."""
-    if name not in found.tried.columns:
-        raise unknown("cost", name, found.tried.columns)

@@ -6,12 +6,14 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from zcfast.designing.building import by_building, proposals
 from zcfast.designing.considered import Considered, Ranking, finished
-from zcfast.designing.formulas import by_formulas
+from zcfast.designing.formulas import by_formulas, has_formulas
 from zcfast.designing.found import RANK, Design
 from zcfast.designing.limits import costs
 from zcfast.designing.plan import Plan, Progress, Stage, combined, scored
@@ -55,6 +57,9 @@ def design(
     device: str = "cpu",
     parts: str | os.PathLike[str] | Store | None = None,
     progress: Progress | None = None,
+    sampler: Any = None,
+    storage: Any = None,
+    study_name: str | None = None,
     **options: Any,
 ) -> Design:
     """The best architectures of a space under limits, by scores that need no training.
@@ -85,6 +90,11 @@ def design(
         parts: a directory, or a ``Store`` that is entered, which keeps what was scored: the same call goes on where an
             interrupted one ended.
         progress: called with the number of architectures done and of all.
+        sampler: what Optuna proposes architectures of a large space by: "nsga2" (the default), "nsga3", "gp", "tpe",
+            "qmc", "random", "brute_force" or one of its samplers, with a seed of its own.
+        storage: of Optuna, which gets every trial: a URL, or a storage such as one of a journal file. The same call
+            goes on where an interrupted one ended.
+        study_name: of the study there; the name of the space by default.
         options: of the network; ``loss_fn``, ``logits`` and ``layers`` of ``zcfast.score``.
 
     Raises:
@@ -119,15 +129,18 @@ def design(
             store,
             progress or (lambda done, of: None),
         )
-        considered, stage = by_formulas(plan)
-        return _ranked(plan, considered, stage)
+        if has_formulas(plan) and sampler is None and storage is None:
+            return _ranked(plan, *by_formulas(plan))
+        made, look, most = proposals(plan, sampler, storage, study_name)
+        considered, stage, interrupted = by_building(plan, made, look, most)
+        return _ranked(plan, considered, stage, getattr(made, "study", None), interrupted)
 
 
 def _processes(workers: int) -> Executor:
     return Processes(workers) if workers > 1 else InProcess()
 
 
-def _ranked(plan: Plan, considered: Considered, stage: Stage) -> Design:
+def _ranked(plan: Plan, considered: Considered, stage: Stage, study: Any = None, interrupted: bool = False) -> Design:
     """Order what was considered, and score the best of it again where there is a second stage."""
     values = {**considered.costs, **considered.scores}
     first = combined(plan.first, values, considered.kept)
@@ -135,20 +148,22 @@ def _ranked(plan: Plan, considered: Considered, stage: Stage) -> Design:
         why = next(filter(None, considered.reasons), "no score is a number")
         raise ValueError(f"{plan.space.name}: none of {len(first):,} architectures has a score: {why}")
     top = in_order(first, plan.seed)[: min(plan.keep, int((~first.isnan()).sum()))]
+    alone = replace(finished(considered, Ranking(first, top[:0]), _protocol(plan, [stage]), plan.seed), study=study)
+    if interrupted:
+        raise DesignInterrupted(alone)
     if plan.second is None:
-        return finished(considered, Ranking(first, top[:0]), _protocol(plan, considered, [stage]), plan.seed)
+        return alone
     done, base = len(first) + considered.over, plan.progress
     try:
         again = scored(plan, plan.second, considered.cells[top], lambda n, of: base(done + n, done + of))
-    except ScoringInterrupted as interrupted:
-        found = finished(considered, Ranking(first, top[:0]), _protocol(plan, considered, [stage]), plan.seed)
-        raise DesignInterrupted(found) from interrupted
+    except ScoringInterrupted as error:
+        raise DesignInterrupted(alone) from error
     columns = {**{name: column[top] for name, column in values.items()}, **again.columns}
     ranking = Ranking(first, top, again.columns, combined(plan.second, columns, top >= 0), again.reasons)
-    return finished(considered, ranking, _protocol(plan, considered, [stage, again]), plan.seed)
+    return replace(finished(considered, ranking, _protocol(plan, [stage, again]), plan.seed), study=study)
 
 
-def _protocol(plan: Plan, considered: Considered, made: list[Stage]) -> dict[str, Any]:
+def _protocol(plan: Plan, made: list[Stage]) -> dict[str, Any]:
     """What a reader of the design needs to make it again."""
     meanings = {RANK: {"definition": _DEFINITION, "unit": "share", "source": "zcfast"}}
     for stage in reversed(made):

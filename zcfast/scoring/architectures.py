@@ -127,6 +127,27 @@ def score_architectures(
     return scores
 
 
+def task_of(
+    space: SearchSpace[Any],
+    proxies: Sequence[Proxy],
+    images: Images | None,
+    *,
+    seed: int,
+    device: str,
+    one_thread: bool,
+    **options: Any,
+) -> Task:
+    """What ``score_architectures`` runs for each architecture, with none yet: ``dataclasses.replace`` gives it some."""
+    given = {name: options.pop(name) for name in ("loss_fn", "logits", "layers") if name in options}
+    initialisation = options.pop("initialisation", space.initialisation)
+    batch_norm = _batch_norm(space, [], options)
+    batch = minibatch(space, images, reads_images(proxies))
+    network = options if batch is None else space.fitting(batch, options)
+    tensors, build = _tensors(space, batch, network), {"initialisation": initialisation, **network}
+    by_norm = groups(list(proxies), batch_norm)
+    return Task(space, space.sample(0), by_norm, tensors, seed, find_device(device), build, given, one_thread)
+
+
 def _executor(workers: int | None, executor: Executor | None, parts: object) -> Executor | None:
     """What runs the parts; None for this process with all its threads."""
     if workers is not None and integer("workers", workers) < 1:
@@ -153,7 +174,7 @@ def _run(
     own = nullcontext(parts) if parts is None or isinstance(parts, Store) else Store(parts)
     with own as store:
         texts = task.space.format(task.cells)
-        found = {} if store is None else store.begin(_claims(task, sampled), texts)
+        found = {} if store is None else store.begin(claims(task, sampled), texts)
         whole = {text: row for text, row in found.items() if all(proxy.label in row for proxy in sampled)}
         rows = [whole.get(text) for text in texts]
         missing = [place for place, row in enumerate(rows) if row is None]
@@ -177,7 +198,7 @@ def _run(
     return rows, False
 
 
-def _claims(task: Task, proxies: list[Proxy]) -> dict[str, Any]:
+def claims(task: Task, proxies: Sequence[Proxy]) -> dict[str, Any]:
     """All that the scores of an architecture depend on, as JSON values."""
     return {
         "zcfast": package(),
@@ -215,7 +236,7 @@ def _table(
 
 def _meanings(space: SearchSpace[Any], chosen: dict[str, Proxy | None], closed: dict[str, Any]) -> dict[str, Any]:
     """What each column of the table is, in the order asked for."""
-    meanings = {name: _describe(proxy) for name, proxy in chosen.items() if proxy is not None} | closed
+    meanings = {name: described_as(proxy) for name, proxy in chosen.items() if proxy is not None} | closed
     forms = closed_forms(space)
     return {column: meanings[column] for name, proxy in chosen.items() for column in _columns_of(forms, name, proxy)}
 
@@ -312,7 +333,7 @@ def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[st
     return inputs.float() if inputs.is_floating_point() else inputs, batch.targets.cpu()
 
 
-def _describe(proxy: Proxy) -> dict[str, str]:
+def described_as(proxy: Proxy) -> dict[str, str]:
     """Definition, unit and source of a column."""
     has_logarithm = type(proxy).log_value is not Proxy.log_value
     return {

@@ -87,6 +87,7 @@ class Store:
     def keep(self, architecture: str, row: Row) -> None:
         """Keep a row, which is on the disk a second later at most, if rows keep coming. Errors: OSError."""
         self._pending[architecture] = row
+        self._wanted.add(architecture)
         if time.monotonic() - self._written_at >= SECONDS:
             self.flush()
 
