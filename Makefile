@@ -10,7 +10,7 @@ SOURCES := pyproject.toml setup.py CMakeLists.txt README.md LICENSE \
 .PHONY: score test test-all bench asan device cuda-report lint format clean
 
 score: .venv/installed
-	.venv/bin/zcfast score nasbench101 --proxies expected_synflow,params,flops --out scores.parquet
+	.venv/bin/zcfast score nasbench101 --proxies path_rank,params,flops --out scores.parquet
 
 # Two processes of one thread each: more threads of both would wait for each other.
 PYTEST = OMP_NUM_THREADS=1 .venv/bin/pytest -n $(shell nproc) --dist loadfile

@@ -20,12 +20,12 @@ def main() -> None:
     cells = space.enumerate()
     if arguments.cells:
         cells = space.sample_distinct(arguments.cells, torch.Generator().manual_seed(0))
-    scores = zcfast.score_space(space, ["expected_synflow", "params", "flops"], cells=cells)
+    scores = zcfast.score_space(space, ["path_rank", "params", "flops"], cells=cells)
 
-    best = scores.top(3, by="expected_synflow")
-    print(f"{len(scores):,} cells of {space.title}; the best by expected synflow:")
+    best = scores.top(3, by="path_rank")
+    print(f"{len(scores):,} cells of {space.title}; the best by path_rank:")
     for row, name in zip(best.tolist(), space.format(scores.cells[best]), strict=True):
-        print(f"  {scores['expected_synflow'][row]:.3f}  {scores['params'][row]:,} parameters  {name}")
+        print(f"  {scores['path_rank'][row]:.3f}  {scores['params'][row]:,} parameters  {name}")
 
     module = space.build(scores.cells[best[0]])
     count = sum(parameter.numel() for parameter in module.parameters())

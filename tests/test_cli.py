@@ -40,6 +40,15 @@ def table_file() -> str:
     return "table.csv"
 
 
+def test_options_of_closed_forms(run):
+    arguments = ("score", "nasbench201", "--proxies", "path_rank", "--out", "scores.parquet", "--option")
+    assert run(*arguments, "path_rank_version=1")[0] == 0
+    expected = zcfast.score_space("nasbench201", ["path_rank"], path_rank_version=1)
+    assert torch.equal(Scores.load("scores.parquet")["path_rank"], expected["path_rank"])
+    _, _, err = run(*arguments, "path_rank_version=3")
+    assert "path_rank_version: expected one of 1, 2, got 3" in err
+
+
 def test_score_writes_the_file_and_prints_the_summary(run):
     status, out, err = run(*SCORE, "--option", "stem_channels=8", "--top", "2")
     assert (status, err) == (0, "")

@@ -344,8 +344,8 @@ def test_a_proxy_without_a_score_says_why(run, models):
         (("models_of_a_test:small", "--images", "no.npz", "--classes", "3"), "--classes: no effect"),
         (("models_of_a_test:small", "--input", "3x8x8", "--classes", "300", "--seed", "1"), "expected classes 0 to 9"),
         (
-            ("models_of_a_test:small", "--input", "3x8x8", "--proxies", "snap"),
-            "unknown proxy 'snap': did you mean snip",
+            ("models_of_a_test:small", "--input", "3x8x8", "--proxies", "snop"),
+            "unknown proxy 'snop': did you mean snip",
         ),
         (("models_of_a_test:small", "--input", "3x8x8", "--device", "tpu"), "device: expected cpu or cuda"),
         (("models_of_a_test:small", "--input", "3x8x8", "--out", "no/m.json"), "no/m.json: cannot write"),

@@ -17,3 +17,9 @@ def average_ranks(column: Tensor) -> Tensor:
     # As scipy.stats.rankdata, which takes a second to import.
     _, inverse, counts = np.unique(column.numpy(), return_inverse=True, return_counts=True)
     return torch.from_numpy((np.cumsum(counts) - (counts - 1) / 2)[inverse])
+
+
+def log_rank_sum(columns: list[Tensor]) -> Tensor:
+    """The sum over columns [n] of ln(rank / n), ranks from 1, the lowest, to n; float64 [n]. No NaN."""
+    ranks = torch.stack([average_ranks(column) for column in columns])
+    return (ranks / max(1, ranks.shape[1])).log().sum(0)

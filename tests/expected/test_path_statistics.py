@@ -139,7 +139,7 @@ def test_columns_of_a_space(space):
     for name, (definition, unit) in COLUMNS.items():
         assert scores.protocol["columns"][name]["definition"] == definition
         assert scores.protocol["columns"][name]["unit"] == unit
-    assert "26,208" in scores.protocol["columns"]["path_rank"]["source"]
+    assert "after looking at the accuracies" in scores.protocol["columns"]["path_rank"]["definition"]
     sampled = zcfast.score_architectures(space, names[::-1], cells[:3], None)
     assert list(sampled.columns) == ["path_rank", *COLUMNS, "params"]
     assert list(sampled.protocol["columns"]) == list(sampled.columns)
@@ -162,25 +162,57 @@ def test_path_rank_is_over_all_cells_together(monkeypatch):
 def test_path_rank_by_hand():
     nan = math.nan
     statistics = {
+        "path_ln_params": torch.tensor([5.0, 5, 7, 6]),
+        "path_longest_conv3x3": torch.tensor([nan, 0.0, 2, 2]),
         "path_conv_layers": torch.tensor([0.0, 3, 1, 1]),
         "path_pools": torch.tensor([nan, 0, 0.1 + 0.2, 0.3], dtype=torch.float64),  # the last two are equal
         "path_conv3x3": torch.tensor([nan, 0.0, 2, 1]),
     }
     ranks = [(1, 1, 1), (4, 4, 2), (2.5, 2.5, 4), (2.5, 2.5, 3)]
-    expected = [sum(math.log(rank / 4) for rank in row) for row in ranks]
-    assert path_rank(statistics)["path_rank"].tolist() == pytest.approx(expected)
+    assert path_rank(statistics, version=1)["path_rank"].tolist() == pytest.approx(sums(ranks))
+    ranks = [(1.5, 1, 1, 1), (1.5, 4, 4, 2), (4, 2.5, 2.5, 3.5), (3, 2.5, 2.5, 3.5)]
+    assert path_rank(statistics)["path_rank"].tolist() == pytest.approx(sums(ranks))
+
+
+def sums(ranks):
+    return [sum(math.log(rank / 4) for rank in row) for row in ranks]
+
+
+def test_the_version_of_path_rank_is_an_option(space):
+    cells = space.enumerate()[::97]
+    statistics = zcfast.score_space(space, ["path_statistics"], cells=cells).columns
+    for version in (1, 2):
+        scores = zcfast.score_space(space, ["path_rank"], cells=cells, path_rank_version=version)
+        assert torch.equal(scores["path_rank"], path_rank(statistics, version)["path_rank"])
+        assert scores.protocol["path_rank_version"] == version
+        sampled = zcfast.score_architectures(space, ["path_rank"], cells, None, path_rank_version=version)
+        assert torch.equal(sampled["path_rank"], scores["path_rank"])
+    default = zcfast.score_space(space, ["path_rank"], cells=cells)
+    assert torch.equal(default["path_rank"], scores["path_rank"])
+    assert "path_rank_version" not in default.protocol
+    for wrong in (0, 3, True, "2"):
+        with pytest.raises(ValueError, match="path_rank_version: expected one of 1, 2, got"):
+            zcfast.score_space(space, ["path_rank"], cells=cells, path_rank_version=wrong)
+    with pytest.raises(ValueError, match="path_rank_version: no effect on params"):
+        zcfast.score_architectures(space, ["params"], cells[:1], None, path_rank_version=1)
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("name", "version", "expected"),
     [
-        ("nasbench101", {"test": (0.709, 1)}),
-        ("nasbench201", {"test_cifar10": (0.923, 45), "test_cifar100": (0.908, 41), "test_imagenet16": (0.883, 15)}),
+        ("nasbench101", 1, {"test": (0.709, 1)}),
+        ("nasbench201", 1, {"test_cifar10": (0.923, 45), "test_cifar100": (0.908, 41), "test_imagenet16": (0.883, 15)}),
+        ("nasbench101", 2, {"test": (0.735, 47)}),
+        (
+            "nasbench201",
+            2,
+            {"test_cifar10": (0.916, 56), "test_cifar100": (0.8985, 50), "test_imagenet16": (0.880, 31)},
+        ),
     ],
 )
-def test_path_rank_with_real_accuracies(name, expected):
+def test_path_rank_with_real_accuracies(name, version, expected):
     table = zcfast.table(name, shared_data(f"{name}/accuracies.npz"))
-    column = zcfast.score_space(name, ["path_rank"])["path_rank"]
+    column = zcfast.score_space(name, ["path_rank"], path_rank_version=version)["path_rank"]
     for metric, (correlation, count) in expected.items():
         assert spearman(column, table[metric]) == pytest.approx(correlation, abs=6e-4)
         assert top_fraction_in_top_k(column, table[metric]) == count

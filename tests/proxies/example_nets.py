@@ -4,11 +4,15 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 
+from zcfast.proxies import registered
+
 # Those that need no activation, norm or map of a net.
 ANY_NET = (
     *("fisher", "flops", "grad_norm", "grasp", "jacob_cov", "l2_norm", "multiply_adds", "params", "plain", "snip"),
     *("synflow", "synflow_bn"),
 )
+# Without those that need 8 channels, or two blocks.
+SMALL_NET = tuple(name for name in registered() if name != "meco_opt" and not name.startswith("az_"))
 
 
 class Bottleneck(nn.Module):

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import image_batch, small_cnn
+from example_nets import SMALL_NET, image_batch, small_cnn
 from traps import Trap
 
-from zcfast.proxies import fisher, registered
+from zcfast.proxies import fisher
 from zcfast.scoring import score
 
 GRADIENTS = ["grad_norm", "snip", "plain", "fisher"]
@@ -101,9 +101,7 @@ class Counted(nn.Module):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(
-    "proxies", [[name] for name in registered()] + [list(registered())], ids=lambda names: names[-1]
-)
+@pytest.mark.parametrize("proxies", [[name] for name in SMALL_NET] + [list(SMALL_NET)], ids=lambda names: names[-1])
 @pytest.mark.parametrize("kind", RAISING)
 def test_a_net_that_always_raises_runs_once(kind, proxies, dtype):
     net = Counted(RAISING[kind], dtype)

@@ -196,7 +196,7 @@ def test_a_pair_of_tensors_is_a_minibatch():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"proxies": ["snap"]}, "unknown proxy 'snap': did you mean snip"),
+        ({"proxies": ["snop"]}, "unknown proxy 'snop': did you mean snip"),
         ({"proxies": "snip"}, "proxies: expected a list of names, got 'snip'"),
         ({"proxies": None}, "proxies: expected a list of names, got None"),
         ({"proxies": []}, "proxies: expected at least one, got none"),
@@ -249,7 +249,7 @@ def test_cuda_gives_what_the_cpu_gives(space, monkeypatch):
 
 def test_every_registered_proxy_runs(space):
     names = [name for name in registered() if name not in ("params", "flops")]
-    scores = score_architectures(space, names, space.enumerate()[[100]], images(), **SMALL)
+    scores = score_architectures(space, names, space.enumerate()[[100]], images(), **SMALL | {"stem_channels": 8})
     assert set(names) == set(scores.columns)
     assert scores.reasons == {}
 

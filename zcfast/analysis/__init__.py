@@ -12,8 +12,9 @@ One policy holds in every function, unless it says otherwise:
 """
 
 from zcfast.analysis.bootstrap import Interval, bootstrap
-from zcfast.analysis.combine import log_rank_sum, rank_sum
+from zcfast.analysis.combine import az_nas, log_rank_sum, rank_sum
 from zcfast.analysis.correlation import kendall, kendall_top, pearson, pearson_top, spearman, spearman_top
+from zcfast.analysis.gain import ndcg
 from zcfast.analysis.neighbourhood import LocalRanking, local_ranking
 from zcfast.analysis.regret import Regret, regret
 from zcfast.analysis.search_cost import (
@@ -32,6 +33,7 @@ __all__ = [
     "Interval",
     "LocalRanking",
     "Regret",
+    "az_nas",
     "best_at_k",
     "bootstrap",
     "improvements",
@@ -39,6 +41,7 @@ __all__ = [
     "kendall_top",
     "local_ranking",
     "log_rank_sum",
+    "ndcg",
     "pearson",
     "pearson_top",
     "precision_at_k",

@@ -40,9 +40,7 @@ class Regret:
         return self.each.mean(0)
 
 
-def regret(
-    scores: Column | Rule, accuracies: Column, limits: Sequence[Limit] = (), picks: Sequence[int] = (1, 10)
-) -> Regret:
+def regret(scores: Column, accuracies: Column, limits: Sequence[Limit] = (), picks: Sequence[int] = (1, 10)) -> Regret:
     """The regret of the first pick and of the best of ten, without a limit or under each of several.
 
     Args:
@@ -66,22 +64,26 @@ def regret(
     for k in picks:
         check_count(k)
     within = [_within(known, *limit) for limit in limits] if limits else [~known.double().isnan()]
-    column = None if callable(scores) else aligned({"scores": scores, "accuracies": known})[0]
+    rule = scores if callable(scores) else _by_row(scores, known)
     each, counts = [], []
     for rows in (mask.nonzero()[:, 0] for mask in within):
-        given = scores(rows) if column is None else column[rows]
-        found, reached = scores_and_accuracies(given, known[rows])
+        found, reached = scores_and_accuracies(rule(rows), known[rows])
         each.append([_expected(found, reached.double(), k) for k in picks])
         counts.append(len(found))
     return Regret(tuple(picks), torch.tensor(each, dtype=torch.float64), torch.tensor(counts))
+
+
+def _by_row(scores: Column, accuracies: Tensor) -> Rule:
+    column, _ = aligned({"scores": scores, "accuracies": accuracies})
+    return lambda rows: column[rows]
 
 
 def _within(accuracies: Tensor, values: Column, highest: float) -> Tensor:
     """Which rows have an accuracy and a value up to the limit, bool [N]."""
     if math.isnan(highest):
         raise ValueError("limits: expected a number as the highest value, got nan")
-    accuracies, values = aligned({"accuracies": accuracies, "values of a limit": values})
-    return ~accuracies.double().isnan() & (values <= highest)
+    accuracies, column = aligned({"accuracies": accuracies, "values of a limit": values})
+    return ~accuracies.double().isnan() & (column <= highest)
 
 
 def _expected(scores: Tensor, accuracies: Tensor, k: int) -> float:

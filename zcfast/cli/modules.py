@@ -60,6 +60,7 @@ def score(
     import zcfast
     from zcfast.devices import find_device
     from zcfast.files import check_writable
+    from zcfast.nets.inputs import mapped, sample_count, sample_shape
     from zcfast.report import text
     from zcfast.scoring.module import as_json, load_module
 
@@ -69,14 +70,15 @@ def score(
     module = load_module(model, seed)
     try:
         batch = _batch(module, shape, classes, images, batch_size, seed)
-        scores = zcfast.score(module.to(where), (batch.inputs.to(where), batch.targets.to(where)), names)
+        inputs = mapped(lambda x: x.to(where), batch.inputs)
+        scores = zcfast.score(module.to(where), (inputs, batch.targets.to(where)), names)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{model}: {error}") from error
     failures = [f"{each.status}: {each.reason}" for each in scores.values() if each.status != "ok"]
     if len(failures) == len(scores):
         raise ValueError(f"{model}: no score: {failures[0]}")
-    sizes = "x".join(map(str, batch.inputs.shape[1:]))
-    terminal.say(f"{model}: {len(batch.inputs)} inputs of {sizes}, {batch.source['images']}")
+    sizes = "x".join(map(str, sample_shape(batch.inputs)))
+    terminal.say(f"{model}: {sample_count(batch.inputs)} inputs of {sizes}, {batch.source['images']}")
     terminal.show(text.proxies(scores))
     if out is not None:
         _write(out, as_json(scores, batch, model=model, seed=seed))
@@ -97,6 +99,7 @@ def _batch(
 ) -> ImageBatch:
     """The minibatch: images of a file, or noise of the shape that --input asks for."""
     from zcfast.images import load_images, random_images
+    from zcfast.nets.inputs import sample_shape
     from zcfast.scoring.module import count_classes
 
     if images is None or images == arguments.RANDOM:
@@ -106,9 +109,10 @@ def _batch(
     if classes is not None:
         raise ValueError("--classes: no effect on targets that come with --images PATH")
     batch = load_images(images, size, seed)
-    if shape is not None and batch.inputs.shape[1:] != shape:
-        came = "x".join(map(str, batch.inputs.shape[1:]))
-        raise ValueError(f"--input: expected {came}, the shape of the images, got {'x'.join(map(str, shape))}")
+    came = sample_shape(batch.inputs)
+    if shape is not None and came != list(shape):
+        expected = "x".join(map(str, came))
+        raise ValueError(f"--input: expected {expected}, the shape of the images, got {'x'.join(map(str, shape))}")
     return batch
 
 

@@ -178,8 +178,10 @@ def _computation(
     import zcfast
     from zcfast.errors import unknown
     from zcfast.scoring.architectures import reads_images, resolve_columns, score_architectures
+    from zcfast.scoring.space import own_options
 
-    known = dict.fromkeys([*space.options, "initialisation"])
+    forms = own_options(space)
+    known = dict.fromkeys([*space.options, "initialisation", *forms])
     for key in options:
         if key not in known:
             raise unknown("option", key, known)
@@ -188,7 +190,7 @@ def _computation(
         for flag in sampling.given:
             raise ValueError(f"{flag}: no effect on {', '.join(names)}")
         return lambda _, progress: zcfast.score_space(space, names, cells=cells, progress=progress, **options)
-    network = {key: value for key, value in options.items() if key not in ("initialisation", "batch_norm")}
+    network = {key: value for key, value in options.items() if key not in (*forms, "initialisation", "batch_norm")}
     if cells is None:
         took = _duration(space, network, sampling.batch_size, sampled)
         labels = ", ".join(proxy.label for proxy in sampled)

@@ -77,6 +77,11 @@ def proposals(plan: Plan, sampler: Any, storage: Any, study_name: str | None) ->
     return (Drawn(space, plan.seed) if listed is None else Listed(space, most, plan.seed)), look, most
 
 
+def _weights(plan: Plan) -> dict[str, Any]:
+    """How weights are drawn, where the caller says."""
+    return {name: plan.own[name] for name in ("initialisation",) if name in plan.own}
+
+
 def objectives(plan: Plan) -> list[tuple[str, float]]:
     """What a study maximises: the names of scores and costs, -1 where a small number is the better."""
     scores = [(name, -1.0 if name in plan.first.small else 1.0) for name in plan.first.names]

@@ -16,6 +16,7 @@ from zcfast.scoring.execution import Executor
 from zcfast.scoring.space import in_closed_form
 from zcfast.scoring.store import Store
 from zcfast.spaces import Cells, SearchSpace
+from zcfast.spaces.forms import closed_forms
 
 Progress = Callable[[int, int], None]
 
@@ -31,6 +32,7 @@ class Plan:
         minimise: names of costs that are traded off.
         evaluations: how many architectures are considered; None for the default.
         network: options of the network.
+        own: options of closed forms.
         scoring: what ``score_architectures`` takes beside.
         executor: what scores, on one thread wherever it runs; None for this process.
         parts: where finished scores are kept.
@@ -45,6 +47,7 @@ class Plan:
     evaluations: int | None
     seed: int
     network: dict[str, Any]
+    own: dict[str, Any]
     scoring: dict[str, Any]
     executor: Executor | None
     parts: Store | None
@@ -69,6 +72,11 @@ def scored(plan: Plan, terms: Terms, cells: Cells, progress: Progress | None = N
     if terms.ranker is not None:
         meaning = {"definition": repr(terms.ranker), "unit": "rank", "source": "given by the caller"}
         return Stage({"rank": ranked(plan.space, terms.ranker, cells)}, {"rank": meaning}, {})
+    forms = closed_forms(plan.space)
+    taken = {option for name in terms.closed for option in forms[name].options}
+    own = {
+        name: value for name, value in plan.own.items() if name in taken or name == "initialisation" and terms.sampled
+    }
     if terms.sampled:
         made = score_architectures(
             plan.space,
@@ -78,14 +86,13 @@ def scored(plan: Plan, terms: Terms, cells: Cells, progress: Progress | None = N
             executor=plan.executor,
             parts=plan.parts,
             progress=progress,
+            **own,
             **plan.scoring,
         )
         return Stage(made.columns, made.protocol["columns"], made.reasons)
     if not terms.closed:
         return Stage({}, {}, {})
-    drawn = {"initialisation": plan.scoring.get("initialisation")} if "expected_synflow" in terms.closed else {}
-    given = {name: value for name, value in drawn.items() if value is not None}
-    columns, described = in_closed_form(plan.space, terms.closed, cells, progress, **plan.network, **given)
+    columns, described = in_closed_form(plan.space, terms.closed, cells, progress, **plan.network, **own)
     return Stage({name: column.cpu() for name, column in columns.items()}, described["columns"], {})
 
 

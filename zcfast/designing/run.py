@@ -21,6 +21,7 @@ from zcfast.designing.stages import RECOMMENDED, By, Stages, in_order, stages, t
 from zcfast.errors import integer
 from zcfast.scoring.architectures import ScoringInterrupted, minibatch
 from zcfast.scoring.execution import Executor, InProcess, Processes
+from zcfast.scoring.space import own_options
 from zcfast.scoring.store import Store
 from zcfast.spaces import SearchSpace, as_space
 from zcfast.spaces.base import WEIGHTS
@@ -110,7 +111,8 @@ def design(
         raise ValueError("executor: expected it or workers, got both")
     batch = minibatch(searched, images, [])
     wanted = stages(searched, by, batch is not None)
-    own = {name: options.pop(name) for name in _OF_SCORES if name in options}
+    own = {name: options.pop(name) for name in own_options(searched) if name in options}
+    of_scores = {name: options.pop(name) for name in _OF_SCORES if name in options}
     network = dict(options if batch is None else searched.fitting(batch, options))
     runner = executor or (None if workers is None and parts is None else _processes(workers or 1))
     with nullcontext(parts) if parts is None or isinstance(parts, Store) else Store(parts) as store:
@@ -124,7 +126,8 @@ def design(
             evaluations,
             seed,
             {name: value for name, value in network.items() if name not in WEIGHTS},
-            {"images": images, "device": device, **own, **options},
+            own,
+            {"images": images, "device": device, **of_scores, **options},
             runner,
             store,
             progress or (lambda done, of: None),

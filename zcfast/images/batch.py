@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zcfast.errors import integer
+from zcfast.nets.inputs import Inputs, named_tensors, sample_count, sample_shape, tensors_of
 
 # Mean and standard deviation of red, green and blue on the scale 0 to 255, as the data sets are usually normalised:
 # CIFAR and ImageNet16 by NAS-Bench-201 (Dong and Yang, ICLR 2020), ImageNet by torchvision.
@@ -29,31 +30,35 @@ class ImageBatch:
     """A minibatch; ``inputs, targets = batch`` unpacks it.
 
     Attributes:
-        inputs: float32 [B, channels, H, W], normalised; noise may have any shape.
+        inputs: float32 [B, channels, H, W], normalised; noise may have any shape, and what a user gives may be anything
+            that a net is called with.
         targets: int64 [B], from 0.
         classes: how many classes the targets come from; None where the source does not say.
         source: where they come from and how they were drawn and normalised, as JSON values.
     """
 
-    inputs: Tensor
+    inputs: Inputs
     targets: Tensor
     classes: int | None
     source: dict[str, Any]
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Any]:
         """Inputs, then targets."""
         return iter((self.inputs, self.targets))
 
     def __repr__(self) -> str:
         """Shapes, not values."""
-        shapes = f"inputs={list(self.inputs.shape)}, targets={list(self.targets.shape)}"
+        sizes = {name: list(each.shape) for name, each in named_tensors(self.inputs).items()}
+        shapes = ", ".join(f"{name}={shape}" for name, shape in {**sizes, "targets": list(self.targets.shape)}.items())
         return f"ImageBatch({shapes}, classes={self.classes})"
 
     def protocol(self) -> dict[str, Any]:
         """The source with the batch's size, shape and checksum: equal for equal minibatches."""
-        inputs, targets = self.inputs.cpu().contiguous(), self.targets.cpu().contiguous()
-        digest = hashlib.sha256(inputs.numpy().tobytes() + targets.numpy().tobytes()).hexdigest()
-        return {**self.source, "batch_size": len(inputs), "shape": list(inputs.shape[1:]), "sha256": digest}
+        digest = hashlib.sha256()
+        for each in (*tensors_of(self.inputs), self.targets):
+            digest.update(each.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        sizes = {"batch_size": sample_count(self.inputs), "shape": sample_shape(self.inputs)}
+        return {**self.source, **sizes, "sha256": digest.hexdigest()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from torch import nn
 from zcfast.errors import unknown
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 _NORMAL = math.sqrt(2 / math.pi)  # E|x| of a standard normal
 
 
@@ -59,7 +59,7 @@ def draw_weights(network: nn.Module, name: str, generator: torch.Generator | Non
         for layer in network.modules():
             if isinstance(layer, (*_CONVOLUTIONS, nn.Linear)):
                 _draw(layer, name, generator)
-            elif isinstance(layer, _NORMS):
+            elif isinstance(layer, NORMS):
                 for parameter, value in ((layer.weight, 1), (layer.bias, 0)):
                     if parameter is not None:
                         parameter.fill_(value)

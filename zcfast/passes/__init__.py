@@ -6,7 +6,10 @@
 from zcfast.passes.activations import Activations
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
+from zcfast.passes.block_flow import BlockFlow, FlowOfBlocks
+from zcfast.passes.channel_correlations import ChannelCorrelations
 from zcfast.passes.class_labels import ClassLabels, Labels
+from zcfast.passes.draws import Draws
 from zcfast.passes.failures import Failure, ProxyError
 from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, LogLinearFlow, SignedLinearFlow
 from zcfast.passes.forward import Forward, SharedForward
@@ -14,19 +17,28 @@ from zcfast.passes.gradient_spread import GradientSpread, Spread
 from zcfast.passes.hessian_product import HessianProduct, HessianProducts
 from zcfast.passes.input_jacobian import InputJacobian
 from zcfast.passes.loss_gradient import LossGradient, LossGradients
+from zcfast.passes.map_difference import MapDifference
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
 from zcfast.passes.products import Products
+from zcfast.passes.redraw import redrawn
 from zcfast.passes.relu_patterns import ReluPatterns
+from zcfast.passes.repeated import Repeated, with_options
+from zcfast.passes.sign_patterns import DrawnSignPatterns, SignPatterns, WholeSignPatterns
 from zcfast.passes.weights import Weights, WeightsOfNet
 
 __all__ = [
     "Activations",
     "Batch",
     "BatchNormLinearFlow",
+    "BlockFlow",
+    "ChannelCorrelations",
     "ClassLabels",
+    "DrawnSignPatterns",
+    "Draws",
     "Failure",
     "Flow",
+    "FlowOfBlocks",
     "Forward",
     "GradientSpread",
     "HessianProduct",
@@ -37,16 +49,22 @@ __all__ = [
     "LogLinearFlow",
     "LossGradient",
     "LossGradients",
+    "MapDifference",
     "Net",
     "Observation",
     "Pass",
     "Products",
     "ProxyError",
     "ReluPatterns",
+    "Repeated",
     "Results",
     "SharedForward",
+    "SignPatterns",
     "SignedLinearFlow",
     "Spread",
     "Weights",
     "WeightsOfNet",
+    "WholeSignPatterns",
+    "redrawn",
+    "with_options",
 ]

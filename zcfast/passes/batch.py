@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
 from torch import Tensor, nn
 
+from zcfast.nets.inputs import Inputs, check_dense, checked_inputs, mapped, named_tensors, sample_count, tensors_of
 from zcfast.passes.failures import ProxyError, WrongArgumentError, describe
 from zcfast.passes.opaque import Opaque, UnsupportedError
 from zcfast.passes.torch_internals import outside_modes
@@ -48,30 +49,35 @@ def find_logits(output: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class Batch:
-    """A checked minibatch: inputs [N, ...], targets [N, ...] and the loss."""
+    """A checked minibatch: inputs, each [N, ...], targets [N, ...] and the loss.
 
-    inputs: Tensor
+    The inputs are a tensor, or several in a tuple or dict, which the net gets in order or by keyword.
+    """
+
+    inputs: Inputs
     targets: Tensor
     loss_fn: Loss | None = None
     logits: Callable[[Any], Tensor] = find_logits
 
     def __post_init__(self) -> None:
         """Check the arguments against one another."""
-        for name, value in (("inputs", self.inputs), ("targets", self.targets)):
-            if not isinstance(value, Tensor):
-                raise TypeError(f"{name}: expected a tensor, got {type(value).__name__}")
-            if value.layout != torch.strided or value.is_nested:
-                kind = "nested" if value.is_nested else str(value.layout)
-                raise ValueError(f"{name}: expected a dense tensor, got a {kind} one")
-        if self.inputs.dim() == 0 or len(self.inputs) == 0:
-            raise ValueError(f"inputs: expected at least one sample, got shape {tuple(self.inputs.shape)}")
-        if self.targets.dim() == 0 or len(self.targets) != len(self.inputs):
-            raise ValueError(
-                f"targets: expected one a sample ({len(self.inputs)}), got shape {tuple(self.targets.shape)}"
-            )
+        check_dense("targets", self.targets)
+        object.__setattr__(self, "inputs", checked_inputs(self.inputs))  # in a container that no caller changes
+        if self.targets.dim() == 0 or len(self.targets) != self.samples:
+            raise ValueError(f"targets: expected one a sample ({self.samples}), got shape {tuple(self.targets.shape)}")
         for name, function in (("loss_fn", self.loss_fn), ("logits", self.logits)):
             if function is not None and not callable(function):
                 raise TypeError(f"{name}: expected a callable, got {function!r}")
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        return sample_count(self.inputs)
+
+    @property
+    def device(self) -> torch.device:
+        """That of the first input."""
+        return tensors_of(self.inputs)[0].device
 
     def check_for(self, module: nn.Module) -> None:
         """Raise ValueError where the batch is on a device that holds no parameter of the net, or is not finite.
@@ -82,7 +88,7 @@ class Batch:
         devices = {parameter.device for parameter in held if parameter is not None}
         if torch.device("meta") in devices:
             raise ValueError("module: expected parameters with values, got some on the meta device")
-        for name, value in (("inputs", self.inputs), ("targets", self.targets)):
+        for name, value in {**named_tensors(self.inputs), "targets": self.targets}.items():
             if devices and value.device not in devices:
                 expected = ", ".join(sorted(map(str, devices)))
                 raise ValueError(f"{name}: expected to be on the module's device ({expected}), got {value.device}")
@@ -95,14 +101,17 @@ class Batch:
         Raises:
             ProxyError: there are fewer samples.
         """
-        if len(self.inputs) < parts:
-            raise ProxyError("undefined", f"{parts} minibatches take as many samples, got {len(self.inputs)}")
-        pairs = zip(self.inputs.tensor_split(parts), self.targets.tensor_split(parts), strict=True)
-        return [Batch(inputs, targets, self.loss_fn, self.logits) for inputs, targets in pairs]
+        if self.samples < parts:
+            raise ProxyError("undefined", f"{parts} minibatches take as many samples, got {self.samples}")
+        split = [
+            (mapped(lambda x, part=part: x.tensor_split(parts)[part], self.inputs), targets)  # type: ignore[misc]
+            for part, targets in enumerate(self.targets.tensor_split(parts))
+        ]
+        return [Batch(inputs, targets, self.loss_fn, self.logits) for inputs, targets in split]
 
-    def tensors(self) -> tuple[Tensor, Tensor]:
+    def tensors(self) -> tuple[Inputs, Tensor]:
         """Inputs and targets as a backward pass may keep them, off the caller's graph (inside `isolated` only)."""
-        return _outside_inference(self.inputs.detach()), _outside_inference(self.targets.detach())
+        return mapped(_kept, self.inputs), _kept(self.targets)
 
     def found_logits(self, output: Any, samples: int) -> Tensor:
         """The logits in what the net returns for so many samples.
@@ -132,7 +141,7 @@ class Batch:
 
     def loss_of(self, output: Any) -> Tensor:
         """The loss of what the net returned for the inputs, with its graph; see `found_logits` and `loss`."""
-        return self.loss(self.found_logits(output, len(self.inputs)), self.tensors()[1])
+        return self.loss(self.found_logits(output, self.samples), self.tensors()[1])
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss: a scalar.
@@ -169,9 +178,9 @@ def _is_finite(x: Tensor) -> bool:
     return all(math.isfinite(extreme.item()) for extreme in torch.aminmax(x))
 
 
-def _outside_inference(x: Tensor) -> Tensor:
+def _kept(x: Tensor) -> Tensor:
     """A tensor that a backward pass may keep, which one made in inference mode is not."""
-    return x.clone() if x.is_inference() else x
+    return x.detach().clone() if x.is_inference() else x.detach()
 
 
 def _check_targets(logits: Tensor, targets: Tensor) -> None:

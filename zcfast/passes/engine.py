@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 
 from zcfast.nets.counted import trainable
+from zcfast.nets.inputs import tensors_of
 from zcfast.passes.base import Pass, Results, with_requirements
 from zcfast.passes.batch import Batch
 from zcfast.passes.cpu_backend.channels_last import suits
@@ -45,6 +46,7 @@ def run_passes(
     *,
     train: bool,
     per_layer: bool,
+    seed: int,
 ) -> list[T]:
     """Run each pass once and leave the net as it was, also after an exception.
 
@@ -60,6 +62,7 @@ def run_passes(
             all of them took, to what is to be returned for it. It may be called again for the same consumer.
         train: put the net in training mode; False leaves every submodule in the mode it is in.
         per_layer: whether shares of layers will be asked for.
+        seed: of the random numbers that passes draw.
 
     Raises:
         TypeError, ValueError: an argument that shows itself as wrong during the run.
@@ -75,14 +78,15 @@ def run_passes(
 
     def attempt(*, channels_last: bool, again: bool) -> _Run[C, T]:
         with isolated(module, train=train, parameters=foreign) as started:
-            net = Net(started, layers, batch, channels_last=channels_last, per_layer=per_layer, trainable=numbers)
+            form = {"channels_last": channels_last, "per_layer": per_layer}
+            net = Net(started, layers, batch, **form, trainable=numbers, seed=seed)
             run = _Run(net, batch, passes, consumers, finish)
             run.whole(again=again)
             # What another run begins with must not be what this one has left where nothing sees it.
             run.fails_by_format = (run.was_checkpointed or net.mismatch is not None) and net.repeats_its_first()
             return run
 
-    suited = Forward in passes and suits(batch.inputs)
+    suited = Forward in passes and any(map(suits, tensors_of(batch.inputs)))
     run = attempt(channels_last=suited, again=False)
     if suited and run.fails_by_format:
         # Backward passes run checkpointed parts again, without the rules of channels_last, and find other tensors. And

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zcfast.nets.inputs import Inputs, mapped, tensors_of
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.blame import Blamed
 from zcfast.passes.cpu_backend.channels_last import ChannelsLast
-from zcfast.passes.embedding import EmbeddingTap, tapped_embedding
+from zcfast.passes.embedding import tapped_embeddings, tokens_in
 from zcfast.passes.failures import Failure, ProxyError, describe
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation, is_own
@@ -26,8 +27,8 @@ class SharedForward:
 
     Attributes:
         output: what the net returned.
-        point: where derivatives by the inputs are taken: the inputs, or of tokens the output of their embedding; None
-            unless a pass needs it and the net takes it.
+        points: where derivatives by the inputs are taken: floating inputs, and of tokens the output of their embedding;
+            none unless a pass needs them and the net takes them.
         leaves: one for each place of a counted weight; `weights` are those of the layers.
         weights: L leaves of the graph, copies of the layers' weights.
         recording: what the counted layers put out.
@@ -37,7 +38,7 @@ class SharedForward:
 
     batch: Batch
     output: Any
-    point: Tensor | None
+    points: list[Tensor]
     leaves: list[Tensor]
     weights: list[Tensor]
     installed: list[Tensor]
@@ -48,7 +49,7 @@ class SharedForward:
     @cached_property
     def logits(self) -> Tensor:
         """The logits, with their graph where a pass needs gradients."""
-        return self.batch.found_logits(self.output, len(self.batch.inputs))
+        return self.batch.found_logits(self.output, self.batch.samples)
 
     @property
     def positions(self) -> list[int]:
@@ -96,7 +97,7 @@ class Forward(Pass):
             net.note_first(result.logits)
         return result
 
-    def _in_some_form(self, net: Net, batch: Batch, inputs: Tensor, clone: bool) -> SharedForward:
+    def _in_some_form(self, net: Net, batch: Batch, inputs: Inputs, clone: bool) -> SharedForward:
         """In the form that is wanted, or in a plainer one: view() of an image fails in most formats, for one."""
         while True:
             mode = ChannelsLast() if net.channels_last else Blamed() if self.observation.takes_inputs else None
@@ -110,7 +111,7 @@ class Forward(Pass):
                     self.observation.give_up_inputs(describe(error))
                 net.channels_last = False
 
-    def _once(self, net: Net, batch: Batch, inputs: Tensor, mode: Blamed | None, clone: bool) -> SharedForward:
+    def _once(self, net: Net, batch: Batch, inputs: Inputs, mode: Blamed | None, clone: bool) -> SharedForward:
         if self._has_run:
             self.retried = True
             net.restart()
@@ -118,21 +119,18 @@ class Forward(Pass):
         asked = self.observation
         gradients = bool(asked.users) or batch.logits is not find_logits  # which must not cut the graph
         leaves = net.install(gradients=gradients)
-        point: Tensor | None = None
-        tap: EmbeddingTap | None = None
         with net.surroundings(mode) as stack:
             stack.enter_context(torch.set_grad_enabled(gradients))
             recording = stack.enter_context(recorded(net.layers, keep=asked.keeps_outputs, clone=clone))
             stack.enter_context(asked.watched(net))
-            flowing = inputs
-            if asked.takes_inputs and inputs.is_floating_point():
-                flowing = point = inputs.detach().clone().requires_grad_()
-            elif asked.takes_inputs:
-                tap = stack.enter_context(tapped_embedding(net.modules, inputs, Tensor.clone))
+            flowing = mapped(_leaf, inputs) if asked.takes_inputs else inputs
+            tokens = tokens_in(inputs) if asked.takes_inputs else []
+            taps = stack.enter_context(tapped_embeddings(net.modules, tokens, Tensor.clone))
             output = net.call(net.flowing(flowing))
-        point = tap.output if tap else point
+        points = [leaf for leaf in tensors_of(flowing) if leaf.requires_grad]
+        points += [tap.output for tap in taps if tap.output is not None]
         weights = net.slots.of_layers(leaves)
-        return SharedForward(batch, output, point, leaves, weights, net.copies, recording, None, asked.users)
+        return SharedForward(batch, output, points, leaves, weights, net.copies, recording, None, asked.users)
 
     def _is_harmed(self, result: SharedForward, net: Net) -> bool:
         """Whether a weight has changed while passes of the user's watched; they then watch no more."""
@@ -141,6 +139,11 @@ class Forward(Pass):
             return False
         self.observation.give_up_watching(foreign, Failure("refused", "a weight changed while the pass watched"))
         return True
+
+
+def _leaf(x: Tensor) -> Tensor:
+    """A floating input as a leaf of the graph."""
+    return x.detach().clone().requires_grad_() if x.is_floating_point() else x
 
 
 def _change(result: SharedForward, net: Net) -> Failure | None:

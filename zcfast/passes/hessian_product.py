@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from zcfast.nets.inputs import Inputs
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
 from zcfast.passes.curvature import directions, double_backward
@@ -56,7 +57,7 @@ class HessianProduct(Pass):
         return HessianProducts(net.slots.weights, net.slots.shared(found), method)
 
 
-def _double_backward(net: Net, batch: Batch, inputs: Tensor, targets: Tensor, along: Sequence[Tensor]) -> list[Tensor]:
+def _double_backward(net: Net, batch: Batch, inputs: Inputs, targets: Tensor, along: Sequence[Tensor]) -> list[Tensor]:
     net.restart()
     leaves = net.install()
     net.channels_last = False  # its rules cannot be differentiated twice

@@ -1,17 +1,23 @@
 """The backward pass from the logits to the inputs."""
 
+import math
+
+import torch
 from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
-from zcfast.passes.embedding import without_embedding
+from zcfast.passes.embedding import require_real
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
 
 
 class InputJacobian(Pass):
-    """[N, D]: the derivative of the sum of all logits by each sample, of tokens by the output of their embedding."""
+    """[N, D]: the derivative of the sum of all logits by each sample.
+
+    Of several inputs it is that by all floating ones, and by the outputs of the embeddings of tokens, side by side.
+    """
 
     requires = (Forward,)
     reads = "inputs"
@@ -26,7 +32,6 @@ class InputJacobian(Pass):
         forward: SharedForward = done[Forward]
         forward.recording.check_gradients()
         logits = forward.logits
-        if forward.point is None:
-            raise without_embedding(batch.inputs)
-        (rows,) = forward.differentiate(logits.sum(), [forward.point])
-        return rows.detach().flatten(1)
+        require_real(batch.inputs, forward.points)
+        rows = forward.differentiate(logits.sum(), forward.points)
+        return torch.cat([each.detach().reshape(len(each), math.prod(each.shape[1:])) for each in rows], 1)

@@ -90,7 +90,7 @@ class LossGradient(Pass):
             raise forward.changed.as_error()
         logits = forward.logits
         loss = batch.loss(logits, batch.tensors()[1])
-        known = [*forward.installed, *([] if forward.point is None else [forward.point])]
+        known = [*forward.installed, *forward.points]
         check_references(net.module, net.slots.parameters, known, logits, loss)
         recording, count = forward.recording, len(forward.leaves)
         found = forward.differentiate(loss, [*forward.leaves, *recording.outputs])

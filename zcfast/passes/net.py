@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count
 from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.blame import is_nets_own
-from zcfast.passes.cpu_backend.channels_last import ChannelsLast, has_tangent
+from zcfast.passes.cpu_backend.channels_last import ChannelsLast, has_tangent, suits
 from zcfast.passes.failures import Failure, describe
 from zcfast.passes.generators import random_devices
 from zcfast.passes.isolation import Isolated
 from zcfast.passes.layers import Layer
-from zcfast.passes.slots import Slots
+from zcfast.passes.slots import Slot, Slots
 from zcfast.passes.torch_internals import outside_modes
 
 UNREPEATABLE = Failure(
@@ -34,6 +35,7 @@ class Net:
         slots: the places of its parameters and what stands there.
         per_layer: whether the caller wants the share of each layer too.
         trainable: how many numbers its trainable parameters have, as the caller gave it.
+        seed: of the random numbers that passes draw.
         channels_last: images flow with their channels innermost in the shared forward pass and those compared with it.
         random_devices: those whose generators the net may draw from, beside the CPU.
         copies: of all parameters, in their places, from `install` on.
@@ -51,11 +53,12 @@ class Net:
         channels_last: bool,
         per_layer: bool,
         trainable: int,
+        seed: int,
     ) -> None:
         """Take the net as `isolated` gives it."""
         self.module, self.modules, self.layers = isolated.module, isolated.modules, layers
         self.slots = Slots(isolated.modules, layers)
-        self.channels_last, self.per_layer, self.trainable = channels_last, per_layer, trainable
+        self.channels_last, self.per_layer, self.trainable, self.seed = channels_last, per_layer, trainable, seed
         self.mismatch: Failure | None = None
         self._isolated, self._batch = isolated, batch
         self.random_devices = random_devices(isolated.module)
@@ -93,11 +96,29 @@ class Net:
         )
         return [self.copies[index] for index in self.slots.counted]
 
-    def forward(self, inputs: Tensor, hooks: Sequence[tuple[nn.Module, Hook]] = ()) -> Any:
+    @contextmanager
+    def redrawn(self, stand_in: Callable[[Slot], Tensor]) -> Iterator[None]:
+        """Inside, passes compute with other parameters.
+
+        Args:
+            stand_in: the parameter to put into a place, which needs a gradient and which the net may write to.
+        """
+        self.require_repetition()  # which compares logits of the net's own parameters
+        before = self.copies
+        self.restart()
+        try:
+            self.copies = self.slots.install(lambda slot, _: stand_in(slot))
+            yield
+        finally:
+            self.copies = before
+            if not before:
+                self.install()
+
+    def forward(self, inputs: Inputs, hooks: Sequence[tuple[nn.Module, Hook]] = ()) -> Any:
         """Run the net on any inputs, from the state and the random numbers that the first pass began with.
 
         Args:
-            inputs: [N, ...]; the net gets a copy.
+            inputs: each [N, ...], as a batch has them; the net gets a copy.
             hooks: forward hooks with the modules that they are for, for this pass alone; what they return is obeyed.
 
         Returns:
@@ -112,14 +133,14 @@ class Net:
             stack.enter_context(torch.random.fork_rng(self.random_devices))
             for module, hook in hooks:
                 stack.enter_context(module.register_forward_hook(hook))
-            return self.call(inputs.clone())
+            return self.call(mapped(Tensor.clone, inputs))
 
     @property
     def parameters(self) -> list[Tensor]:
         """L leaves: what `forward` computes with in place of the counted layers' weights."""
         return self.slots.of_layers([self.copies[index] for index in self.slots.counted])
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Inputs) -> Any:
         """Run the net as it stands, once more only if it did not raise of its own accord before.
 
         Raises:
@@ -129,7 +150,7 @@ class Net:
             raise self._broken.as_error()
         self.has_run, self._is_untouched = True, False
         try:
-            output = self.module(inputs)
+            output = call_net(self.module, inputs)
         except Exception as error:
             if not self._succeeded and is_nets_own(error):
                 self._broken = describe(error)
@@ -157,14 +178,19 @@ class Net:
                 stack.enter_context(mode)
             yield stack
 
-    def flowing(self, inputs: Tensor) -> Tensor:
+    def flowing(self, inputs: Inputs) -> Inputs:
         """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
-        return inputs.clone(memory_format=torch.channels_last if self.channels_last else torch.preserve_format)
 
-    def logits(self, inputs: Tensor) -> Tensor:
+        def copy(x: Tensor) -> Tensor:
+            innermost = self.channels_last and suits(x)
+            return x.clone(memory_format=torch.channels_last if innermost else torch.preserve_format)
+
+        return mapped(copy, inputs)
+
+    def logits(self, inputs: Inputs) -> Tensor:
         """The logits of the minibatch once more, compared with the first; after `restart`."""
         with self.surroundings():
-            logits = self._batch.found_logits(self.call(self.flowing(inputs)), inputs.shape[0])
+            logits = self._batch.found_logits(self.call(self.flowing(inputs)), sample_count(inputs))
         if not self._repeats:
             with outside_modes():  # a mode of the pass would take it for the net's
                 self._compare(logits)

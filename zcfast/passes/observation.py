@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from zcfast.nets.functorch import outside_transforms
 from zcfast.passes.failures import Failure, ProxyError, describe
 from zcfast.passes.generators import GlobalState
 from zcfast.passes.net import Net
+from zcfast.passes.rectifiers import SeeRectifiers
 from zcfast.passes.torch_internals import outside_modes
 
 
@@ -19,7 +21,7 @@ from zcfast.passes.torch_internals import outside_modes
 class _Watcher:
     owner: type
     function: Callable[[Tensor], Any]
-    kinds: tuple[type[nn.Module], ...]
+    kinds: tuple[type[nn.Module], ...]  # none: rectifiers are watched
     seen: list[Any] = field(default_factory=list)
 
 
@@ -71,6 +73,10 @@ class Observation:
         self._watchers.append(watcher)
         return watcher.seen
 
+    def watch_rectifiers(self, function: Callable[[Tensor], Any]) -> list[Any]:
+        """`watch` for the outputs of all activations that switch at zero, modules and functions (`SeeRectifiers`)."""
+        return self.watch(function)
+
     def give_up_inputs(self, failure: Failure) -> None:
         """Refuse derivatives by the inputs: the net takes none that need a gradient."""
         self.failures.update(dict.fromkeys(self.takes_inputs, failure))
@@ -92,27 +98,35 @@ class Observation:
         with ExitStack() as stack:
             for watcher in self._watchers:
                 watcher.seen.clear()
-                hook = self._hook_of(watcher, net)
                 for module in net.modules if watcher.owner in self.watching else ():
                     if isinstance(module, watcher.kinds):
                         # Hooks of the caller's may change the output.
+                        hook = partial(self._see_module, watcher, net)
                         stack.enter_context(module.register_forward_hook(hook, prepend=True))
+            activations = [each for each in self._watchers if not each.kinds and each.owner in self.watching]
+            if activations:
+                stack.enter_context(SeeRectifiers(partial(self._see_rectifier, activations, net)))
             yield
 
-    def _hook_of(self, watcher: _Watcher, net: Net) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            if watcher.owner in self.failures or not isinstance(output, Tensor):
-                return
-            try:
-                if outside_transforms(output) is not output:
-                    raise ProxyError("refused", f"a {type(module).__name__} runs inside torch.func.vmap or the like")
-                with outside_modes(), torch.no_grad(), _undisturbed(watcher.owner, net):
-                    copy = output.detach().clone(memory_format=torch.contiguous_format)
-                    watcher.seen.append(watcher.function(copy))
-            except Exception as error:  # the net and the other passes go on
-                self.failures[watcher.owner] = describe(error)
+    def _see_module(self, watcher: _Watcher, net: Net, module: nn.Module, args: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            self._see(watcher, net, type(module).__name__, output)
 
-        return hook
+    def _see_rectifier(self, watchers: list[_Watcher], net: Net, output: Tensor) -> None:
+        for watcher in watchers:
+            self._see(watcher, net, "activation", output)
+
+    def _see(self, watcher: _Watcher, net: Net, what: str, output: Tensor) -> None:
+        if watcher.owner in self.failures:
+            return
+        try:
+            if outside_transforms(output) is not output:
+                raise ProxyError("refused", f"a {what} runs inside torch.func.vmap or the like")
+            with outside_modes(), torch.no_grad(), _undisturbed(watcher.owner, net):
+                copy = output.detach().clone(memory_format=torch.contiguous_format)
+                watcher.seen.append(watcher.function(copy))
+        except Exception as error:  # the net and the other passes go on
+            self.failures[watcher.owner] = describe(error)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from zcfast.nets.inputs import mapped
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.net import Net
@@ -80,11 +81,11 @@ class Products(Pass):
                 stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
                 stack.enter_context(torch.backends.cudnn.flags(enabled=False))
             with _Counted() as counted:
-                output = net.call(inputs.clone())
+                output = net.call(mapped(Tensor.clone, inputs))
         if batch.logits is not find_logits:
-            batch.found_logits(output, len(inputs))
+            batch.found_logits(output, batch.samples)
         total: float = counted.total
-        return total / len(inputs)
+        return total / batch.samples
 
 
 def _kept_nothing(_: Any) -> Tensor:

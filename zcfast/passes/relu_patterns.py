@@ -1,24 +1,26 @@
-"""On which ReLUs the samples of a minibatch agree."""
+"""On which activations the samples of a minibatch agree."""
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
-from zcfast.passes.failures import ProxyError
+from zcfast.passes.failures import Failure, ProxyError
 from zcfast.passes.forward import Forward
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
+
+NO_ACTIVATION = Failure("undefined", "no activation ran that switches at zero")
 
 _EXACT = 2**24  # float32 counts no further
 
 
 class ReluPatterns(Pass):
-    """[N, N] float64: how many outputs of the nn.ReLU modules two samples have both on, or both off.
+    """[N, N] float64: how many outputs of the activations two samples have both on, above zero, or both off.
 
-    A module counts each time that it runs. Functional ReLUs and other functions, nn.ReLU6 among them, do not.
+    Activations are those that switch at zero, modules and functions (`SeeRectifiers`); each counts whenever it runs.
     """
 
     requires = (Forward,)
@@ -29,24 +31,31 @@ class ReluPatterns(Pass):
         self.agreements: Sequence[Tensor] = []
 
     def observe(self, forward: Observation) -> None:
-        """Watch the ReLUs."""
-        self.agreements = forward.watch(_agreement, nn.ReLU)
+        """Watch the activations."""
+        self.agreements = forward.watch_rectifiers(_agreement)
 
     def run(self, net: Net, batch: Batch, done: Results) -> Tensor:
-        """Sum over the ReLUs that ran."""
-        samples = len(batch.inputs)
-        total = torch.zeros(samples, samples, dtype=torch.float64, device=batch.inputs.device)
+        """Sum over the activations that ran."""
+        if not self.agreements:
+            raise NO_ACTIVATION.as_error()
+        samples = batch.samples
+        total = torch.zeros(samples, samples, dtype=torch.float64, device=batch.device)
         for each in self.agreements:
             if len(each) != samples:
-                raise ProxyError("undefined", f"a ReLU has {len(each)} rows where the minibatch has {samples} samples")
+                raise other_rows(len(each), samples)
             total += each
         return total
+
+
+def other_rows(rows: int, samples: int) -> ProxyError:
+    """Why patterns of samples do not exist: an activation sees other rows."""
+    return ProxyError("undefined", f"an activation has {rows} rows where the minibatch has {samples} samples")
 
 
 def _agreement(output: Tensor) -> Tensor:
     """By a product of matrices of 1 and -1: the D outputs less twice those that differ."""
     if output.sum().isnan():
-        raise ProxyError("undefined", "the output of a ReLU is not a number")
+        raise ProxyError("undefined", "the output of an activation is not a number")
     signs = (output > 0).reshape(len(output), -1).to(torch.float32).mul_(2).sub_(1)
     total = torch.zeros(len(signs), len(signs), dtype=torch.float64, device=output.device)
     for start in range(0, signs.shape[1], _EXACT):

@@ -1,5 +1,6 @@
 """The proxies. A list of proxies may hold their names, or these classes with options: fisher(weighting="channel")."""
 
+from zcfast.proxies.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zcfast.proxies.base import Proxy, register, registered, resolve
 from zcfast.proxies.epe_nas import EpeNas
 from zcfast.proxies.fisher import Fisher
@@ -8,14 +9,19 @@ from zcfast.proxies.grad_norm import GradNorm
 from zcfast.proxies.grasp import Grasp
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
+from zcfast.proxies.linear_regions import LinearRegions
 from zcfast.proxies.logsynflow import LogSynflow
+from zcfast.proxies.meco import Meco, MecoOpt
 from zcfast.proxies.multiply_adds import MultiplyAdds
 from zcfast.proxies.naswot import Naswot
 from zcfast.proxies.params import Params
 from zcfast.proxies.plain import Plain
+from zcfast.proxies.repeated import RepeatedProxy
 from zcfast.proxies.snip import Snip
+from zcfast.proxies.swap import RegSwap, Swap, SwapUniversal
 from zcfast.proxies.synflow import Synflow
 from zcfast.proxies.synflow_bn import SynflowBatchNorm
+from zcfast.proxies.zen import Zen
 from zcfast.proxies.zico import Zico
 
 # The names by which scores are known; they take the place of the modules of the same names.
@@ -24,10 +30,17 @@ fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, G
 logsynflow = LogSynflow
 multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
 snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
-zico = Zico
+meco, meco_opt = Meco, MecoOpt
+az_expressivity, az_progressivity, az_trainability = AzExpressivity, AzProgressivity, AzTrainability
+linear_regions, swap, reg_swap, swap_universal = LinearRegions, Swap, RegSwap, SwapUniversal
+zen, zico = Zen, Zico
 
 __all__ = [
     "Proxy",
+    "RepeatedProxy",
+    "az_expressivity",
+    "az_progressivity",
+    "az_trainability",
     "epe_nas",
     "fisher",
     "flops",
@@ -35,16 +48,23 @@ __all__ = [
     "grasp",
     "jacob_cov",
     "l2_norm",
+    "linear_regions",
     "logsynflow",
+    "meco",
+    "meco_opt",
     "multiply_adds",
     "naswot",
     "params",
     "plain",
+    "reg_swap",
     "register",
     "registered",
     "resolve",
     "snip",
+    "swap",
+    "swap_universal",
     "synflow",
     "synflow_bn",
+    "zen",
     "zico",
 ]

@@ -66,6 +66,10 @@ class Proxy(ABC):
         """Natural logarithm of a score that may exceed float64; None for all others."""
         return None
 
+    def standard_error(self, results: Results) -> float | None:
+        """Of a score that is the mean of several rounds of random draws; None for all others."""
+        return None
+
     def method(self, results: Results) -> str:
         """How the score was computed, where there are several ways; else empty."""
         return ""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from zcfast.passes.base import Results
-from zcfast.passes.forward import Forward
+from zcfast.passes.forward import Forward, SharedForward
 from zcfast.proxies.base import Proxy, register
 
 
@@ -19,7 +19,7 @@ class Flops(Proxy):
 
     def layerwise(self, results: Results) -> Tensor:
         """Weights times output positions of each layer; 0 of a layer whose module is not called."""
-        forward = results[Forward]
+        forward: SharedForward = results[Forward]
         positions = torch.tensor(forward.positions, dtype=torch.float64)
         weights = torch.tensor([weight.numel() for weight in forward.weights], dtype=torch.float64)
-        return weights * positions / len(forward.batch.inputs)
+        return weights * positions / forward.batch.samples

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from zcfast.passes.base import Results
-from zcfast.passes.failures import ProxyError
 from zcfast.passes.relu_patterns import ReluPatterns
 from zcfast.proxies.base import Proxy, register
 
@@ -13,8 +12,8 @@ from zcfast.proxies.base import Proxy, register
 class Naswot(Proxy):
     """log |det K|, K_nm the number of ReLUs that samples n and m both switch on, or both off.
 
-    Outputs of nn.ReLU modules count, each time that one runs. The published code counts every module whose type has
-    ReLU in its name, so wrappers too.
+    All activations that switch at zero count, modules and functions, each time that one runs. The published code counts
+    every module whose type has ReLU in its name, so wrappers too.
     """
 
     name = "naswot"
@@ -26,8 +25,6 @@ class Naswot(Proxy):
     def value(self, results: Results) -> float:
         """The score of the minibatch; -inf of a singular K, as where two samples switch all ReLUs alike."""
         kernel: Tensor = results[ReluPatterns]
-        if not kernel.any():
-            raise ProxyError("undefined", "no nn.ReLU ran")
         values = torch.linalg.eigvalsh(kernel)
         if values[0] <= len(values) * torch.finfo(values.dtype).eps * values[-1]:
             return -torch.inf

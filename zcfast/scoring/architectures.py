@@ -12,13 +12,16 @@ from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
 from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
+from zcfast.nets.inputs import Inputs, checked_inputs, mapped, tensors_of
 from zcfast.passes.base import with_requirements
 from zcfast.passes.batch import Loss
 from zcfast.proxies import Proxy, registered, resolve
+from zcfast.proxies.populations import populations, with_parts
 from zcfast.scores import Scores
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
 from zcfast.scoring.fingerprint import fingerprint, package
-from zcfast.scoring.space import check_cells, in_closed_form
+from zcfast.scoring.populations import with_populations
+from zcfast.scoring.space import check_cells, in_closed_form, own_options
 from zcfast.scoring.store import Row, Store
 from zcfast.scoring.task import Task, groups
 from zcfast.spaces import Cells, ClosedForm, SearchSpace, as_space
@@ -34,7 +37,7 @@ class ScoringInterrupted(KeyboardInterrupt):
         self.scores = scores
 
 
-Images = ImageBatch | tuple[Tensor, Tensor]
+Images = ImageBatch | tuple[Inputs, Tensor]
 
 
 def score_architectures(
@@ -62,12 +65,14 @@ def score_architectures(
 
     Args:
         space: the search space or its name.
-        proxies: names of sampled proxies (zcfast.proxies), configured ones, and names of closed forms
-            (as ``score_space`` takes them), which are computed without building a network.
+        proxies: names of sampled proxies (zcfast.proxies), configured ones, names of closed forms (as ``score_space``
+            takes them), which are computed without building a network, and ``az_nas``, a score of the set of
+            architectures, which brings the columns that it is made of.
         cells: the N valid architectures.
-        images: the minibatch: inputs [B, ...] and targets, of float32 networks. Networks of cells take images [B,
-            channels, H, W] with H = W, which set resolution and image_channels, and classes if the minibatch says how
-            many there are. None: the example of the space, if that is a minibatch; networks of cells have none, which
+        images: the minibatch: inputs, in any form that ``score`` takes, and targets, of float32 networks. Networks of
+            cells take images [B, channels, H, W] with H = W, which set resolution and image_channels, and classes if
+            the minibatch says how many there are.
+            None: the example of the space, if that is a minibatch; networks of cells have none, which
             is well if no proxy reads it (``reads_images``).
         seed: of the weights.
         device: "cpu" or "cuda", where the networks run.
@@ -79,7 +84,7 @@ def score_architectures(
             same call goes on where a killed one ended. Kept scores of other code, options or images are not taken.
         progress: called with the number of rows done and of all rows.
         loss_fn, logits, layers: as for ``score``.
-        options: of the network, ``initialisation`` and ``batch_norm`` as for ``space.build``.
+        options: of the network, ``initialisation`` and ``batch_norm`` as for ``space.build``; those of closed forms.
 
     Returns:
         Scores with the columns of each proxy, float64, NaN where there is no score; ``reasons`` says why. The columns
@@ -102,9 +107,10 @@ def score_architectures(
     if initialisation is not None:
         named_initialisation(initialisation)
     batch_norm = _batch_norm(searched, closed, options)
+    own = {name: options.pop(name) for name in own_options(searched) if name in options}
     batch = minibatch(searched, images, reads_images(sampled))
     network = options if batch is None else searched.fitting(batch, options)
-    own = {"initialisation": initialisation} if "expected_synflow" in closed else {}
+    own |= {"initialisation": initialisation} if "expected_synflow" in closed else {}
     columns, described = in_closed_form(searched, closed, cells, **network, **own)
     build = {"initialisation": initialisation, **network}
     given = {"loss_fn": loss_fn, "logits": logits, "layers": layers}
@@ -121,7 +127,7 @@ def score_architectures(
         "images": None if batch is None else batch.protocol(),
         "columns": _meanings(searched, chosen, described["columns"]),
     }
-    scores = _table(task, rows, protocol, columns, sampled)
+    scores = with_populations(_table(task, rows, protocol, columns, sampled), proxies)
     if interrupted:
         raise ScoringInterrupted(scores)
     return scores
@@ -250,10 +256,10 @@ def resolve_columns(space: SearchSpace[Any], proxies: Sequence[str | Proxy]) -> 
     if isinstance(proxies, str) or not isinstance(proxies, Iterable):
         raise ValueError(f"proxies: expected a list of names, got {proxies!r}")
     forms = closed_forms(space)
-    names = list(dict.fromkeys([*forms, *registered()]))
+    names = list(dict.fromkeys([*forms, *registered(), *populations()]))
     chosen: dict[str, Proxy | None] = {}
     taken: set[str] = set()
-    for each in proxies:
+    for each in with_parts(list(proxies)):
         if isinstance(each, str) and each not in names:
             raise unknown("proxy", each, names)
         proxy = None if each in forms else resolve(each)
@@ -311,26 +317,28 @@ def minibatch(space: SearchSpace[Any], images: Images | None, readers: list[str]
             raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
         return None
     batch = images if isinstance(images, ImageBatch) else ImageBatch(*_pair(images), None, {"images": "tensors"})
-    if not batch.inputs.isfinite().all():
+    if not all(each.isfinite().all() for each in tensors_of(batch.inputs)):
         raise ValueError("images: expected finite numbers, got NaN or infinity")
     return batch
 
 
-def _pair(images: Any) -> tuple[Tensor, Tensor]:
+def _pair(images: Any) -> tuple[Inputs, Tensor]:
     parts = images if isinstance(images, tuple | list) else (images,)
-    if len(parts) != 2 or not all(isinstance(part, Tensor) and part.dim() for part in parts):
+    if len(parts) != 2 or not isinstance(parts[1], Tensor) or not parts[1].dim():
         came = ", ".join(type(part).__name__ for part in parts)
         raise ValueError(f"images: expected an ImageBatch or tensors (inputs, targets), got {came}")
-    return parts[0], parts[1]
+    try:
+        return checked_inputs(parts[0], "images"), parts[1]
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
-def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[str, Any]) -> tuple[Inputs, Tensor]:
     """Inputs and targets; the example for proxies that take no more than its shape."""
     if batch is None:
         example = space.example_with(network)
         return example.inputs, example.targets
-    inputs = batch.inputs.cpu()
-    return inputs.float() if inputs.is_floating_point() else inputs, batch.targets.cpu()
+    return mapped(lambda x: x.cpu().float() if x.is_floating_point() else x.cpu(), batch.inputs), batch.targets.cpu()
 
 
 def described_as(proxy: Proxy) -> dict[str, str]:

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zcfast.errors import integer
 from zcfast.images.batch import ImageBatch
 from zcfast.nets.counted import COUNTABLE
+from zcfast.nets.inputs import Inputs, sample_shape, tensors_of
 from zcfast.passes.base import Results, with_requirements
 from zcfast.passes.batch import Batch, Loss, find_logits
 from zcfast.passes.engine import run_passes
@@ -26,21 +28,24 @@ class Protocol:
     """What a score depends on beside the net: two scores compare where these are equal.
 
     Attributes:
-        batch_size, input_shape: of the minibatch; the shape is that of one sample.
+        batch_size, input_shape: of the minibatch; the shape is that of one sample, of several inputs one shape each, by
+            keyword (keyword, shape).
         dtype: of the net's parameters.
         device: of the minibatch.
         loss: "cross_entropy" or the name of loss_fn.
         layers: names of the layer types that count.
         train: whether the net was in training mode.
+        seed: of the random numbers that proxies draw; most draw none.
     """
 
     batch_size: int
-    input_shape: tuple[int, ...]
+    input_shape: tuple[Any, ...]
     dtype: str
     device: str
     loss: str
     layers: tuple[str, ...]
     train: bool
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +58,7 @@ class Score:
             negative one, which nets with subtractions can have.
         per_layer: [L] float64 shares of the counted layers, where they were asked for and the score is their sum.
         layer_names: L names, where per_layer is given.
+        standard_error: of a value that is the mean of several rounds of random draws; None of all others.
         status: "ok"; "undefined" where the formula has no value for this net and minibatch; "refused" where an option
             cannot be honoured exactly; "failed" where the net or its derivative raised.
         reason: why the status is not "ok".
@@ -67,6 +73,7 @@ class Score:
     log_value: float | None
     per_layer: Tensor | None
     layer_names: tuple[str, ...]
+    standard_error: float | None
     status: Status
     reason: str
     higher_is_better: bool
@@ -77,7 +84,7 @@ class Score:
 
 def score(
     module: nn.Module,
-    batch: tuple[Tensor, Tensor] | ImageBatch,
+    batch: tuple[Inputs, Tensor] | ImageBatch,
     proxies: Sequence[str | Proxy] = PAPER,
     *,
     loss_fn: Loss | None = None,
@@ -85,6 +92,7 @@ def score(
     layers: tuple[type[nn.Module], ...] = COUNTABLE,
     per_layer: bool = False,
     train: bool = True,
+    seed: int = 0,
 ) -> dict[str, Score]:
     """Score a net by several proxies, sharing forward and backward passes between them.
 
@@ -92,14 +100,17 @@ def score(
 
     Args:
         module: any net.
-        batch: inputs [N, ...] and targets [N, ...] on the net's device, as a pair or an ImageBatch. Integer inputs are
-            tokens: the Jacobian is taken, and synflow's ones are put, at the output of the nn.Embedding called on them.
+        batch: inputs and targets [N, ...] on the net's device, as a pair or an ImageBatch. Inputs are a tensor, several
+            in a tuple, as in ``net(*inputs)``, or by keyword in a dict, as in ``net(**inputs)``, each [N, ...]. Integer
+            ones are tokens: the Jacobian is taken, and synflow's ones are put, at the output of the nn.Embedding called
+            on them; masks stay as they are.
         proxies: names, or configured proxies such as zcfast.proxies.fisher(weighting="channel").
         loss_fn: (logits, targets) -> scalar, a mean over samples. Default: cross-entropy of [N, classes, ...].
         logits: finds the logits in the net's output. Default: see find_logits.
         layers: layer types whose weights count.
         per_layer: give the share of each layer too. synflow then takes a backward pass.
         train: put the net in training mode; False leaves each submodule in its mode.
+        seed: of the random numbers that some proxies draw: for one seed, they are the same for all nets.
 
     Returns:
         One Score a proxy, by its label: the name, followed by options that are not the default. A proxy that fails
@@ -112,6 +123,8 @@ def score(
         RuntimeError: the call comes from inside of another one, as from a hook of its net.
     """
     chosen = _resolve(proxies)
+    if integer("seed", seed) < 0:
+        raise ValueError(f"seed: expected a number >= 0, got {seed}")
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected an nn.Module, got {type(module).__name__}")
     if isinstance(batch, ImageBatch):
@@ -125,13 +138,13 @@ def score(
         if not found and any(proxy.sums_layers for proxy in chosen):
             kinds = ", ".join(kind.__name__ for kind in layers)
             raise ValueError(f"module: expected at least one layer that counts ({kinds}), got none")
-        protocol = _protocol(module, checked, layers, train)
+        protocol = _protocol(module, checked, layers, train, seed)
         names = tuple(layer.name for layer in found)
 
         def finish(proxy: Proxy, results: Results | Failure, seconds: float) -> Score:
             return _score(proxy, results, seconds, protocol, names if per_layer else None)
 
-        scores = run_passes(module, found, checked, chosen, finish, train=train, per_layer=per_layer)
+        scores = run_passes(module, found, checked, chosen, finish, train=train, per_layer=per_layer, seed=seed)
         return {proxy.label: each for proxy, each in zip(chosen, scores, strict=True)}
 
 
@@ -156,24 +169,26 @@ def _score(
 ) -> Score:
     """The score from the results of passes, or the failure of one; `names` of the layers whose shares are asked for."""
     start = time.perf_counter()
-    value, log_value, shares, method = float("nan"), None, None, ""
+    value, log_value, shares, method, spread = float("nan"), None, None, "", None
     failure = results if isinstance(results, Failure) else None
     if not isinstance(results, Failure):
         try:
             with torch.no_grad():
                 value, log_value, method = float(proxy.value(results)), proxy.log_value(results), proxy.method(results)
+                spread = proxy.standard_error(results)
                 shares = None if names is None else proxy.layerwise(results)
             if value != value:
                 failure = Failure("undefined", "the result is not a number: the net's values overflow or are NaN")
         except Exception as error:  # one proxy's failure is not another's
             failure = describe(error)
     if failure is not None:
-        value, log_value, shares, method = float("nan"), None, None, ""
+        value, log_value, shares, method, spread = float("nan"), None, None, "", None
     return Score(
         value=value,
         log_value=log_value,
         per_layer=shares,
         layer_names=() if names is None or shares is None else names,
+        standard_error=spread,
         status="ok" if failure is None else failure.status,
         reason="" if failure is None else failure.reason,
         higher_is_better=proxy.higher_is_better,
@@ -183,14 +198,23 @@ def _score(
     )
 
 
-def _protocol(module: nn.Module, batch: Batch, layers: tuple[type[nn.Module], ...], train: bool) -> Protocol:
-    dtype = next((parameter.dtype for parameter in module.parameters()), batch.inputs.dtype)
+def _protocol(module: nn.Module, batch: Batch, layers: tuple[type[nn.Module], ...], train: bool, seed: int) -> Protocol:
+    first = tensors_of(batch.inputs)[0]
+    dtype = next((parameter.dtype for parameter in module.parameters()), first.dtype)
     return Protocol(
-        batch_size=len(batch.inputs),
-        input_shape=tuple(batch.inputs.shape[1:]),
+        batch_size=batch.samples,
+        input_shape=_frozen(sample_shape(batch.inputs)),
         dtype=str(dtype).removeprefix("torch."),
-        device=str(batch.inputs.device),
+        device=str(batch.device),
         loss="cross_entropy" if batch.loss_fn is None else getattr(batch.loss_fn, "__name__", str(batch.loss_fn)),
         layers=tuple(kind.__name__ for kind in layers),
         train=train,
+        seed=seed,
     )
+
+
+def _frozen(shape: Any) -> Any:
+    """A shape, or several, as tuples."""
+    if isinstance(shape, dict):
+        return tuple((key, _frozen(each)) for key, each in shape.items())
+    return tuple(map(_frozen, shape)) if isinstance(shape, list) else shape

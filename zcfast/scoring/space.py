@@ -31,12 +31,12 @@ def score_space(
         proxies: any of "expected_synflow" (natural logarithm, float64; -inf for a score of zero), "params" and "flops"
             (int64), "path_statistics" (float64 columns ``path_*``, not all of them better when higher, see
             zcfast.expected.path_statistics) and "path_rank" (float64; a rank among the cells that are scored together,
-            so it depends on the set).
+            so it depends on the set: to pick within a limit, score the cells within it).
         cells: valid architectures to score as they stand; all of ``space.enumerate()`` by default.
         progress: called with the number of rows done and of all rows.
         options: of the network (``space.network`` has the defaults: stem_channels, modules, classes, resolution, ...)
             and ``initialisation`` of expected synflow: "kaiming_fan_out" (default on NAS-Bench-101), "kaiming_fan_in"
-            or "pytorch" (default on NAS-Bench-201).
+            or "pytorch" (default on NAS-Bench-201), and ``path_rank_version``: 2 (default) or 1, of path_rank.
 
     Returns:
         Scores with the columns of each proxy, on the device of the cells.
@@ -58,7 +58,7 @@ def in_closed_form(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The columns and the protocol of ``score_space``."""
     forms = _forms(space, proxies)
-    own_names = {name for form in closed_forms(space).values() for name in form.options}
+    own_names = own_options(space)
     network = {name: value for name, value in options.items() if name not in own_names}
     own = {name: value for name, value in options.items() if name in own_names}
     for name in own:
@@ -67,6 +67,11 @@ def in_closed_form(
     protocol = _protocol(space, forms, network, own)
     check_cells(space, cells)
     return _columns(forms, cells, network, own, progress), protocol
+
+
+def own_options(space: SearchSpace[Any]) -> set[str]:
+    """Names of the options of the space's closed forms that are none of its networks."""
+    return {name for form in closed_forms(space).values() for name in form.options}
 
 
 def _forms(space: SearchSpace[Any], proxies: Sequence[str]) -> dict[str, ClosedForm]:
@@ -101,16 +106,19 @@ def _columns(
     for start in range(0, max(len(cells), 1), CHUNK):
         chunk = cells[start : start + CHUNK]
         for name, form in forms.items():
-            taken = {option: value for option, value in own.items() if option in form.options}
-            chunks[name].append(form.compute(chunk, network, taken))
+            chunks[name].append(form.compute(chunk, network, _taken(form, own)))
         if progress:
             progress(min(start + CHUNK, len(cells)), len(cells))
     columns = {}
     for name, parts in chunks.items():
         joined = {column: torch.cat([part[column] for part in parts]) for column in parts[0]}
         within = forms[name].within
-        columns.update(within(joined) if within else joined)
+        columns.update(within(joined, _taken(forms[name], own)) if within else joined)
     return columns
+
+
+def _taken(form: ClosedForm, own: dict[str, Any]) -> dict[str, Any]:
+    return {option: value for option, value in own.items() if option in form.options}
 
 
 def _protocol(
@@ -122,7 +130,8 @@ def _protocol(
         "torch": torch.__version__,
         "space": space.title,
         "network": space.network_options(network),
-        "initialisation": own.get("initialisation", space.initialisation),
+        "initialisation": space.initialisation,
+        **own,
         "columns": {
             column: dataclasses.asdict(meaning) for form in forms.values() for column, meaning in form.columns.items()
         },

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zcfast.nets.inputs import Inputs, mapped
 from zcfast.passes.failures import describe
 from zcfast.proxies import Proxy
 from zcfast.scoring.net import Score, score
@@ -26,7 +27,7 @@ class Task:
     Attributes:
         groups: proxies by whether their network has BatchNorm, None where the space does not ask.
         batch: inputs and targets, on the CPU.
-        seed: of the weights.
+        seed: of the weights, and of what proxies draw.
         device: where the networks run.
         build: options of ``space.build``.
         options: of ``score``.
@@ -36,7 +37,7 @@ class Task:
     space: SearchSpace[Any]
     cells: Cells
     groups: dict[bool | None, list[Proxy]]
-    batch: tuple[Tensor, Tensor]
+    batch: tuple[Inputs, Tensor]
     seed: int
     device: torch.device
     build: dict[str, Any]
@@ -48,14 +49,14 @@ class Task:
         cell = self.cells[row]
         scored: Row = {}
         seed = _seed_of(self.seed, self.space.seeds(cell)[0])
-        inputs, targets = (tensor.to(self.device) for tensor in self.batch)
+        inputs, targets = mapped(lambda x: x.to(self.device), self.batch[0]), self.batch[1].to(self.device)
         with _one_thread() if self.one_thread else nullcontext():
             for batch_norm, proxies in self.groups.items():
                 generator = torch.Generator().manual_seed(seed)
                 norm: dict[str, Any] = {} if batch_norm is None else {"batch_norm": batch_norm}
                 try:
                     module = self.space.build(cell, generator=generator, **norm, **self.build)
-                    scores = score(module.to(self.device), (inputs, targets), proxies, **self.options)
+                    scores = score(module.to(self.device), (inputs, targets), proxies, seed=self.seed, **self.options)
                 except Exception as error:  # one architecture's failure is not another's
                     failed = f"failed: {describe(error).reason}"
                     scored |= {proxy.label: (math.nan, failed) for proxy in proxies}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zcfast.errors import integer, unknown
 from zcfast.nets.initialisation import draw_weights
+from zcfast.nets.inputs import Inputs, checked_inputs, sample_count
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.capabilities import Capability
 from zcfast.spaces.cells import Cells
@@ -29,12 +30,16 @@ class Example:
     """A minibatch that the networks of a space take.
 
     Attributes:
-        inputs: a tensor whose first size is the batch, or whatever else the networks take.
+        inputs: a tensor [B, ...], several in a tuple, as in ``net(*inputs)``, or by keyword in a dict.
         targets: what the loss compares the output with, int64 [B] for cross-entropy.
     """
 
-    inputs: Any
+    inputs: Inputs
     targets: Any
+
+    def __post_init__(self) -> None:
+        """Check the inputs."""
+        object.__setattr__(self, "inputs", checked_inputs(self.inputs, "example: inputs"))
 
     @classmethod
     def of(cls, value: Any) -> "Example":
@@ -192,8 +197,9 @@ class SearchSpace(ABC, Generic[CellsT]):
             ValueError: an impossible option, or a minibatch that no network of the space takes.
         """
         inputs, targets = batch
-        if not len(inputs) or len(targets) != len(inputs):
-            came = f"{len(targets)} for {len(inputs)}"
+        samples = sample_count(inputs)
+        if not samples or len(targets) != samples:
+            came = f"{len(targets)} for {samples}"
             raise ValueError(f"images: expected as many targets as inputs, got {came}")
         self.check_options(options)
         return options

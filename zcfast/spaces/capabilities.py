@@ -192,14 +192,14 @@ class ClosedForm:
         columns: their names and meanings.
         compute: cells, options of the network and options of its own, by name -> the columns [N].
         options: names of the options of its own.
-        within: makes the columns from those that ``compute`` gives of all cells together, if their values depend on the
-            set of cells.
+        within: makes the columns from those that ``compute`` gives of all cells together and the options of its own, if
+            their values depend on the set of cells.
     """
 
     columns: Mapping[str, Column]
     compute: Callable[[Any, dict[str, Any], dict[str, Any]], dict[str, Tensor]]
     options: tuple[str, ...] = ()
-    within: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
+    within: Callable[[dict[str, Tensor], dict[str, Any]], dict[str, Tensor]] | None = None
 
 
 class ClosedForms(Capability):

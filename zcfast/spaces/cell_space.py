@@ -56,6 +56,8 @@ class CellSpace(SearchSpace[CellsT], Enumerated, NeighbourGraph, Sizes):
     def fitting(self, batch: Any, options: dict[str, Any]) -> dict[str, Any]:
         """Resolution, channels and classes are those of the images."""
         inputs, targets = batch
+        if not isinstance(inputs, Tensor):
+            raise ValueError(f"images: expected one tensor of images, got a {type(inputs).__name__}")
         if inputs.dim() != 4 or inputs.shape[2] != inputs.shape[3] or not inputs.is_floating_point() or not len(inputs):
             raise ValueError(f"images: expected floats [B, channels, H, H], got {inputs.dtype} {list(inputs.shape)}")
         if targets.shape != inputs.shape[:1] or targets.dtype != torch.int64:

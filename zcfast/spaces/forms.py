@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zcfast.expected.path_rank import READS, path_rank
+from zcfast.expected.path_rank import LATEST, READS, VERSIONS, path_rank
 from zcfast.expected.path_statistics import COLUMNS as PATH_COLUMNS
 from zcfast.spaces.base import SearchSpace
 from zcfast.spaces.capabilities import ClosedForm, ClosedForms, Column, Sizes
@@ -60,23 +60,30 @@ def path_forms(statistics: Statistics) -> dict[str, ClosedForm]:
         found = statistics(cells, network)
         return {name: found[name] for name in READS}
 
+    def rank(columns: dict[str, Tensor], own: dict[str, Any]) -> dict[str, Tensor]:
+        return path_rank(columns, own.get("path_rank_version", LATEST))
+
     return {
         "path_statistics": ClosedForm(
             {name: Column(*text, "zcfast, docs/expected.md") for name, text in PATH_COLUMNS.items()},
             lambda cells, network, _: statistics(cells, network),
         ),
         "path_rank": ClosedForm(
-            {
-                "path_rank": Column(
-                    "sum of the logarithms of a cell's average rank, as a share of all, among the cells scored with "
-                    "it, by convolutions, by fewest mean pools on a path and by mean 3x3 convolutions on a path; at "
-                    "most 0",
-                    "ln(rank)",
-                    "zcfast, docs/expected.md: chosen on half of NAS-Bench-201's CIFAR-10 accuracies out of 26,208 "
-                    "rules",
-                )
-            },
+            {"path_rank": Column(_RANK, "ln(rank)", "zcfast, docs/expected.md")},
             read,
-            within=path_rank,
+            options=("path_rank_version",),
+            within=rank,
         ),
     }
+
+
+def _reads(version: int) -> str:
+    names = (f"{'fewest ' if sign < 0 else ''}{name}" for name, sign in VERSIONS[version].items())
+    return ", ".join(names)
+
+
+_RANK = (
+    "sum of the logarithms of a cell's average rank, as a share of all, among the cells scored with it, at most 0; by "
+    f"{_reads(LATEST)}, picked after looking at the accuracies of NAS-Bench-101 and NAS-Bench-201; with "
+    f"path_rank_version 1 by {_reads(1)}, chosen on half of NAS-Bench-201's CIFAR-10 accuracies out of 26,208 rules"
+)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from zcfast.nets.inputs import call_net
 from zcfast.spaces import Decisions, Enumerated, NeighbourGraph, Neighbourhood, SearchSpace, Sizes
 
 
@@ -57,8 +58,7 @@ def _networks(space: SearchSpace[Any]) -> None:
     assert _equal(_weights(space, cells[0]), weights[0])
     assert _equal(_weights(space, space.format(cells[0])[0]), weights[0])
     module = space.build(cells[0])
-    inputs = space.example.inputs
-    module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+    call_net(module, space.example.inputs)
     with pytest.raises(ValueError, match="expected one, got 2"):
         space.build(cells)
     with pytest.raises(ValueError, match="unknown option 'no_option'"):

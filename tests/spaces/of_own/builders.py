@@ -1,6 +1,9 @@
 """Builders of small spaces."""
 
+import torch
 from torch import nn
+
+import zcfast
 
 
 def cnn(trial):
@@ -23,3 +26,31 @@ def perceptron(trial):
     return nn.Sequential(
         nn.Flatten(), nn.Linear(12, width), kinds[activation](), nn.Dropout(dropout), nn.Linear(width, 3)
     )
+
+
+class TwoInputs(nn.Module):
+    """Pictures [N, 3, 8, 8] and measurements [N, 5], three classes."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.conv, self.side = nn.Conv2d(3, width, 3, padding=1, bias=False), nn.Linear(5, width)
+        self.relu, self.head = nn.ReLU(), nn.Linear(2 * width, 3)
+
+    def forward(self, pictures, measured):
+        seen = self.relu(self.conv(pictures)).mean((2, 3))
+        return self.head(torch.cat([seen, self.relu(self.side(measured))], 1))
+
+
+def two_inputs(trial):
+    return TwoInputs(trial.suggest_categorical("width", [4, 8]))
+
+
+def pictures_and_numbers():
+    generator = torch.Generator().manual_seed(0)
+    pictures, measured = (torch.randn(4, *shape, generator=generator) for shape in ((3, 8, 8), (5,)))
+    return pictures, measured, torch.arange(4) % 3
+
+
+def two_inputs_space():
+    pictures, measured, targets = pictures_and_numbers()
+    return zcfast.Space(two_inputs, example=({"pictures": pictures, "measured": measured}, targets))

@@ -185,7 +185,7 @@ def test_no_sample_runs(name, monkeypatch):
 )
 def test_calls_that_may_mix_samples_are_none(call):
     inputs = torch.zeros(0, 3, 4)
-    with NoSamples(inputs), pytest.raises((OtherwiseShapedError, RuntimeError, IndexError, ValueError)):
+    with NoSamples([inputs]), pytest.raises((OtherwiseShapedError, RuntimeError, IndexError, ValueError)):
         call(inputs)
 
 

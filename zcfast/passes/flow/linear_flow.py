@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import zcfast.passes.flow.pair_rules  # noqa: F401  fills the table of rules
+from zcfast.nets.inputs import Inputs, mapped, tensors_of
 from zcfast.ops import saliency_reduce
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
-from zcfast.passes.embedding import tapped_embedding, without_embedding
+from zcfast.passes.embedding import require_real, tapped_embeddings, tokens_in
 from zcfast.passes.failures import ProxyError, WrongArgumentError, describe
 from zcfast.passes.flow.batchnorm import (
     RefusedSingleValues,
@@ -259,24 +260,25 @@ class _FlowRun:
             if not self.form.keep_batchnorm:
                 replace_modules(modules, Tensor.clone)  # in-place operations may write to it
             slots.check_hooks()
-            sample = self.batch.inputs[:1]
-            if sample.is_complex() or any(slot.parameter.is_complex() for slot in slots.all):
+            sample = mapped(lambda x: x[:1], self.batch.inputs)
+            if any(x.is_complex() for x in (*tensors_of(sample), *(slot.parameter for slot in slots.all))):
                 raise ProxyError("undefined", "complex numbers have no positive ones in their place")
-            if sample.is_floating_point():
-                flowing = enter(torch.ones_like(sample, dtype=torch.float64))
-                yield slots, lambda: self.logits(flowing, mode)
-                return
-            ones = stack.enter_context(tapped_embedding(modules, sample, lambda out: enter(torch.ones_like(out))))
+
+            def ones(x: Tensor) -> Tensor:
+                return enter(torch.ones_like(x, dtype=torch.float64)) if x.is_floating_point() else x.clone()
+
+            flowing, tokens = mapped(ones, sample), tokens_in(sample)
+            taps = stack.enter_context(tapped_embeddings(modules, tokens, lambda out: enter(torch.ones_like(out))))
 
             def call() -> Tensor:
-                logits = self.logits(sample.clone(), mode)
-                if ones.output is None:
-                    raise without_embedding(sample)
+                logits = self.logits(flowing, mode)
+                real = [x for x in tensors_of(sample) if x.is_floating_point()]
+                require_real(sample, [*real, *(tap.output for tap in taps if tap.output is not None)])
                 return logits
 
             yield slots, call
 
-    def logits(self, inputs: Tensor, mode: TorchFunctionMode) -> Tensor:
+    def logits(self, inputs: Inputs, mode: TorchFunctionMode) -> Tensor:
         with mode:
             return self.batch.found_logits(self.net.call(inputs), 1)
 

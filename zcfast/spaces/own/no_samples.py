@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -43,10 +43,10 @@ class NoSamples(TorchFunctionMode):
             samples with another dimension, or one that is not known.
     """
 
-    def __init__(self, inputs: Tensor) -> None:
-        """Take the inputs [0, ...]."""
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        """Take the inputs, each [0, ...]."""
         super().__init__()
-        self._seen = {id(inputs): inputs}  # held, so that no other tensor has the id
+        self._seen = {id(each): each for each in inputs}  # held, so that no other tensor has the id
 
     def __torch_function__(
         self,

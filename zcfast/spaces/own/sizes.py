@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zcfast.errors import first_line
 from zcfast.nets.counted import COUNTABLE, channel_dim, trainable
 from zcfast.nets.functorch import outside_transforms
+from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count, tensors_of
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.base import Example
 from zcfast.spaces.capabilities import Sizes
@@ -79,7 +80,7 @@ class BuiltSizes(Sizes):
             raise ValueError(f"{self._space.name}: no sizes of {text}: {first_line(error)}") from error
 
 
-def counted(module: nn.Module, again: Callable[[], nn.Module], inputs: Tensor) -> tuple[int, int]:
+def counted(module: nn.Module, again: Callable[[], nn.Module], inputs: Inputs) -> tuple[int, int]:
     """Parameters and multiply-adds of a network with undrawn weights, which is used up.
 
     Args:
@@ -94,27 +95,27 @@ def counted(module: nn.Module, again: Callable[[], nn.Module], inputs: Tensor) -
         return params, _with_samples(again(), inputs)
 
 
-def _without_samples(module: nn.Module, inputs: Tensor) -> int:
-    none = inputs[:0]
+def _without_samples(module: nn.Module, inputs: Inputs) -> int:
+    none = mapped(lambda x: x[:0], inputs)
 
     def places(output: Tensor, channels: int) -> int:
         if channels == 0 or output.shape[0] != 0 or outside_transforms(output) is not output:
             raise OtherwiseShapedError("a layer's output without samples")
         return math.prod(output.shape[1:channels] + output.shape[channels + 1 :])
 
-    with NoSamples(none):
+    with NoSamples(tensors_of(none)):
         return _multiply_adds(module, none, places)
 
 
-def _with_samples(module: nn.Module, inputs: Tensor) -> int:
+def _with_samples(module: nn.Module, inputs: Inputs) -> int:
     def places(output: Tensor, channels: int) -> int:
         return outside_transforms(output).numel() // output.shape[channels] if output.shape[channels] else 0
 
-    samples = inputs[:_SAMPLES].clone()
-    return _multiply_adds(module, samples, places) // len(samples)
+    samples = mapped(lambda x: x[:_SAMPLES].clone(), inputs)
+    return _multiply_adds(module, samples, places) // sample_count(samples)
 
 
-def _multiply_adds(module: nn.Module, inputs: Tensor, places: Callable[[Tensor, int], int]) -> int:
+def _multiply_adds(module: nn.Module, inputs: Inputs, places: Callable[[Tensor, int], int]) -> int:
     """The products of weights and places of all calls of counted layers in a forward pass."""
     total = 0
 
@@ -127,7 +128,7 @@ def _multiply_adds(module: nn.Module, inputs: Tensor, places: Callable[[Tensor, 
     hooks = [layer.register_forward_hook(count, prepend=True) for layer in counted]
     try:
         module.train()
-        module(inputs)
+        call_net(module, inputs)
     finally:
         for hook in hooks:
             hook.remove()

@@ -53,7 +53,8 @@ class Space(SearchSpace[Texts], Neighbourhood):
 
         Args:
             build: from a trial to an nn.Module on the CPU. The same choices must give the same network but for weights.
-            example: a minibatch (inputs, targets) that the networks take: inputs [B, ...], targets [B, ...].
+            example: a minibatch (inputs, targets) that the networks take: inputs [B, ...], or several in a tuple or by
+                keyword in a dict; targets [B, ...].
             name: what files call the space; the function's by default. ``zcfast.space("mymodule:space")`` and the
                 command line call it by that path instead, by which it is found again.
 

@@ -1,0 +1,97 @@
+"""How far noise on its input moves a net's last map, and how much its BatchNorms scale."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from zcfast.nets.inputs import Inputs
+from zcfast.passes.batch import Batch
+from zcfast.passes.draws import Draws
+from zcfast.passes.failures import ProxyError
+from zcfast.passes.net import Net
+from zcfast.passes.redraw import redrawn, unit
+from zcfast.passes.repeated import Repeated
+
+_NOISE = 0.01
+_POOLS = frozenset({F.max_pool2d, F.avg_pool2d, F.adaptive_max_pool2d, F.adaptive_avg_pool2d, torch.max_pool2d})
+
+
+class MapDifference(Repeated):
+    """Of each draw, ln of the last map's mean difference plus half the sum of ln of what the BatchNorms divide by.
+
+    Two inputs, normal noise x and x + 0.01 e, run through the net with standard-normal weights. The difference is the
+    sum of absolute ones, a sample. A BatchNorm2d counts its running variance behind both, the mean over channels: it
+    starts at 1 and goes on from draw to draw, as in the published code. One that does not run counts nothing.
+    """
+
+    reads = "inputs"
+    stream = "zen"
+    cost = 2.0
+
+    def __init__(self) -> None:
+        """Begin with variances of 1."""
+        self.variances: dict[int, Tensor] = {}
+
+    def once(self, net: Net, batch: Batch, draws: Draws) -> float:
+        """The score of one draw."""
+        inputs, _ = batch.tensors()
+        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+            raise ProxyError("undefined", "noise is added to one real input, and this net has others")
+        noise = draws.normal("noise", "1", inputs.shape).to(inputs)
+        with torch.no_grad():
+            if self.init == "as_is":
+                return self._score(net, inputs, noise)
+            with redrawn(net, draws, unit):
+                return self._score(net, draws.normal("noise", "0", inputs.shape).to(inputs), noise)
+
+    def _score(self, net: Net, inputs: Tensor, noise: Tensor) -> float:
+        norms = [module for module in net.modules if isinstance(module, nn.BatchNorm2d)]
+        hooks = [(module, self._update) for module in norms]
+        first, second = (self._last_map(net, each, hooks) for each in (inputs, inputs + _NOISE * noise))
+        difference = (first.double() - second.double()).abs().sum().item() / len(first)
+        scales = [
+            self.variances[id(module)].mean().log().item() / 2 for module in norms if id(module) in self.variances
+        ]
+        return (math.log(difference) if difference else -math.inf) + sum(scales)
+
+    def _last_map(self, net: Net, inputs: Inputs, hooks: list[Any]) -> Tensor:
+        with _LastMap() as seen:
+            net.forward(inputs, hooks)
+        if seen.last is None:
+            raise ProxyError("undefined", "the net makes no maps [N, C, H, W]")
+        last: Tensor = seen.last
+        return last
+
+    def _update(self, module: nn.Module, args: Any, output: Any) -> None:
+        """Move a running variance as torch does."""
+        assert isinstance(module, nn.BatchNorm2d)
+        if not module.training and module.running_var is not None:
+            self.variances[id(module)] = module.running_var.double()
+            return
+        variance = args[0].transpose(0, 1).flatten(1).double().var(1)
+        share = 0.1 if module.momentum is None else module.momentum
+        before = self.variances.get(id(module), torch.ones_like(variance))
+        self.variances[id(module)] = (1 - share) * before + share * variance
+
+
+class _LastMap(TorchFunctionMode):
+    """Keeps the last map of several places that a function gives which is no pool: what a net pools in the end.
+
+    Attributes:
+        last: the map [N, C, H, W], as it was when it was made; None so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: Tensor | None = None
+
+    def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and func not in _POOLS and result.dim() == 4 and max(result.shape[2:]) > 1:
+            self.last = result
+        return result
