@@ -48,7 +48,7 @@ class Strange(nn.Module):
 def test_a_network_that_cannot_be_written_is_kept(tmp_path):
     space = zcfast.spaces.of({"strange": Strange}, example=(torch.ones(2, 3), torch.tensor([0, 1])))
     best = zcfast.design(space, by="params").best
-    with pytest.raises(ExportError, match="^export: .+") as error:
+    with pytest.raises(ExportError, match=r"^export: .+") as error:
         best.export(tmp_path / "net.onnx")
     assert isinstance(error.value.module, Strange)
     assert "\n" not in str(error.value)

@@ -59,6 +59,7 @@ def proposals(plan: Plan, sampler: Any, storage: Any, study_name: str | None) ->
             list(plan.first.sampled.values()),
             seed=plan.seed,
             one_thread=plan.executor is not None,
+            **_weights(plan),
             **plan.scoring,
         )
     look = Look(space, asked, plan.costs, task, plan.network)

@@ -75,7 +75,7 @@ def scored(plan: Plan, terms: Terms, cells: Cells, progress: Progress | None = N
     forms = closed_forms(plan.space)
     taken = {option for name in terms.closed for option in forms[name].options}
     own = {
-        name: value for name, value in plan.own.items() if name in taken or name == "initialisation" and terms.sampled
+        name: value for name, value in plan.own.items() if name in taken or (name == "initialisation" and terms.sampled)
     }
     if terms.sampled:
         made = score_architectures(
