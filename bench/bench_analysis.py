@@ -43,7 +43,7 @@ def test_correlation(benchmark, columns, metric):
 @pytest.mark.benchmark(group="every metric of NAS-Bench-101 for one score")
 def test_summary(benchmark, columns, neighbours):
     cells = zcfast.space("nasbench101").enumerate()
-    scores = Scores("nasbench101", cells, {"score": columns[0]}, {})
+    scores = Scores("nasbench101", cells, {"score": columns[0]})
     metric = Metric(columns[1][None].double(), "cifar10", "test", 108, "fraction")
     table = Table(
         "nasbench101",

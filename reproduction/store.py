@@ -86,7 +86,8 @@ class ScoreStore:
         stored = self._found.setdefault(protocol, Stored({}, {}))
         index = space.index(scores.cells)
         for name, column in scores.columns.items():
-            definition = str(scores.protocol.get("columns", {}).get(name, {}).get("definition", ""))
+            meanings = scores.provenance.columns
+            definition = meanings[name].definition if name in meanings else ""
             if self._definitions.setdefault((protocol, name), definition) != definition:
                 raise ValueError(f"{file}: {name}: expected the definition of the files before, got {definition!r}")
             values = stored.columns.setdefault(name, torch.full((size,), torch.nan, dtype=torch.float64))
@@ -127,16 +128,16 @@ def _representatives(space: str) -> Tensor:
 
 def protocol_of(scores: Scores) -> Protocol | None:
     """The protocol of a file; None for closed forms, which are computed afresh."""
-    given: dict[str, Any] = scores.protocol
+    given, seed = scores.provenance.options, scores.provenance.seed
     images = given.get("images")
-    if not isinstance(images, dict) or "seed" not in given:
+    if not isinstance(images, dict) or seed is None:
         return None
     return Protocol(
         scores.space.name,
         tuple(sorted(given.get("network", {}).items())),
         str(given.get("initialisation", "")),
         bool(given.get("batch_norm", True)),
-        int(given["seed"]),
+        seed,
         str(images.get("sha256", "")),
         int(images.get("batch_size", 0)),
         str(images.get("images", "")),

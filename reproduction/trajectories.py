@@ -71,14 +71,16 @@ def stored(search: Search, table: Table, directory: Path) -> Trajectory:
         seed=search.seed,
     )
     directory.mkdir(parents=True, exist_ok=True)
-    made = dataclasses.replace(made, protocol=made.protocol | {"digest": digest})
+    options = {**made.provenance.options, "digest": digest}
+    made = dataclasses.replace(made, provenance=dataclasses.replace(made.provenance, options=options))
     made.save(path)
     return made
 
 
 def _checked(kept: Trajectory, digest: str) -> Trajectory:
-    if kept.protocol.get("digest") != digest:
-        raise ValueError(f"expected the search {digest}, got {kept.protocol.get('digest')}")
+    found = kept.provenance.options.get("digest")
+    if found != digest:
+        raise ValueError(f"expected the search {digest}, got {found}")
     return kept
 
 

@@ -6,6 +6,7 @@ import torch
 
 import zcfast
 from zcfast import _native, cli
+from zcfast.data.provenance import Provenance
 from zcfast.scores import Scores
 from zcfast.spaces import SearchSpace
 
@@ -23,7 +24,7 @@ def scores(space) -> Scores:
     score = torch.arange(ROWS, dtype=torch.float64) / 7
     score[0] = -torch.inf
     columns = {"expected_synflow": score, "params": 10**7 - torch.arange(ROWS)}
-    return Scores(space.name, space.enumerate()[:ROWS], columns, {"zcfast": "0.1.0", "options": {"stem_channels": 16}})
+    return Scores(space.name, space.enumerate()[:ROWS], columns, Provenance("0.1.0", options={"stem_channels": 16}))
 
 
 def devices() -> list[str]:

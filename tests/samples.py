@@ -21,6 +21,7 @@ from tests.tables.test_named_tables import MACRO, NLP
 from tests.tables.test_natsbench import record
 from tests.tables.test_tfrecord import numbers
 from tests.tables.writers import run, tfrecord
+from zcfast.data.provenance import Provenance
 from zcfast.scores import Scores
 from zcfast.scoring.store import Store
 from zcfast.search import ALGORITHMS, Trajectory
@@ -123,10 +124,12 @@ def kept() -> list[Sample]:
     scores = zcfast.score_space("nasbench201", ["params", "expected_synflow"], cells=SPACE.enumerate()[:5])
     reasons = {"snip": ["", "refused: why", ""]}
     column = torch.tensor([1.0, torch.nan, 3.0], dtype=torch.float64)
-    sampled = Scores("nasbench201", SPACE.enumerate()[:3], {"snip": column}, {"seed": 0}, reasons)
+    sampled = Scores("nasbench201", SPACE.enumerate()[:3], {"snip": column}, Provenance(seed=0), reasons)
     of_101 = zcfast.score_space("nasbench101", ["params"], cells=zcfast.space("nasbench101").enumerate()[:4])
     rows, values = torch.tensor([[3, 5], [7, -1]]), torch.tensor([[0.5, 0.25], [0.75, torch.nan]]).double()
-    searched = Trajectory("nasbench201", rows, values, values, {"algorithm": {"name": "random_search"}, "seed": 0})
+    searched = Trajectory(
+        "nasbench201", rows, values, values, Provenance(seed=0, options={"algorithm": {"name": "random_search"}})
+    )
     algorithm = ALGORITHMS["ageing_evolution"]()
     state = algorithm.init(SPACE, runs=2)
     samples = [

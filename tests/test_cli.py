@@ -54,7 +54,7 @@ def test_score_writes_the_file_and_prints_the_summary(run):
     assert (status, err) == (0, "")
     loaded = Scores.load("scores.parquet")
     expected = zcfast.score_space("nasbench201", ["params", "flops"], stem_channels=8)
-    assert loaded.protocol == expected.protocol
+    assert loaded.provenance == expected.provenance
     for name in ("params", "flops"):
         assert torch.equal(loaded[name], expected[name])
     assert "15,625 cells in " in out
@@ -240,3 +240,29 @@ def test_the_progress_bar_shows_the_time_to_go(monkeypatch, capsys):
     assert "Scoring" in shown
     assert "30%" in shown
     assert "0:07:00" in shown
+
+
+def test_proxies_are_listed_with_what_they_need(run):
+    from zcfast.proxies import registered
+
+    status, out, err = run("proxies")
+    assert (status, err) == (0, "")
+    lines = {line.split()[0]: line for line in out.splitlines() if not line.startswith("--")}
+    assert set(lines) == {*registered(), "az_nas"}
+    assert all(kind.source in lines[name] for name, kind in registered().items())
+    assert lines["snip"].split()[1:5] == ["3", "passes", "labels", "no"]
+    assert "no labels" in lines["swap"]
+    assert " 4 rounds" in lines["swap"]
+
+
+def test_named_sets_of_proxies():
+    from zcfast.proxies import registered
+    from zcfast.scoring import PAPER
+
+    assert arguments.proxy_names("paper") == list(PAPER)
+    assert arguments.proxy_names("params, paper") == ["params", *PAPER]
+    assert arguments.proxy_names("all") == list(registered())
+    assert {"naswot", "zen", "meco"} <= set(arguments.proxy_names("modern"))
+    assert not {"snip", "params"} & set(arguments.proxy_names("modern"))
+    assert {"params", "naswot", "synflow"} <= set(arguments.proxy_names("cheap"))
+    assert not {"snip", "zen", "swap"} & set(arguments.proxy_names("cheap"))

@@ -92,7 +92,7 @@ def closed_form(*arguments: str) -> tuple[str, ...]:
 
 
 def test_all_proxies_on_a_sample(run):
-    arguments = ("--proxies", "all", "--sample", "3", "--images", images_file(), "--seed", "1")
+    arguments = ("--proxies", "paper", "--sample", "3", "--images", images_file(), "--seed", "1")
     status, out, err = run(*score(*arguments))
     assert (status, err) == (0, "")
     assert out.startswith("3 cells in ")
@@ -102,7 +102,7 @@ def test_all_proxies_on_a_sample(run):
     cells = space.sample_distinct(3, torch.Generator().manual_seed(1))
     batch = load_images("images.npz", 4, 1)
     expected = score_architectures(space, PAPER, cells, batch, seed=1, **NETWORK)
-    assert loaded.protocol == expected.protocol
+    assert loaded.provenance == expected.provenance
     for name in PAPER:
         assert torch.equal(loaded[name], expected[name])
 
@@ -118,7 +118,7 @@ def test_architectures_of_a_file_with_closed_forms_between(run):
     assert loaded["params"].dtype == torch.int64
     assert loaded["jacob_cov"].isnan().tolist() == [False, True]
     batch = random_images(4, (3, 32, 32), 10, 0)
-    assert loaded.protocol["images"] == batch.protocol()
+    assert loaded.provenance.options["images"] == batch.protocol()
     cells = read_architectures(zcfast.space("nasbench201"), "list.txt")
     expected = score_architectures("nasbench201", ["jacob_cov"], cells, batch, **NETWORK)
     assert loaded["jacob_cov"][0] == expected["jacob_cov"][0]
@@ -155,16 +155,16 @@ def test_closed_forms_of_a_sample(run):
 
 def test_synflow_needs_no_images(run):
     assert run(*score("--proxies", "synflow", "--sample", "2"))[0] == 0
-    assert Scores.load("s.parquet").protocol["images"] is None
+    assert Scores.load("s.parquet").provenance.options["images"] is None
 
 
 def test_options_of_the_network(run):
     arguments = ("--option", "initialisation=kaiming_fan_in", "--option", "batch_norm=false")
     status, _, _ = run(*score("--proxies", "snip", "--sample", "2", "--images", images_file(classes=5), *arguments))
     assert status == 0
-    protocol = Scores.load("s.parquet").protocol
-    assert (protocol["initialisation"], protocol["batch_norm"]) == ("kaiming_fan_in", False)
-    assert protocol["network"] == {
+    options = Scores.load("s.parquet").provenance.options
+    assert (options["initialisation"], options["batch_norm"]) == ("kaiming_fan_in", False)
+    assert options["network"] == {
         **NETWORK,
         "classes": 5,
         "resolution": 8,
@@ -176,10 +176,10 @@ def test_options_of_the_network(run):
     ("arguments", "message"),
     [
         (
-            ("--proxies", "all", "--images", "random"),
+            ("--proxies", "paper", "--images", "random"),
             "--sample N or --architectures FILE: expected one of them for grad",
         ),
-        (("--proxies", "all", "--images", "random"), "of one core"),
+        (("--proxies", "paper", "--images", "random"), "of one core"),
         (
             ("--proxies", "params", "--sample", "15626"),
             "--sample: expected at most 15625 architectures, the size of the space, got 15626",
@@ -190,7 +190,7 @@ def test_options_of_the_network(run):
         ),
         (("--proxies", "params", "--images", "random"), "--images: no effect on params"),
         (("--proxies", "params"), "--batch-size: no effect on params"),
-        (("--proxies", "all,snip", "--sample", "2"), "--proxies: expected different names"),
+        (("--proxies", "paper,snip", "--sample", "2"), "--proxies: expected different names"),
         (("--proxies", "snap", "--sample", "2"), "unknown proxy 'snap'"),
         (("--proxies", "snip", "--sample", "2", "--images", "no.npz"), "no.npz: expected an .npz archive"),
         (("--proxies", "snip", "--sample", "2", "--images", "list.txt"), "list.txt: expected an .npz archive"),
@@ -244,11 +244,11 @@ def test_images_that_do_not_fit(run):
 
 def test_the_time_of_a_whole_space_follows_the_proxies(run):
     hours = {}
-    for proxies in ("synflow", "snip", "all"):
+    for proxies in ("synflow", "snip", "paper"):
         _, _, err = run("score", "nasbench201", "--proxies", proxies, "--images", "random", "--out", "s.parquet")
         hours[proxies] = float(re.search(r"all 15,625 would take about ([\d.]+) hours of one core", err)[1])
-    assert 0.1 <= hours["synflow"] < hours["snip"] < hours["all"]
-    assert 10 < hours["all"] < 30  # 3.7 s a network were measured
+    assert 0.1 <= hours["synflow"] < hours["snip"] < hours["paper"]
+    assert 10 < hours["paper"] < 30  # 3.7 s a network were measured
 
 
 @pytest.mark.slow
@@ -283,7 +283,7 @@ cli.main()
 
 
 def test_a_model_by_its_import_path(run, models):
-    arguments = ("--input", "3x8x8", "--seed", "2", "--out", "m.json", "--proxies", "all,params")
+    arguments = ("--input", "3x8x8", "--seed", "2", "--out", "m.json", "--proxies", "paper,params")
     status, out, err = run("score", "torch", f"{models}:small", *arguments)
     assert (status, err) == (0, "")
     assert f"{models}:small: 8 inputs of 3x8x8, random" in out
@@ -377,9 +377,9 @@ def test_images_of_another_shape_than_input(run, models):
 
 def test_real_pictures(run):
     images = str(shared_data("images/cifar10_1000.npz"))
-    status, _, _ = run(*score("--proxies", "all", "--sample", "2", "--images", images))
+    status, _, _ = run(*score("--proxies", "paper", "--sample", "2", "--images", images))
     assert status == 0
-    assert Scores.load("s.parquet").protocol["images"]["images"] == "cifar10_1000.npz"
+    assert Scores.load("s.parquet").provenance.options["images"]["images"] == "cifar10_1000.npz"
 
 
 def test_help_of_both_commands(run):

@@ -41,7 +41,7 @@ def test_writes_the_trajectories_and_prints_the_quartiles(run, table):
         search.ageing_evolution(), "nasbench201", table, budget=80, runs=4, objective="valid", report="test", seed=3
     )
     assert torch.equal(trajectory.rows, expected.rows)
-    assert trajectory.protocol == expected.protocol
+    assert trajectory.provenance == expected.provenance
     row = next(line for line in out.splitlines() if line.startswith("│        80"))
     values = expected.quantiles(0, 0.25, 0.5, 0.75, 1)[:, -1].tolist()
     assert row.replace("│", " ").split() == ["80", *(f"{value:.5g}" for value in values)]
@@ -66,7 +66,7 @@ def test_proxies_in_closed_form_and_from_a_file(run, table):
     expected = search.run(algorithm, space, table, budget=80, runs=4)
     assert torch.equal(search.Trajectory.load("t.parquet").rows, expected.rows)
     column, rows = drawn_scores("nasbench201"), torch.randperm(15_625)[:9000]
-    Scores("nasbench201", space.enumerate()[rows], {"mine": column[rows]}, {}).save("s.parquet")
+    Scores("nasbench201", space.enumerate()[rows], {"mine": column[rows]}).save("s.parquet")
     status, _, err = run(
         *SEARCH, "--algorithm", "random_search", "--proxy", "mine", "--scores", "s.parquet", "--warmup", "80"
     )
@@ -108,12 +108,12 @@ def test_bad_input_is_one_line(run, options, message):
 
 def test_scores_of_nan_only_and_of_another_space(run):
     cells = zcfast.space("nasbench201").enumerate()[:5]
-    Scores("nasbench201", cells, {"mine": torch.full((5,), torch.nan)}, {}).save("nan.parquet")
+    Scores("nasbench201", cells, {"mine": torch.full((5,), torch.nan)}).save("nan.parquet")
     options = ("--algorithm", "random_search", "--proxy", "mine", "--warmup", "9", "--scores")
     _, _, err = run(*SEARCH, *options, "nan.parquet")
     assert err == "zcfast: scores: expected at least one score that is a number, got NaN only\n"
     cells = zcfast.space("nasbench101").enumerate()[:5]
-    Scores("nasbench101", cells, {"mine": torch.zeros(5)}, {}).save("other.parquet")
+    Scores("nasbench101", cells, {"mine": torch.zeros(5)}).save("other.parquet")
     _, _, err = run(*SEARCH, *options, "other.parquet")
     assert err == "zcfast: other.parquet: expected scores of nasbench201, got those of nasbench101\n"
 
@@ -162,5 +162,5 @@ def test_show_refuses_options_of_the_other_kind_of_file(run):
     run(*SEARCH, *RANDOM)
     assert run("show", "t.parquet", "--top", "0")[2] == "zcfast: --top: no effect on trajectories\n"
     assert run("show", "t.parquet", "--table", "table.parquet")[2] == "zcfast: --table: no effect on trajectories\n"
-    Scores("nasbench201", zcfast.space("nasbench201").enumerate()[:2], {"mine": torch.ones(2)}, {}).save("s.parquet")
+    Scores("nasbench201", zcfast.space("nasbench201").enumerate()[:2], {"mine": torch.ones(2)}).save("s.parquet")
     assert run("show", "s.parquet", "--target", "1")[2] == "zcfast: --target: no effect on scores\n"

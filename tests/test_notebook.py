@@ -33,7 +33,7 @@ def test_text_of_files_is_escaped():
 def test_many_columns_and_no_rows():
     space = zcfast.space("nasbench101")
     columns = {f"p{number}": torch.zeros(0) for number in range(12)}
-    html = Scores("nasbench101", space.enumerate()[:0], columns, {})._repr_html_()
+    html = Scores("nasbench101", space.enumerate()[:0], columns)._repr_html_()
     assert "nasbench101: 0 architectures, 12 scores" in html
     assert "<th>p7</th>" in html
     assert "p8" not in html

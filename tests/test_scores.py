@@ -9,6 +9,7 @@ from pyarrow import parquet
 
 import zcfast
 from tests.spaces.own import TwoLayers
+from zcfast.data.provenance import Provenance
 from zcfast.order import best_first
 from zcfast.scores import Scores
 from zcfast.spaces import registry
@@ -20,7 +21,7 @@ def test_a_saved_file_loads_as_it_was(scores, tmp_path):
     scores.save(path)
     loaded = Scores.load(path)
     assert loaded.space == scores.space
-    assert loaded.protocol == scores.protocol
+    assert loaded.provenance == scores.provenance
     assert list(loaded.columns) == list(scores.columns)
     for name, column in scores.columns.items():
         assert loaded[name].dtype == column.dtype
@@ -32,7 +33,7 @@ def test_a_saved_file_loads_as_it_was(scores, tmp_path):
 
 def test_a_part_of_the_space_keeps_its_rows(scores, space, tmp_path):
     rows = torch.tensor([15_000, 3, 11])
-    part = Scores(space.name, space.enumerate()[rows], {"snip": torch.tensor([1.0, torch.nan, -torch.inf])}, {})
+    part = Scores(space.name, space.enumerate()[rows], {"snip": torch.tensor([1.0, torch.nan, -torch.inf])})
     part.save(tmp_path / "part.parquet")
     loaded = Scores.load(tmp_path / "part.parquet")
     assert torch.equal(space.index(loaded.cells), rows)
@@ -41,7 +42,7 @@ def test_a_part_of_the_space_keeps_its_rows(scores, space, tmp_path):
 
 
 def test_no_rows(scores, tmp_path):
-    none = Scores(scores.space, scores.cells[:0], {"snip": torch.zeros(0)}, {})
+    none = Scores(scores.space, scores.cells[:0], {"snip": torch.zeros(0)})
     none.save(tmp_path / "none.parquet")
     loaded = Scores.load(tmp_path / "none.parquet")
     assert len(loaded) == 0
@@ -67,10 +68,11 @@ def test_arrow_columns(scores, space):
     assert table["operations"].to_pylist() == scores.cells.operations.tolist()
     header = json.loads(table.schema.metadata[b"zcfast"])
     assert header == {
-        "format": 2,
+        "format": 3,
+        "kind": "scores",
         "space": space.name,
         "columns": ["expected_synflow", "params"],
-        "protocol": scores.protocol,
+        "provenance": scores.provenance.as_json(),
     }
 
 
@@ -99,33 +101,33 @@ def test_top(scores):
 def test_the_constructor_checks_its_columns(scores):
     cells = scores.cells
     with pytest.raises(ValueError, match=rf"column 'snip': expected shape \[{len(cells)}\], got \[3\]"):
-        Scores(scores.space, cells, {"snip": torch.zeros(3)}, {})
+        Scores(scores.space, cells, {"snip": torch.zeros(3)})
     with pytest.raises(ValueError, match=r"got \[\]"):
-        Scores(scores.space, cells, {"snip": torch.tensor(1.0)}, {})
+        Scores(scores.space, cells, {"snip": torch.tensor(1.0)})
     for name in ("operations", "index", "hash"):
         with pytest.raises(ValueError, match="the name belongs to the encoding"):
-            Scores(scores.space, cells, {name: torch.zeros(len(cells))}, {})
+            Scores(scores.space, cells, {name: torch.zeros(len(cells))})
 
 
 def test_the_constructor_checks_its_reasons(scores):
     columns, none = {"snip": torch.zeros(len(scores))}, [""] * len(scores)
-    assert Scores(scores.space, scores.cells, columns, {}, {"snip": none}).reasons["snip"] == none
+    assert Scores(scores.space, scores.cells, columns, reasons={"snip": none}).reasons["snip"] == none
     with pytest.raises(ValueError, match=f"reasons of 'snip': expected one for each of {len(scores)} cells, got 1"):
-        Scores(scores.space, scores.cells, columns, {}, {"snip": [""]})
+        Scores(scores.space, scores.cells, columns, reasons={"snip": [""]})
     with pytest.raises(ValueError, match="expected the names of columns, got 'grasp'"):
-        Scores(scores.space, scores.cells, columns, {}, {"grasp": none})
+        Scores(scores.space, scores.cells, columns, reasons={"grasp": none})
     both = {**columns, "reason_snip": columns["snip"]}
     with pytest.raises(ValueError, match="expected the names of columns, got 'snip'"):
-        Scores(scores.space, scores.cells, both, {}, {"snip": none})
+        Scores(scores.space, scores.cells, both, reasons={"snip": none})
 
 
 def test_reasons_are_saved(scores, tmp_path):
     path = tmp_path / "scores.parquet"
     reasons = {"snip": ["", "failed: a | b\u2028"] * (len(scores) // 2)}
     columns = {"snip": torch.tensor([1.0, torch.nan] * (len(scores) // 2)), "reason_of_it": torch.ones(len(scores))}
-    Scores(scores.space, scores.cells, columns, {}, reasons).save(path)
+    Scores(scores.space, scores.cells, columns, reasons=reasons).save(path)
     assert Scores.load(path).reasons == reasons
-    table = parquet.read_table(path)
+    table = Scores.load(path).to_arrow()
     foreign = table.set_column(table.column_names.index("reason_snip"), "reason_snip", table["index"])
     parquet.write_table(foreign, path)
     assert "expected a column of reasons, got int64" in load_error(path)
@@ -173,10 +175,12 @@ def test_load_says_what_is_wrong_with_a_file(tmp_path):
     [
         ("not json", "broken metadata"),
         ("[]", "broken metadata"),
-        ('{"format": 3}', "in format 2, got format 3"),
+        ('{"format": 4}', "in format 3, got format '4'"),
+        ('{"format": "3"}', "in format 3, got format '3'"),
+        ('{"format": 3}', "checksum of its header is missing"),
         ('{"format": 2}', "checksum of its header is missing"),
         ('{"format": 1}', "broken metadata: no space"),
-        ('{"format": 1, "space": "nasbench201", "columns": ["a"], "protocol": []}', "no protocol"),
+        ('{"format": 1, "space": "nasbench201", "columns": ["a"], "protocol": []}', "no provenance"),
         ('{"format": 1, "space": "nasbench201", "columns": ["b"], "protocol": {}}', "got a file without them"),
         ('{"format": 1, "space": "nasbench201", "columns": ["a"], "protocol": {}}', "got a file without them"),
     ],
@@ -217,7 +221,7 @@ def test_every_truncation_and_damaged_page_is_noticed(scores, tmp_path):
 @pytest.fixture
 def own_scores():
     own = TwoLayers()
-    return Scores(own, own.parse(["8 tanh", "4 relu"]), {"snip": torch.tensor([2.0, torch.nan])}, {"seed": 0})
+    return Scores(own, own.parse(["8 tanh", "4 relu"]), {"snip": torch.tensor([2.0, torch.nan])}, Provenance(seed=0))
 
 
 def test_an_own_space_is_given_again(own_scores, tmp_path):
@@ -239,7 +243,7 @@ def test_a_file_imports_nothing(own_scores, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_found", {})
     path = tmp_path / "own.parquet"
     found = named_space("tests.spaces.own:TwoLayers")
-    Scores(found, own_scores.cells, own_scores.columns, {}).save(path)
+    Scores(found, own_scores.cells, own_scores.columns).save(path)
     assert Scores.load(path).space is found
     registry._found.clear()
     expected = r"own.parquet: expected a known space, got one at an import path, tests.spaces.own:TwoLayers: call"

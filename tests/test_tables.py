@@ -273,11 +273,15 @@ def test_tables_compare_and_show_in_one_line(path):
 
 def test_another_file_of_zcfast_is_no_table(tmp_path):
     rows = torch.tensor([3, 5])
-    Scores("nasbench101", SPACE101.enumerate()[rows], {"params": rows}, {}).save(tmp_path / "scores")
-    assert "expected a table of accuracies, got a file of scores" in table_error("nasbench101", tmp_path / "scores")
+    Scores("nasbench101", SPACE101.enumerate()[rows], {"params": rows}).save(tmp_path / "scores")
+    assert "expected a Parquet file of accuracies saved by zcfast, got one of scores" in table_error(
+        "nasbench101", tmp_path / "scores"
+    )
     values = torch.ones(1, 2, dtype=torch.float64)
-    Trajectory("nasbench101", rows[None], values, values, {}).save(tmp_path / "runs")
-    assert "expected a table of accuracies, got a file of trajectories" in table_error("nasbench101", tmp_path / "runs")
+    Trajectory("nasbench101", rows[None], values, values).save(tmp_path / "runs")
+    assert "expected a Parquet file of accuracies saved by zcfast, got one of trajectories" in table_error(
+        "nasbench101", tmp_path / "runs"
+    )
 
 
 def test_hashes_of_a_space_without_any(tmp_path):
@@ -288,7 +292,7 @@ def test_hashes_of_a_space_without_any(tmp_path):
 
 def test_the_ranking_of_part_of_a_space_joins_by_architecture(path):
     rows = torch.tensor([9, 4, 17, 25])
-    part = Scores("nasbench101", SPACE101.enumerate()[rows], {"params": rows}, {})
+    part = Scores("nasbench101", SPACE101.enumerate()[rows], {"params": rows})
     printed = text.ranking(part, tables.load("nasbench101", save(path, arrays101())))
     assert [list(column.cells) for column in printed.columns] == [["test"], ["params"], ["1.000"], ["nan"], ["1"]]
 

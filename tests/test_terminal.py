@@ -30,7 +30,7 @@ def scores(tmp_path):
     column = torch.tensor([1.0, 2, torch.nan, 4], dtype=torch.float64)
     reasons = {HOSTILE: ["", "", "failed: " + HOSTILE, ""]}
     path = tmp_path / "scores.parquet"
-    Scores("nasbench201", cells, {HOSTILE: column}, {}, reasons).save(path)
+    Scores("nasbench201", cells, {HOSTILE: column}, reasons=reasons).save(path)
     return path
 
 

@@ -104,6 +104,6 @@ def test_numbers():
 
 def test_the_best_have_a_score():
     columns = {"snip": torch.tensor([1.0, torch.nan, torch.nan])}
-    scores = Scores("nasbench201", named_space("nasbench201").enumerate()[:3], columns, {})
+    scores = Scores("nasbench201", named_space("nasbench201").enumerate()[:3], columns)
     assert text.best(scores, "snip", 3).startswith("  1. snip 1")
     assert "nan" not in text.best(scores, "snip", 3)

@@ -70,7 +70,7 @@ def values(kind: str, path: Path) -> object:
         if search.trajectory.is_trajectory(path):
             return vars(search.Trajectory.load(path))
         read = scores.Scores.load(path)
-        return read.cells.tensors(), read.columns, read.protocol, read.reasons
+        return read.cells.tensors(), read.columns, read.provenance, read.reasons
     if kind == "listing":
         return SPACE.format(read_architectures(SPACE, path))
     if kind == "images":

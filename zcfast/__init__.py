@@ -8,6 +8,7 @@ from zcfast.version import __version__
 if TYPE_CHECKING:
     from zcfast import analysis, designing, optuna, passes, proxies, report, scoring, search, spaces
     from zcfast.analysis.vote import vote
+    from zcfast.data.provenance import Provenance
     from zcfast.designing import design
     from zcfast.images import ImageBatch, load_images, random_images
     from zcfast.scores import Scores
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # Public name -> its module, imported at the first use: importing zcfast alone does not import torch.
 _PUBLIC = {
     "ImageBatch": "zcfast.images",
+    "Provenance": "zcfast.data.provenance",
     "Score": "zcfast.scoring",
     "Scores": "zcfast.scores",
     "Space": "zcfast.spaces",
@@ -36,6 +38,7 @@ _PUBLIC = {
 _SUBMODULES = ("analysis", "designing", "optuna", "passes", "proxies", "report", "scoring", "search", "spaces")
 __all__ = [
     "ImageBatch",
+    "Provenance",
     "Score",
     "Scores",
     "Space",

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from zcfast import notebook
 from zcfast.data.header import SCORES, sealed
-from zcfast.errors import first_line, integer, printable, unknown
+from zcfast.data.provenance import Provenance
+from zcfast.errors import check_kind, first_line, integer, printable, unknown
 from zcfast.order import best_first
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
 from zcfast.spaces.registry import loaded_space
@@ -31,7 +32,7 @@ class Scores:
         space: the search space; its name is taken too.
         cells: the N architectures scored.
         columns: proxy name -> [N] tensor. Higher is better. NaN: no score; -inf: the logarithm of a score of zero.
-        protocol: how the scores were made, as JSON values: versions, options, definition and unit of each column.
+        provenance: how the scores were made, with the definition and unit of each column.
         reasons: proxy name -> N texts, why there is no score ("undefined: ...", "refused: ..." or "failed: ...", see
             zcfast.Score) and "" where there is one; only for columns in which a score is missing.
 
@@ -41,11 +42,12 @@ class Scores:
     space: SearchSpace[Any]
     cells: Cells
     columns: dict[str, Tensor]
-    protocol: dict[str, Any]
+    provenance: Provenance = dataclasses.field(default_factory=Provenance)
     reasons: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Find the space of a name, and check the columns against the cells."""
+        check_kind("provenance", self.provenance, Provenance)
         object.__setattr__(self, "space", as_space(self.space))
         taken = {*KEY_COLUMNS, *self.cells.tensors()}
         for name, column in self.columns.items():
@@ -96,7 +98,7 @@ class Scores:
         Columns: `index`, the row of the architecture in the space's `enumerate()`, if it has one; its name, `hash` of
         32 hexadecimal digits where the benchmark's release has these, else `architecture`, its text; its encoding, one
         column for each field of the cells; the scores; `reason_` and the name of a column, the texts of `reasons`, null
-        where there is a score. The schema's metadata has the protocol as JSON under the key b"zcfast".
+        where there is a score. The schema's metadata has the provenance as JSON under the key b"zcfast".
         """
         import pyarrow
 
@@ -105,8 +107,10 @@ class Scores:
             arrays[name] = _to_arrow(column)
         for name, texts in self.reasons.items():
             arrays[REASON + name] = pyarrow.array([text or None for text in texts], pyarrow.string())
-        header = {"space": self.space.name, "columns": list(self.columns), "protocol": self.protocol}
-        return pyarrow.table(arrays).replace_schema_metadata(sealed(SCORES, header))
+        return pyarrow.table(arrays).replace_schema_metadata(sealed(SCORES, self._header()))
+
+    def _header(self) -> dict[str, Any]:
+        return {"space": self.space.name, "columns": list(self.columns), "provenance": self.provenance.as_json()}
 
     def keys(self) -> Tensor | list[str]:
         """What a table finds the architectures by: rows of the space's `enumerate()`, int64 [N], or their texts.
@@ -135,9 +139,9 @@ class Scores:
 
         Errors: OSError for a path that cannot be written.
         """
-        from zcfast.data.parquet import write_parquet
+        from zcfast.data.saved import write_saved
 
-        write_parquet(self.to_arrow(), path)
+        write_saved(path, SCORES, self._header(), self.to_arrow())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], space: str | SearchSpace[Any] | None = None) -> Scores:
@@ -153,8 +157,10 @@ class Scores:
         """
         from zcfast.data.saved import open_saved
 
-        with open_saved(path, SCORES, "scores") as (file, header):
+        with open_saved(path, SCORES) as file:
+            header = file.header
             _check_header(header)
+            provenance = Provenance.of(header.get("provenance"))
             table = file.read()
         try:
             found = loaded_space(header["space"]) if space is None else as_space(space)
@@ -166,7 +172,7 @@ class Scores:
             columns = {name: _to_torch(table.column(name)) for name in header["columns"]}
             given = [name for name in columns if REASON + name in table.column_names]
             reasons = {name: _texts(table.column(REASON + name)) for name in given}
-            return cls(found, _cells(found, table), columns, header["protocol"], reasons)
+            return cls(found, _cells(found, table), columns, provenance, reasons)
         except Exception as error:  # columns of another form raise anything
             message = (
                 f"{path}: expected the columns of {found.name} scores, got a file without them: {first_line(error)}"
@@ -238,7 +244,7 @@ def _texts(column: pyarrow.ChunkedArray) -> list[str]:
 
 
 def _check_header(header: dict[str, Any]) -> None:
-    kinds = {"space": str, "columns": list, "protocol": dict}
+    kinds = {"space": str, "columns": list}
     for name, kind in kinds.items():
         if not isinstance(header.get(name), kind) or (kind is list and not header[name]):
             raise ValueError(f"got one with broken metadata: no {name}")

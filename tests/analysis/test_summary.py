@@ -26,7 +26,7 @@ def scores(table):
     generator = torch.Generator().manual_seed(1)
     noise = torch.rand(len(ROWS), generator=generator, dtype=torch.float64)
     columns = {"good": table["valid"][ROWS] + noise, "bad": -table["valid"][ROWS] - noise}
-    return Scores("nasbench201", SPACE.enumerate()[ROWS], columns, {})
+    return Scores("nasbench201", SPACE.enumerate()[ROWS], columns)
 
 
 def neighbours(size):
@@ -68,7 +68,7 @@ def test_intervals(scores, table):
 
 
 def test_undefined_values_are_null(table):
-    scores = Scores("nasbench201", SPACE.enumerate()[:0], {"none": torch.zeros(0)}, {})
+    scores = Scores("nasbench201", SPACE.enumerate()[:0], {"none": torch.zeros(0)})
     (row,) = analysis.summary(scores, table, resamples=2).to_pylist()
     assert row["rows"] == 0
     assert row["top_5_percent_in_top_64"] is None

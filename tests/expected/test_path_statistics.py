@@ -137,12 +137,12 @@ def test_columns_of_a_space(space):
     assert all(column.dtype == torch.float64 for name, column in scores.columns.items() if name != "params")
     assert torch.equal(scores["path_ln_params"], scores["params"].double().log())
     for name, (definition, unit) in COLUMNS.items():
-        assert scores.protocol["columns"][name]["definition"] == definition
-        assert scores.protocol["columns"][name]["unit"] == unit
-    assert "after looking at the accuracies" in scores.protocol["columns"]["path_rank"]["definition"]
+        assert scores.provenance.columns[name].definition == definition
+        assert scores.provenance.columns[name].unit == unit
+    assert "after looking at the accuracies" in scores.provenance.columns["path_rank"].definition
     sampled = zcfast.score_architectures(space, names[::-1], cells[:3], None)
     assert list(sampled.columns) == ["path_rank", *COLUMNS, "params"]
-    assert list(sampled.protocol["columns"]) == list(sampled.columns)
+    assert list(sampled.provenance.columns) == list(sampled.columns)
 
 
 def test_no_cells(space):
@@ -184,12 +184,12 @@ def test_the_version_of_path_rank_is_an_option(space):
     for version in (1, 2):
         scores = zcfast.score_space(space, ["path_rank"], cells=cells, path_rank_version=version)
         assert torch.equal(scores["path_rank"], path_rank(statistics, version)["path_rank"])
-        assert scores.protocol["path_rank_version"] == version
+        assert scores.provenance.options["path_rank_version"] == version
         sampled = zcfast.score_architectures(space, ["path_rank"], cells, None, path_rank_version=version)
         assert torch.equal(sampled["path_rank"], scores["path_rank"])
     default = zcfast.score_space(space, ["path_rank"], cells=cells)
     assert torch.equal(default["path_rank"], scores["path_rank"])
-    assert "path_rank_version" not in default.protocol
+    assert "path_rank_version" not in default.provenance.options
     for wrong in (0, 3, True, "2"):
         with pytest.raises(ValueError, match="path_rank_version: expected one of 1, 2, got"):
             zcfast.score_space(space, ["path_rank"], cells=cells, path_rank_version=wrong)

@@ -106,3 +106,10 @@ def test_a_dead_net_is_infinitely_low():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Threshold(1e9, 0.0), nn.Flatten(), nn.Linear(144, 5)).double()
     result = score(net, image_batch(), ["zen"])["zen"]
     assert (result.value, result.status) == (-math.inf, "ok")
+
+
+def test_running_statistics_that_are_used_are_refused():
+    net = small_cnn().double().eval()
+    result = score(net, image_batch(), ["zen", "snip"], train=False)
+    assert (result["zen"].status, "running statistics" in result["zen"].reason) == ("undefined", True)
+    assert result["snip"].status == "ok"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import zcfast
+from zcfast.data.provenance import Meaning, Provenance
 from zcfast.scores import Scores
 from zcfast.tables import Metric, Table
 
@@ -40,8 +41,10 @@ def scores(rows: int, space=SPACE) -> Scores:
     holes[rows // 2 :: 3] = torch.nan
     reasons = ["failed: " + HOSTILE if value.isnan() else "" for value in holes]
     columns = {"ties": (3 * drawn).round().long(), "zeros": zeros, HOSTILE: holes}
-    protocol = {"zcfast": "0.1.0", "columns": {"ties": {"definition": HOSTILE, "unit": HOSTILE}}, HOSTILE: [HOSTILE]}
-    return Scores(space.name, space.enumerate()[:rows], columns, protocol, {HOSTILE: reasons} if any(reasons) else {})
+    meanings = {"ties": Meaning(HOSTILE, HOSTILE, HOSTILE)}
+    provenance = Provenance("0.1.0", columns=meanings, options={HOSTILE: [HOSTILE]})
+    given = {HOSTILE: reasons} if any(reasons) else {}
+    return Scores(space.name, space.enumerate()[:rows], columns, provenance, given)
 
 
 def data_of(page: str) -> dict:

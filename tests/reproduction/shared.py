@@ -11,6 +11,7 @@ from reproduction.benchmarks import NASBENCH101, NASBENCH201, SAMPLED
 from reproduction.context import Context
 from reproduction.store import Protocol
 from zcfast import Scores
+from zcfast.data.provenance import Meaning, Provenance
 from zcfast.tables import Metric, Table
 
 SPACE = zcfast.space("nasbench201")
@@ -68,12 +69,12 @@ def write_scores(path: Path, protocol: Protocol, rows: torch.Tensor, columns=Non
         "network": dict(protocol.network),
         "initialisation": protocol.initialisation,
         "batch_norm": protocol.batch_norm,
-        "seed": protocol.seed,
         "images": images,
-        "columns": {name: {"definition": name} for name in columns},
     }
+    meanings = {name: Meaning(name, "score", "this test") for name in columns}
+    provenance = Provenance(seed=protocol.seed, columns=meanings, options=written)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Scores("nasbench201", SPACE.enumerate()[rows], columns, written).save(path)
+    Scores("nasbench201", SPACE.enumerate()[rows], columns, provenance).save(path)
     return columns
 
 

@@ -39,7 +39,7 @@ def small_paper_algorithms(scores, warm):
 
 def trajectory(values):
     values = torch.tensor(values, dtype=torch.float64)
-    return search.Trajectory("nasbench201", torch.zeros(values.shape, dtype=torch.int64), values, values, {})
+    return search.Trajectory("nasbench201", torch.zeros(values.shape, dtype=torch.int64), values, values)
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import torch
 import zcfast
 from reproduction.store import ScoreStore
 from tests.reproduction.shared import CIFAR10, SPACE, context, representatives, with_seed, write_scores
+from zcfast.data.provenance import Meaning
 
 
 @pytest.fixture
@@ -85,8 +87,9 @@ def test_two_definitions_of_one_name_are_refused(tmp_path, protocol):
     write_scores(tmp_path / "a.parquet", protocol, torch.tensor([3]))
     write_scores(tmp_path / "b.parquet", protocol, torch.tensor([4]))
     scores = zcfast.Scores.load(tmp_path / "b.parquet")
-    scores.protocol["columns"]["snip"]["definition"] = "another"
-    scores.save(tmp_path / "b.parquet")
+    columns = {**scores.provenance.columns, "snip": Meaning("another", "score", "this test")}
+    provenance = dataclasses.replace(scores.provenance, columns=columns)
+    dataclasses.replace(scores, provenance=provenance).save(tmp_path / "b.parquet")
     with pytest.raises(ValueError, match=r"b\.parquet: snip: expected the definition of the files before"):
         ScoreStore(tmp_path)
 

@@ -37,7 +37,7 @@ def score(proxies=PROXIES, **options):
 
 def assert_same(found, expected):
     assert found.cells == expected.cells
-    assert (found.protocol, found.reasons) == (expected.protocol, expected.reasons)
+    assert (found.provenance, found.reasons) == (expected.provenance, expected.reasons)
     assert list(found.columns) == list(expected.columns)
     for name in expected.columns:
         assert torch.equal(found[name].view(torch.int64), expected[name].view(torch.int64))

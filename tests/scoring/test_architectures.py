@@ -38,7 +38,7 @@ def test_every_proxy_and_closed_forms(space):
     closed = zcfast.score_space(space, names[-3:], cells=cells, **options)
     assert same(closed, scores)
     for name in names[-3:]:
-        assert scores.protocol["columns"][name] == closed.protocol["columns"][name]
+        assert scores.provenance.columns[name] == closed.provenance.columns[name]
 
 
 @pytest.mark.parametrize("done", [0, 2])
@@ -131,7 +131,7 @@ def test_a_network_that_fails_has_a_reason_and_the_run_goes_on(monkeypatch, tmp_
     scores.save(tmp_path / "s.parquet")
     loaded = Scores.load(tmp_path / "s.parquet")
     assert loaded.reasons == scores.reasons
-    assert loaded.protocol == scores.protocol
+    assert loaded.provenance == scores.provenance
     assert same(loaded, scores)
     assert scores.to_arrow()["reason_synflow"].to_pylist() == [None, failed, None]
 
@@ -146,23 +146,23 @@ def test_an_interruption_is_no_failure(monkeypatch):
         score_architectures(space, ["snip"], space.enumerate()[:2], images())
 
 
-def test_the_protocol(space):
+def test_the_provenance(space):
     batch = images(classes=3)
     names = ["snip", fisher(weighting="channel"), "synflow", "synflow_bn"]
     scores = score_architectures(
         space, names, space.enumerate()[:1], batch, seed=4, initialisation="kaiming_fan_in", **SMALL
     )
-    protocol = scores.protocol
-    assert protocol["network"]["classes"] == 3
-    assert protocol["network"]["resolution"] == 8
-    assert protocol["network"]["stem_channels"] == 5
-    assert (protocol["seed"], protocol["initialisation"], protocol["batch_norm"]) == (4, "kaiming_fan_in", True)
-    assert (protocol["device"], protocol["zcfast"], protocol["torch"]) == ("cpu", zcfast.__version__, torch.__version__)
-    assert protocol["images"] == batch.protocol()
-    units = {name: column["unit"] for name, column in protocol["columns"].items()}
+    provenance, made = scores.provenance, scores.provenance.options
+    assert made["network"]["classes"] == 3
+    assert made["network"]["resolution"] == 8
+    assert made["network"]["stem_channels"] == 5
+    assert (provenance.seed, made["initialisation"], made["batch_norm"]) == (4, "kaiming_fan_in", True)
+    assert (made["device"], provenance.zcfast, provenance.torch) == ("cpu", zcfast.__version__, torch.__version__)
+    assert made["images"] == batch.protocol()
+    units = {name: meaning.unit for name, meaning in provenance.columns.items()}
     label = "fisher(weighting='channel')"
     assert units == {"snip": "score", label: "score", "synflow": "ln(score)", "synflow_bn": "ln(score)"}
-    assert all(column["definition"] and column["source"] for column in protocol["columns"].values())
+    assert all(meaning.definition and meaning.source for meaning in provenance.columns.values())
 
 
 def test_without_batch_norm():
@@ -180,7 +180,7 @@ def test_no_images_where_none_are_read():
     scores = score_architectures(space, names, space.enumerate()[[5]], None, **SMALL, resolution=8)
     with_images = score_architectures(space, names, space.enumerate()[[5]], images(), **SMALL)
     assert same(scores, with_images)
-    assert scores.protocol["images"] is None
+    assert scores.provenance.options["images"] is None
 
 
 def test_a_pair_of_tensors_is_a_minibatch():
@@ -190,7 +190,7 @@ def test_a_pair_of_tensors_is_a_minibatch():
     cells = space.enumerate()[[5]]
     scores = score_architectures(space, ["snip"], cells, pair, **SMALL)
     assert same(scores, score_architectures(space, ["snip"], cells, batch, **SMALL))
-    assert scores.protocol["images"]["images"] == "tensors"
+    assert scores.provenance.options["images"]["images"] == "tensors"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_scores_depend_on_seed_and_text_alone():
     assert scores(space, ["8 tanh"], seed=2)["snip"] != first["snip"][0]
     assert first["params"].tolist() == [75, 39, 147]
     assert not first.reasons
-    assert first.protocol["initialisation"] is None
+    assert first.provenance.options["initialisation"] is None
 
 
 def test_they_are_those_of_score():
@@ -85,7 +85,7 @@ def test_initialisation_is_honoured_or_refused():
     space = TwoLayers()
     found = scores(space, ["8 tanh"], initialisation="kaiming_fan_in")
     assert found["snip"].item() != scores(space, ["8 tanh"])["snip"].item()
-    assert found.protocol["initialisation"] == "kaiming_fan_in"
+    assert found.provenance.options["initialisation"] == "kaiming_fan_in"
     refused = zcfast.score_architectures(Tokens(), ["snip"], Tokens().parse(["8 tanh"]), initialisation="pytorch")
     assert "initialisation: expected convolutions, linear layers and norms, got Embedding" in refused.reasons["snip"][0]
     with pytest.raises(ValueError, match="unknown option 'batch_norm'"):

@@ -24,11 +24,11 @@ def test_scores_are_those_of_score(form, tmp_path):
     sizes = space.capability(Sizes)
     assert sizes.params(cells).tolist() == found["params"].tolist()
     assert sizes.flops(cells).tolist() == found["flops"].tolist() == [w * 27 * 64 + 5 * w + 2 * w * 3 for w in (4, 8)]
-    shape = found.protocol["images"]["shape"]
+    shape = found.provenance.options["images"]["shape"]
     assert shape == ([[3, 8, 8], [5]] if form == "tuple" else {"measured": [5], "pictures": [3, 8, 8]})
     found.save(tmp_path / "s.parquet")
     again = Scores.load(tmp_path / "s.parquet", space)
-    assert again.protocol == found.protocol
+    assert again.provenance == found.provenance
 
 
 def test_forms_are_one_score():
@@ -66,7 +66,7 @@ def test_another_minibatch_is_another_protocol():
     space = zcfast.Space(two_inputs, example=((PICTURES, MEASURED), TARGETS))
     cell = space.parse({"width": 4})
     sums = {
-        zcfast.score_architectures(space, ["snip"], cell, given).protocol["images"]["sha256"]
+        zcfast.score_architectures(space, ["snip"], cell, given).provenance.options["images"]["sha256"]
         for given in (None, ((PICTURES, MEASURED + 1), TARGETS), ((PICTURES + 1, MEASURED), TARGETS))
     }
     assert len(sums) == 3

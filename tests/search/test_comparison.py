@@ -36,7 +36,7 @@ def test_algorithms_side_by_side():
 
 def test_runs_that_never_reach_the_target_come_last():
     values = torch.tensor([[1.0, 5], [1, 2], [5, 5], [1, 1]], dtype=torch.float64)
-    trajectory = search.Trajectory("nasbench201", torch.zeros(4, 2, dtype=torch.int64), values, values, {})
+    trajectory = search.Trajectory("nasbench201", torch.zeros(4, 2, dtype=torch.int64), values, values)
     (row,) = search.trainings_to_target({"a": trajectory}, 5).to_pylist()
     expected = {"algorithm": "a", "runs": 4, "reached": 2, "lower_quartile": 1, "median": 2, "upper_quartile": None}
     assert row == expected

@@ -48,7 +48,7 @@ def test_equals_asking_and_telling(table, algorithm):
                 highest, best = table["valid"][row], table["test"][row].item()
             came = trajectory.best_so_far[run, number].item()
             assert came == best or (math.isnan(came) and math.isnan(best))
-    assert trajectory.protocol["algorithm"] == {
+    assert trajectory.provenance.options["algorithm"] == {
         "name": "ageing_evolution", "initial": None, "move": None, "pool": 10, "tournament": 3,
     }  # fmt: skip
 
@@ -69,8 +69,8 @@ def test_validation_chooses_by_default_and_the_headline_is_shown():
     table = Table("nasbench201", metrics, ("test_a", "test_b"), "drawn")
 
     def chosen(**given):
-        protocol = search.run(search.random_search(), SPACE, table, budget=1, runs=1, **given).protocol
-        return protocol["objective"], protocol["report"]
+        made = search.run(search.random_search(), SPACE, table, budget=1, runs=1, **given).provenance.options
+        return made["objective"], made["report"]
 
     assert chosen() == ("valid_a", "test_a")
     assert chosen(report="test_b") == ("valid_b", "test_b")
@@ -84,7 +84,7 @@ def test_validation_chooses_by_default_and_the_headline_is_shown():
 def test_the_incumbent_is_the_first_of_equal_objectives_and_never_nan():
     objective = torch.tensor([[torch.nan, 2.0, 2.0, 1.0, 3.0, torch.nan]], dtype=torch.float64)
     report = torch.tensor([[9.0, 5.0, 6.0, 9.0, 4.0, 9.0]], dtype=torch.float64)
-    trajectory = search.Trajectory("nasbench201", torch.arange(6)[None], objective, report, {})
+    trajectory = search.Trajectory("nasbench201", torch.arange(6)[None], objective, report)
     assert trajectory.best.tolist() == [[-1, 1, 1, 1, 4, 4]]
     assert trajectory.best_so_far[0, 1:].tolist() == [5, 5, 5, 4, 4]
     assert trajectory.best_so_far[0, 0].isnan()
@@ -96,7 +96,7 @@ def test_the_incumbent_is_the_first_of_equal_objectives_and_never_nan():
 
 def test_quartiles_are_over_the_runs():
     values = torch.tensor([[1.0, 5], [2, 6], [3, 7], [4, 8], [5, 9]], dtype=torch.float64)
-    trajectory = search.Trajectory("nasbench201", torch.zeros(5, 2, dtype=torch.int64), values, values, {})
+    trajectory = search.Trajectory("nasbench201", torch.zeros(5, 2, dtype=torch.int64), values, values)
     assert trajectory.quantiles().tolist() == [[2, 6], [3, 7], [4, 8]]
     assert trajectory.median.tolist() == [3, 7]
     assert trajectory.trainings_to(5).tolist() == [2, 2, 2, 2, 1]
@@ -216,7 +216,7 @@ def test_saved_and_loaded(algorithm, table, tmp_path):
     trajectory.save(tmp_path / "t.parquet")
     loaded = search.Trajectory.load(tmp_path / "t.parquet")
     assert torch.equal(loaded.rows, trajectory.rows)
-    assert loaded.protocol == trajectory.protocol
+    assert loaded.provenance == trajectory.provenance
     for name in ("objective", "report", "best_so_far"):
         assert torch.equal(getattr(loaded, name).nan_to_num(-1), getattr(trajectory, name).nan_to_num(-1))
     (tmp_path / "t.parquet").write_bytes(b"other")

@@ -18,7 +18,7 @@ import torch
 from pyarrow import parquet
 
 from tests.tables.writers import varint
-from zcfast.data.header import sealed
+from zcfast.data.header import TRAJECTORIES, sealed
 from zcfast.search import Trajectory
 
 MOST_BYTES, MOST_SECONDS = 1 << 30, 10
@@ -115,12 +115,12 @@ def columns_of_csv(count: int) -> bytes:
 
 
 def trajectories(shape) -> bytes:
-    one = Trajectory("nasbench201", torch.tensor([[3]]), torch.ones(1, 1).double(), torch.ones(1, 1).double(), {})
+    one = Trajectory("nasbench201", torch.tensor([[3]]), torch.ones(1, 1).double(), torch.ones(1, 1).double())
     path = io.BytesIO()
-    header = {"format": 1, "space": one.space, "shape": shape, "protocol": {"algorithm": {"name": "x"}}}
+    header = {"space": one.space, "shape": shape, "provenance": {"algorithm": {"name": "x"}}}
     names = {"run": 0, "training": 1, "row": 3, "objective": 1.0, "report": 1.0, "best_so_far": 1.0}
     table = pyarrow.table({name: [value] for name, value in names.items()})
-    parquet.write_table(table.replace_schema_metadata(sealed(b"zcfast-trajectory", header)), path)
+    parquet.write_table(table.replace_schema_metadata(sealed(TRAJECTORIES, header)), path)
     return path.getvalue()
 
 

@@ -174,5 +174,5 @@ def test_a_footer_that_contradicts_itself(tmp_path):
     named().save(path)
     text, number = b"\x15\x0c", b"\x15\x04"  # the type of the column of names
     path.write_bytes(path.read_bytes().replace(text, number, 1))
-    with pytest.raises(ValueError, match="expected a table saved by zcfast, got a damaged one"):
+    with pytest.raises(ValueError, match="expected a Parquet file of accuracies saved by zcfast, got a damaged one"):
         zcfast.table("pytorchcv", path)

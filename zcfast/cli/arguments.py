@@ -11,7 +11,9 @@ import typer
 ProxiesOption = Annotated[
     str,
     typer.Option(
-        "--proxies", metavar="A,B,...", help="Names with commas between; 'all': the six of the paper. The first ranks."
+        "--proxies",
+        metavar="A,B,...",
+        help="Names (zcfast proxies) with commas between, or paper, modern, cheap, all. The first ranks.",
     ),
 ]
 ImagesOption = Annotated[
@@ -68,13 +70,13 @@ RANDOM = "random"  # what --images takes in place of a path
 
 
 def proxy_names(proxies: str) -> list[str]:
-    """The names of a list with commas; "all" stands for the six of the paper."""
+    """The names of a list with commas; paper, modern, cheap and all stand for the sets of these names."""
     names = [name.strip() for name in proxies.split(",") if name.strip()]
-    if "all" in names:
-        from zcfast.scoring import PAPER
+    if not {"paper", "modern", "cheap", "all"}.isdisjoint(names):
+        from zcfast.proxies.sets import sets
 
-        place = names.index("all")
-        names[place : place + 1] = PAPER
+        known = sets()
+        names = [member for name in names for member in known.get(name, (name,))]
     if not names or len(set(names)) != len(names):
         raise ValueError(f"--proxies: expected different names with commas between, got {proxies!r}")
     return names

@@ -48,7 +48,7 @@ def score(
     classes: ClassesOption = None,
     images: ImagesOption = None,
     batch_size: BatchSizeOption = None,
-    proxies: ProxiesOption = "all",
+    proxies: ProxiesOption = "paper",
     seed: SeedOption = None,
     device: DeviceOption = "cpu",
     out: JsonOption = None,
@@ -71,7 +71,7 @@ def score(
     try:
         batch = _batch(module, shape, classes, images, batch_size, seed)
         inputs = mapped(lambda x: x.to(where), batch.inputs)
-        scores = zcfast.score(module.to(where), (inputs, batch.targets.to(where)), names)
+        scores = zcfast.score(module.to(where), (inputs, batch.targets.to(where)), names, seed=seed)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{model}: {error}") from error
     failures = [f"{each.status}: {each.reason}" for each in scores.values() if each.status != "ok"]

@@ -60,6 +60,6 @@ def _show_trajectory(file: Path, target: float | None) -> None:
     from zcfast.search import Trajectory
 
     loaded = Trajectory.load(file)
-    trained, algorithm = int((loaded.rows >= 0).sum()), loaded.protocol["algorithm"]["name"]
+    trained, algorithm = int((loaded.rows >= 0).sum()), loaded.provenance.options["algorithm"]["name"]
     terminal.say(f"{trained:,} trainings of {loaded.space}: {algorithm}, {len(loaded.rows)} runs")
     summaries.trajectory(loaded, target)

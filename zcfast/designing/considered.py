@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zcfast.data.provenance import Provenance
 from zcfast.designing.found import RANK, Design
 from zcfast.designing.stages import in_order
 from zcfast.scores import Scores
@@ -59,7 +59,7 @@ class Ranking:
     reasons: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
-def finished(considered: Considered, ranking: Ranking, protocol: Mapping[str, Any], seed: int) -> Design:
+def finished(considered: Considered, ranking: Ranking, provenance: Provenance, seed: int) -> Design:
     """The design of an order: its best rows first."""
     order = in_order(ranking.first, seed)
     if ranking.combined is not None:
@@ -74,23 +74,15 @@ def finished(considered: Considered, ranking: Ranking, protocol: Mapping[str, An
     texts = [_reason(considered, row) for row in order.tolist()] if ranked < len(order) else []
     reasons = {name: [given[row] for row in order.tolist()] for name, given in reasons.items()}
     reasons |= {name: _where_missing(column, texts) for name, column in columns.items() if texts and name not in again}
-    described = {name: meaning for name, meaning in protocol["columns"].items() if name in columns}
-    counts = {
-        "within": int(considered.kept.sum()),
-        "failed": sum(map(bool, considered.reasons)),
-        "second": len(ranking.rows),
-    }
-    counts["considered"] = len(order) + considered.over
-    made = {**protocol["design"], **counts}
-    return Design(
-        Scores(
-            considered.space,
-            considered.cells[order],
-            columns,
-            {**protocol, "columns": described, "design": made},
-            {name: given for name, given in reasons.items() if any(given)},
-        )
+    counts = {"within": int(considered.kept.sum()), "failed": sum(map(bool, considered.reasons))}
+    counts |= {"considered": len(order) + considered.over, "second": len(ranking.rows)}
+    made = dataclasses.replace(
+        provenance,
+        columns={name: meaning for name, meaning in provenance.columns.items() if name in columns},
+        options={**provenance.options, "design": {**provenance.options["design"], **counts}},
     )
+    given = {name: texts for name, texts in reasons.items() if any(texts)}
+    return Design(Scores(considered.space, considered.cells[order], columns, made, given))
 
 
 def _spread(considered: Considered, ranking: Ranking) -> tuple[dict[str, Tensor], dict[str, list[str]]]:

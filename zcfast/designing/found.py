@@ -104,7 +104,7 @@ class Design:
     @property
     def protocol(self) -> dict[str, Any]:
         """How the design was made, as JSON values."""
-        made: dict[str, Any] = self.tried.protocol["design"]
+        made: dict[str, Any] = self.tried.provenance.options["design"]
         return made
 
     def __len__(self) -> int:
@@ -130,7 +130,7 @@ class Design:
             self.space,
             self.tried.cells[:count],
             {name: column[:count] for name, column in self.tried.columns.items()},
-            self.tried.protocol,
+            self.tried.provenance,
             {name: texts[:count] for name, texts in self.tried.reasons.items() if any(texts[:count])},
         )
 
@@ -199,7 +199,7 @@ class Design:
 
 def is_design(scores: Scores) -> bool:
     """Whether scores are those of a design."""
-    return RANK in scores.columns and isinstance(scores.protocol.get("design"), dict)
+    return RANK in scores.columns and isinstance(scores.provenance.options.get("design"), dict)
 
 
 def front(costs: Tensor) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zcfast.data.provenance import Meaning
 from zcfast.designing.limits import Cost
 from zcfast.designing.stages import Terms, ranked
 from zcfast.scoring.architectures import score_architectures
@@ -59,7 +60,7 @@ class Stage:
     """Scores of one stage: columns [N], what they mean, and why some are missing."""
 
     columns: dict[str, Tensor]
-    meanings: dict[str, Any]
+    meanings: dict[str, Meaning]
     reasons: dict[str, list[str]]
 
 
@@ -70,7 +71,7 @@ def scored(plan: Plan, terms: Terms, cells: Cells, progress: Progress | None = N
         ScoringInterrupted: Ctrl-C, with the scores so far.
     """
     if terms.ranker is not None:
-        meaning = {"definition": repr(terms.ranker), "unit": "rank", "source": "given by the caller"}
+        meaning = Meaning(f"what {type(terms.ranker).__name__} gives", "rank", "the caller")
         return Stage({"rank": ranked(plan.space, terms.ranker, cells)}, {"rank": meaning}, {})
     forms = closed_forms(plan.space)
     taken = {option for name in terms.closed for option in forms[name].options}
@@ -89,11 +90,11 @@ def scored(plan: Plan, terms: Terms, cells: Cells, progress: Progress | None = N
             **own,
             **plan.scoring,
         )
-        return Stage(made.columns, made.protocol["columns"], made.reasons)
+        return Stage(made.columns, dict(made.provenance.columns), made.reasons)
     if not terms.closed:
         return Stage({}, {}, {})
     columns, described = in_closed_form(plan.space, terms.closed, cells, progress, **plan.network, **own)
-    return Stage({name: column.cpu() for name, column in columns.items()}, described["columns"], {})
+    return Stage({name: column.cpu() for name, column in columns.items()}, dict(described.columns), {})
 
 
 def combined(terms: Terms, columns: dict[str, Tensor], kept: Tensor) -> Tensor:

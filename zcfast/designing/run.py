@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from zcfast.data.provenance import Meaning, Provenance
 from zcfast.designing.building import by_building, proposals
 from zcfast.designing.considered import Considered, Ranking, finished
 from zcfast.designing.formulas import by_formulas, has_formulas
@@ -151,7 +152,7 @@ def _ranked(plan: Plan, considered: Considered, stage: Stage, study: Any = None,
         why = next(filter(None, considered.reasons), "no score is a number")
         raise ValueError(f"{plan.space.name}: none of {len(first):,} architectures has a score: {why}")
     top = in_order(first, plan.seed)[: min(plan.keep, int((~first.isnan()).sum()))]
-    alone = replace(finished(considered, Ranking(first, top[:0]), _protocol(plan, [stage]), plan.seed), study=study)
+    alone = replace(finished(considered, Ranking(first, top[:0]), _provenance(plan, [stage]), plan.seed), study=study)
     if interrupted:
         raise DesignInterrupted(alone)
     if plan.second is None:
@@ -163,30 +164,24 @@ def _ranked(plan: Plan, considered: Considered, stage: Stage, study: Any = None,
         raise DesignInterrupted(alone) from error
     columns = {**{name: column[top] for name, column in values.items()}, **again.columns}
     ranking = Ranking(first, top, again.columns, combined(plan.second, columns, top >= 0), again.reasons)
-    return replace(finished(considered, ranking, _protocol(plan, [stage, again]), plan.seed), study=study)
+    return replace(finished(considered, ranking, _provenance(plan, [stage, again]), plan.seed), study=study)
 
 
-def _protocol(plan: Plan, made: list[Stage]) -> dict[str, Any]:
+def _provenance(plan: Plan, made: list[Stage]) -> Provenance:
     """What a reader of the design needs to make it again."""
-    meanings = {RANK: {"definition": _DEFINITION, "unit": "share", "source": "zcfast"}}
+    meanings = {RANK: Meaning(_DEFINITION, "share", "zcfast")}
     for stage in reversed(made):
         meanings |= stage.meanings
     for cost in plan.costs:
-        definition, unit = _SIZES[cost.name] if cost.source is None else ("a cost of the caller's", "")
-        meanings[cost.name] = {"definition": definition, "unit": unit, "source": plan.space.source}
+        own = Meaning("a cost of the caller's", "", "the caller")
+        meanings[cost.name] = Meaning(*_SIZES[cost.name], plan.space.source) if cost.source is None else own
     used = [plan.first] if plan.second is None else [plan.first, plan.second]
-    return {
-        "zcfast": __version__,
-        "torch": torch.__version__,
-        "space": plan.space.title,
-        "network": plan.space.network_options(plan.network),
+    asked = {
+        "limits": {cost.name: cost.most for cost in plan.costs if cost.most < math.inf},
+        "minimise": list(plan.minimise),
+        "stages": [[f"{'-' if name in each.small else ''}{name}" for name in each.names] for each in used],
+        "network": plan.network,
         "seed": plan.seed,
-        "columns": meanings,
-        "design": {
-            "limits": {cost.name: cost.most for cost in plan.costs if cost.most < math.inf},
-            "minimise": list(plan.minimise),
-            "stages": [[f"{'-' if name in each.small else ''}{name}" for name in each.names] for each in used],
-            "network": plan.network,
-            "seed": plan.seed,
-        },
     }
+    options = {"space": plan.space.title, "network": plan.space.network_options(plan.network), "design": asked}
+    return Provenance(__version__, torch.__version__, plan.seed, meanings, options)

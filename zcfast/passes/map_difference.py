@@ -9,8 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from zcfast.nets.inputs import Inputs
 from zcfast.passes.batch import Batch
+from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.draws import Draws
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
@@ -50,48 +50,59 @@ class MapDifference(Repeated):
                 return self._score(net, draws.normal("noise", "0", inputs.shape).to(inputs), noise)
 
     def _score(self, net: Net, inputs: Tensor, noise: Tensor) -> float:
-        norms = [module for module in net.modules if isinstance(module, nn.BatchNorm2d)]
-        hooks = [(module, self._update) for module in norms]
-        first, second = (self._last_map(net, each, hooks) for each in (inputs, inputs + _NOISE * noise))
+        first, second = (self._last_map(net, each) for each in (inputs, inputs + _NOISE * noise))
         difference = (first.double() - second.double()).abs().sum().item() / len(first)
-        scales = [
-            self.variances[id(module)].mean().log().item() / 2 for module in norms if id(module) in self.variances
-        ]
+        scales = [variance.mean().log().item() / 2 for variance in self.variances.values()]
         return (math.log(difference) if difference else -math.inf) + sum(scales)
 
-    def _last_map(self, net: Net, inputs: Inputs, hooks: list[Any]) -> Tensor:
-        with _LastMap() as seen:
-            net.forward(inputs, hooks)
+    def _last_map(self, net: Net, inputs: Tensor) -> Tensor:
+        def update(module: nn.Module, args: Any, output: Any) -> None:
+            """Move the module's running variance as torch does."""
+            assert isinstance(module, nn.BatchNorm2d)
+            variance, seen.variance = seen.variance, None
+            if variance is None:
+                raise ProxyError("undefined", "a BatchNorm takes its running statistics, not those of the minibatch")
+            share = 0.1 if module.momentum is None else module.momentum
+            before = self.variances.get(id(module), torch.ones_like(variance))
+            self.variances[id(module)] = (1 - share) * before + share * variance
+
+        norms = [module for module in net.modules if isinstance(module, nn.BatchNorm2d)]
+        with _Seen() as seen:
+            net.forward(inputs, [(module, update) for module in norms])
         if seen.last is None:
             raise ProxyError("undefined", "the net makes no maps [N, C, H, W]")
         last: Tensor = seen.last
         return last
 
-    def _update(self, module: nn.Module, args: Any, output: Any) -> None:
-        """Move a running variance as torch does."""
-        assert isinstance(module, nn.BatchNorm2d)
-        if not module.training and module.running_var is not None:
-            self.variances[id(module)] = module.running_var.double()
-            return
-        variance = args[0].transpose(0, 1).flatten(1).double().var(1)
-        share = 0.1 if module.momentum is None else module.momentum
-        before = self.variances.get(id(module), torch.ones_like(variance))
-        self.variances[id(module)] = (1 - share) * before + share * variance
 
-
-class _LastMap(TorchFunctionMode):
-    """Keeps the last map of several places that a function gives which is no pool: what a net pools in the end.
+class _Seen(TorchFunctionMode):
+    """Keeps what the functions that run give.
 
     Attributes:
-        last: the map [N, C, H, W], as it was when it was made; None so far.
+        last: the last map [N, C, H, W] of several places that is of no pool: what a net pools in the end.
+        variance: float64 [C], unbiased, of the last BatchNorm over its minibatch; None where it took running ones.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.last: Tensor | None = None
+        self.last: Any = None
+        self.variance: Tensor | None = None
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
+        if func is F.batch_norm:
+            result = self._normalised(BatchNormCall(*args, **(kwargs or {})))
+        else:
+            result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor) and func not in _POOLS and result.dim() == 4 and max(result.shape[2:]) > 1:
             self.last = result
+        return result
+
+    def _normalised(self, call: BatchNormCall) -> Tensor:
+        """With running statistics of its own, which torch moves all the way to those of the minibatch."""
+        self.variance = None
+        if not call.training:
+            return F.batch_norm(*call)
+        mean, variance = (call.input.new_zeros(call.input.shape[1]) for _ in range(2))
+        result = F.batch_norm(*call._replace(running_mean=mean, running_var=variance, momentum=1.0))
+        self.variance = variance.double()
         return result

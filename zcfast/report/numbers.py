@@ -44,8 +44,8 @@ def numbers(scores: Scores, accuracies: dict[str, Tensor]) -> list[dict[str, Any
 
 def names(scores: Scores, accuracies: dict[str, Tensor], table: Table) -> dict[str, Any]:
     """What the columns and metrics are called, and their units."""
-    described = scores.protocol.get("columns")
-    units = {name: _unit(described, name) for name in scores.columns}
+    meanings = scores.provenance.columns
+    units = {name: meanings[name].unit if name in meanings else "" for name in scores.columns}
     return {
         "scores": [{"name": name, "unit": unit} for name, unit in units.items()],
         "metrics": [{"name": name, "unit": table.metrics[name].unit} for name in accuracies],
@@ -139,12 +139,6 @@ def _targets(columns: list[Tensor], accuracies: Tensor) -> list[dict[str, Any]]:
         }
         for name, target in [*named, ("the best", float(present.max()))]
     ]
-
-
-def _unit(described: Any, name: str) -> str:
-    """The unit that a protocol, whatever JSON it is, gives for a column."""
-    column = described.get(name) if isinstance(described, dict) else None
-    return str(column.get("unit", "")) if isinstance(column, dict) else ""
 
 
 def _defined(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from typing import Any
@@ -15,15 +16,14 @@ Rows = list[tuple[str, str]]
 
 
 def of_columns(scores: Scores) -> list[tuple[str, Rows]]:
-    """For each column: what its protocol says, how many rows have a score, and why others have none."""
-    described = scores.protocol.get("columns")
-    described = described if isinstance(described, dict) else {}
-    return [(name, [*flat(described.get(name, {})), *_counts(scores, name)]) for name in scores.columns]
+    """For each column: what it means, how many rows have a score, and why others have none."""
+    meanings = {name: dataclasses.asdict(each) for name, each in scores.provenance.columns.items()}
+    return [(name, [*flat(meanings.get(name, {})), *_counts(scores, name)]) for name in scores.columns]
 
 
 def of_run(scores: Scores) -> Rows:
     """What all columns share."""
-    return flat({key: value for key, value in scores.protocol.items() if key != "columns"})
+    return flat(scores.provenance.run())
 
 
 def of_metrics(table: Table, metrics: tuple[str, ...], accuracies: dict[str, Tensor]) -> list[tuple[str, Rows]]:

@@ -16,7 +16,7 @@ def quartiles(trajectory: Trajectory) -> TextTable:
     Of an interrupted search up to the trainings of the run that had most.
     """
     runs = len(trajectory.rows)
-    chosen_by, shown = (trajectory.protocol.get(name, "evaluate") for name in ("objective", "report"))
+    chosen_by, shown = (trajectory.provenance.options.get(name, "evaluate") for name in ("objective", "report"))
     best = "best" if chosen_by == shown else f"best by {chosen_by}"
     text = TextTable(title=f"{shown} of the {best} so far, {runs} runs", title_justify="left", title_style="")
     text.add_column("trainings", justify="right")

@@ -1,5 +1,6 @@
 """Scores architectures of a search space as sampled networks: real weights, a real minibatch."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zcfast.data.provenance import Meaning, Provenance
 from zcfast.devices import find_device
 from zcfast.errors import integer, unknown
 from zcfast.images import ImageBatch
@@ -113,21 +115,18 @@ def score_architectures(
     own |= {"initialisation": initialisation} if "expected_synflow" in closed else {}
     columns, described = in_closed_form(searched, closed, cells, **network, **own)
     build = {"initialisation": initialisation, **network}
-    given = {"loss_fn": loss_fn, "logits": logits, "layers": layers}
-    options_of_score = {name: value for name, value in given.items() if value is not None}
+    of_score = {"loss_fn": loss_fn, "logits": logits, "layers": layers}
+    options_of_score = {name: value for name, value in of_score.items() if value is not None}
     tensors, by_norm, where = _tensors(searched, batch, network), groups(sampled, batch_norm), find_device(device)
     task = Task(searched, cells, by_norm, tensors, seed, where, build, options_of_score, one_thread=runner is not None)
     rows, interrupted = _run(task, sampled, runner or InProcess(), parts, progress)
-    protocol = {
-        **described,
-        "initialisation": initialisation,
-        "batch_norm": batch_norm is not False,
-        "seed": seed,
-        "device": device,
+    given = {
+        **{"initialisation": initialisation, "batch_norm": batch_norm is not False, "device": device},
         "images": None if batch is None else batch.protocol(),
-        "columns": _meanings(searched, chosen, described["columns"]),
     }
-    scores = with_populations(_table(task, rows, protocol, columns, sampled), proxies)
+    meanings = _meanings(searched, chosen, described.columns)
+    provenance = dataclasses.replace(described, seed=seed, columns=meanings, options={**described.options, **given})
+    scores = with_populations(_table(task, rows, provenance, columns, sampled), proxies)
     if interrupted:
         raise ScoringInterrupted(scores)
     return scores
@@ -221,7 +220,7 @@ def claims(task: Task, proxies: Sequence[Proxy]) -> dict[str, Any]:
 
 
 def _table(
-    task: Task, rows: list[Row | None], protocol: dict[str, Any], columns: dict[str, Tensor], sampled: list[Proxy]
+    task: Task, rows: list[Row | None], provenance: Provenance, columns: dict[str, Tensor], sampled: list[Proxy]
 ) -> Scores:
     """The scores of those rows that are done."""
     done = [place for place, row in enumerate(rows) if row is not None]
@@ -237,12 +236,15 @@ def _table(
         texts = [row[label][1] for row in scored]
         if any(texts):
             reasons[label] = texts
-    return Scores(task.space, cells, {name: columns[name] for name in protocol["columns"]}, protocol, reasons)
+    return Scores(task.space, cells, {name: columns[name] for name in provenance.columns}, provenance, reasons)
 
 
-def _meanings(space: SearchSpace[Any], chosen: dict[str, Proxy | None], closed: dict[str, Any]) -> dict[str, Any]:
+def _meanings(
+    space: SearchSpace[Any], chosen: dict[str, Proxy | None], closed: Mapping[str, Meaning]
+) -> dict[str, Meaning]:
     """What each column of the table is, in the order asked for."""
-    meanings = {name: described_as(proxy) for name, proxy in chosen.items() if proxy is not None} | closed
+    meanings = {name: described_as(proxy) for name, proxy in chosen.items() if proxy is not None}
+    meanings |= closed
     forms = closed_forms(space)
     return {column: meanings[column] for name, proxy in chosen.items() for column in _columns_of(forms, name, proxy)}
 
@@ -341,11 +343,7 @@ def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[st
     return mapped(lambda x: x.cpu().float() if x.is_floating_point() else x.cpu(), batch.inputs), batch.targets.cpu()
 
 
-def described_as(proxy: Proxy) -> dict[str, str]:
+def described_as(proxy: Proxy) -> Meaning:
     """Definition, unit and source of a column."""
     has_logarithm = type(proxy).log_value is not Proxy.log_value
-    return {
-        "definition": proxy.definition or proxy.label,
-        "unit": "ln(score)" if has_logarithm else "score",
-        "source": proxy.source,
-    }
+    return Meaning(proxy.definition or proxy.label, "ln(score)" if has_logarithm else "score", proxy.source)

@@ -19,8 +19,7 @@ from zcfast.passes.failures import Failure, Status, describe
 from zcfast.passes.layers import find_layers
 from zcfast.passes.turn import one_at_a_time
 from zcfast.proxies.base import Proxy, resolve
-
-PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
+from zcfast.proxies.sets import PAPER as PAPER
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Columns of scores that are made of other columns, of the whole set."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from zcfast.data.provenance import Meaning
 from zcfast.proxies.populations import populations
 from zcfast.scores import Scores
 
@@ -17,12 +19,11 @@ def with_populations(scores: Scores, proxies: Sequence[Any]) -> Scores:
     if not sets:
         return scores
     columns = {each.name: each.score([scores.columns[part] for part in each.of]) for each in sets}
-    meanings: dict[str, Any] = {
-        each.name: {"definition": each.definition, "unit": "ln(share)", "source": each.source} for each in sets
-    }
-    parts = scores.protocol["columns"]
+    meanings = {each.name: Meaning(each.definition, "ln(share)", each.source) for each in sets}
+    parts = {**scores.provenance.columns}
     if proxies[0] in known:
         columns, meanings = columns | scores.columns, meanings | parts
     else:
         columns, meanings = scores.columns | columns, parts | meanings
-    return Scores(scores.space, scores.cells, columns, {**scores.protocol, "columns": meanings}, scores.reasons)
+    provenance = dataclasses.replace(scores.provenance, columns=meanings)
+    return dataclasses.replace(scores, columns=columns, provenance=provenance)

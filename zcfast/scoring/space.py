@@ -1,12 +1,12 @@
 """Scores a whole search space, or any batch of its cells, without building a network."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zcfast.data.provenance import Provenance
 from zcfast.errors import unknown
 from zcfast.scores import Scores
 from zcfast.spaces import Cells, ClosedForm, ClosedForms, Enumerated, SearchSpace, as_space
@@ -55,8 +55,8 @@ def in_closed_form(
     cells: Cells,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The columns and the protocol of ``score_space``."""
+) -> tuple[dict[str, Tensor], Provenance]:
+    """The columns and the provenance of ``score_space``."""
     forms = _forms(space, proxies)
     own_names = own_options(space)
     network = {name: value for name, value in options.items() if name not in own_names}
@@ -64,9 +64,9 @@ def in_closed_form(
     for name in own:
         if not any(name in form.options for form in forms.values()):
             raise ValueError(f"{name}: no effect on {', '.join(proxies)}")
-    protocol = _protocol(space, forms, network, own)
+    provenance = _provenance(space, forms, network, own)
     check_cells(space, cells)
-    return _columns(forms, cells, network, own, progress), protocol
+    return _columns(forms, cells, network, own, progress), provenance
 
 
 def own_options(space: SearchSpace[Any]) -> set[str]:
@@ -121,18 +121,10 @@ def _taken(form: ClosedForm, own: dict[str, Any]) -> dict[str, Any]:
     return {option: value for option, value in own.items() if option in form.options}
 
 
-def _protocol(
+def _provenance(
     space: SearchSpace[Any], forms: dict[str, ClosedForm], network: dict[str, Any], own: dict[str, Any]
-) -> dict[str, Any]:
-    """What a reader of the scores needs to make them again."""
-    return {
-        "zcfast": __version__,
-        "torch": torch.__version__,
-        "space": space.title,
-        "network": space.network_options(network),
-        "initialisation": space.initialisation,
-        **own,
-        "columns": {
-            column: dataclasses.asdict(meaning) for form in forms.values() for column, meaning in form.columns.items()
-        },
-    }
+) -> Provenance:
+    columns = {column: meaning for form in forms.values() for column, meaning in form.columns.items()}
+    described = {"space": space.title, "network": space.network_options(network)}
+    weights = {"initialisation": space.initialisation, **own}
+    return Provenance(__version__, torch.__version__, columns=columns, options={**described, **weights})

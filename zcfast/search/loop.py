@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zcfast.data.provenance import Provenance
 from zcfast.devices import present_device
 from zcfast.errors import first_line, integer
 from zcfast.search.algorithm import Algorithm
@@ -124,19 +125,19 @@ def run(
     else:
         _check_table(table, searched.name, workers, executor)
     record = _Record.empty(runs, budget, device)
-    protocol: dict[str, Any] = {"zcfast": __version__, "algorithm": describe(algorithm), "seed": seed}
+    made: dict[str, Any] = {"algorithm": describe(algorithm)}
     options = {"runs": runs, "seed": seed, "device": device}
     if isinstance(table, Table):
         source = TableSource(table, objective, report, repetition, Streams.of(seed, runs, device=device))
-        protocol |= {"objective": source.objective, "report": source.report, "repetition": repetition}
-        protocol["table"] = table.description
+        described = {"repetition": repetition, "table": table.description}
+        made |= {"objective": source.objective, "report": source.report, **described}
         steps = _looked_up(algorithm, searched, source, budget, options)
     elif workers is None and executor is None:
         steps = _lockstep(algorithm, searched, _together(table, searched), budget, options)
     else:
         steps = _asynchronous(algorithm, searched, table, budget, options, 1 if workers is None else workers, executor)
+    provenance, done = Provenance(__version__, seed=seed, options=made), 0
     try:
-        done = 0
         for trained in steps:
             record.write(trained)
             done += trained.rows.numel()
@@ -145,10 +146,10 @@ def run(
             if progress:
                 progress(done, runs * budget)
     except KeyboardInterrupt as error:
-        raise SearchInterrupted(record.trajectory(searched, protocol)) from error
+        raise SearchInterrupted(record.trajectory(searched, provenance)) from error
     except _EvaluateError as error:
-        raise SearchFailed(record.trajectory(searched, protocol), error.raised) from error.raised
-    return record.trajectory(searched, protocol)
+        raise SearchFailed(record.trajectory(searched, provenance), error.raised) from error.raised
+    return record.trajectory(searched, provenance)
 
 
 def describe(algorithm: Algorithm[Any]) -> dict[str, Any]:
@@ -179,8 +180,8 @@ class _Record:
         place = (runs, slice(trained.first, trained.first + trained.rows.shape[1]))
         self.rows[place], self.objective[place], self.report[place] = trained.rows, trained.objective, trained.report
 
-    def trajectory(self, space: CellSpace[Any], protocol: dict[str, Any]) -> Trajectory:
-        return Trajectory(space.name, self.rows, self.objective, self.report, protocol)
+    def trajectory(self, space: CellSpace[Any], provenance: Provenance) -> Trajectory:
+        return Trajectory(space.name, self.rows, self.objective, self.report, provenance)
 
 
 def _check_algorithm(algorithm: Any) -> None:

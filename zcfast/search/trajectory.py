@@ -6,18 +6,19 @@ import dataclasses
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from zcfast.data.header import TRAJECTORIES, sealed
-from zcfast.errors import integer
+from zcfast.data.header import TRAJECTORIES, opened
+from zcfast.data.provenance import Provenance
+from zcfast.errors import check_kind, integer
 from zcfast.files import require_memory
 from zcfast.spaces import space as named_space
 
 if TYPE_CHECKING:
-    from zcfast.data.parquet import ParquetFile
+    from zcfast.data.saved import SavedFile
 
 COLUMNS = ("run", "training", "row", "objective", "report", "best_so_far")
 
@@ -32,17 +33,18 @@ class Trajectory:
             interrupted run has none.
         objective: float64 [R, B], what they reached in the metric that the search maximises; NaN: failed or none.
         report: float64 [R, B], what they reached in the metric that is shown.
-        protocol: how the runs were made, as JSON values.
+        provenance: how the runs were made.
     """
 
     space: str
     rows: Tensor
     objective: Tensor
     report: Tensor
-    protocol: dict[str, Any]
+    provenance: Provenance = dataclasses.field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         """Check the shapes."""
+        check_kind("provenance", self.provenance, Provenance)
         for name in ("objective", "report"):
             if getattr(self, name).shape != self.rows.shape or self.rows.dim() != 2:
                 came = f"{list(self.rows.shape)} and {list(getattr(self, name).shape)}"
@@ -90,11 +92,11 @@ class Trajectory:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Parquet file, a line a training; `path` is replaced in one step or not at all. Errors: OSError.
 
-        Columns: run, training (from 1), row, objective, report, best_so_far. The schema's metadata has the protocol.
+        Columns: run, training (from 1), row, objective, report, best_so_far. The schema's metadata has the provenance.
         """
         import pyarrow
 
-        from zcfast.data.parquet import write_parquet
+        from zcfast.data.saved import write_saved
 
         runs, budget = self.rows.shape
         there = (self.rows >= 0).flatten().cpu()
@@ -107,20 +109,20 @@ class Trajectory:
             "best_so_far": self.best_so_far,
         }
         arrays = {name: pyarrow.array(values.cpu().flatten()[there].numpy()) for name, values in columns.items()}
-        header = {"space": self.space, "shape": [runs, budget], "protocol": self.protocol}
-        table = pyarrow.table(arrays).replace_schema_metadata(sealed(TRAJECTORIES, header))
-        write_parquet(table, path)
+        header = {"space": self.space, "shape": [runs, budget], "provenance": self.provenance.as_json()}
+        write_saved(path, TRAJECTORIES, header, pyarrow.table(arrays))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:
         """Read a file that `save` wrote. Errors: ValueError for a missing or damaged file and for any other."""
         from zcfast.data.saved import open_saved
 
-        with open_saved(path, TRAJECTORIES, "trajectories") as (file, header):
-            return _of_file(file, header)
+        with open_saved(path, TRAJECTORIES) as file:
+            return _of_file(file)
 
 
-def _of_file(file: ParquetFile, header: dict[str, Any]) -> Trajectory:
+def _of_file(file: SavedFile) -> Trajectory:
+    header = file.header
     runs, budget = (integer("shape", size) for size in header["shape"])
     places, trainings = runs * budget, file.rows
     if min(runs, budget) < 0 or trainings > places:
@@ -128,7 +130,8 @@ def _of_file(file: ParquetFile, header: dict[str, Any]) -> Trajectory:
     require_memory("its trainings", 48 * places)
     table = file.read(COLUMNS)
     columns = {name: torch.from_numpy(table.column(name).to_numpy().copy()) for name in COLUMNS}
-    algorithm = header["protocol"]["algorithm"] if isinstance(header["protocol"], dict) else None
+    provenance = Provenance.of(header["provenance"])
+    algorithm = provenance.options.get("algorithm")
     if not isinstance(algorithm, dict) or not isinstance(algorithm.get("name"), str):
         raise ValueError("got one that does not name its algorithm")
     index = columns["run"] * budget + columns["training"] - 1
@@ -149,7 +152,7 @@ def _of_file(file: ParquetFile, header: dict[str, Any]) -> Trajectory:
         for name in ("objective", "report")
     ]
     rows, objective, report = (each.reshape(runs, budget) for each in (rows, *values))
-    return Trajectory(header["space"], rows, objective, report, header["protocol"])
+    return Trajectory(header["space"], rows, objective, report, provenance)
 
 
 def _architectures(space: str) -> float:
@@ -165,7 +168,7 @@ def is_trajectory(path: str | os.PathLike[str]) -> bool:
     from zcfast.data.parquet import ParquetFile
 
     try:
-        return Path(path).is_file() and TRAJECTORIES in ParquetFile(path).metadata
+        return Path(path).is_file() and opened(ParquetFile(path).metadata)["kind"] == TRAJECTORIES
     except Exception:  # a damaged file raises anything
         return False
 

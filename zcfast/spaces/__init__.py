@@ -1,11 +1,11 @@
 """Search spaces: what every one offers, what some do, and the names by which they are found."""
 
+from zcfast.data.provenance import Meaning
 from zcfast.spaces.base import Example, SearchSpace
 from zcfast.spaces.capabilities import (
     Capability,
     ClosedForm,
     ClosedForms,
-    Column,
     Decisions,
     Drawing,
     Enumerated,
@@ -29,13 +29,13 @@ __all__ = [
     "Cells",
     "ClosedForm",
     "ClosedForms",
-    "Column",
     "Decisions",
     "Drawing",
     "Enumerated",
     "Example",
     "Graph",
     "Mark",
+    "Meaning",
     "NeighbourGraph",
     "Neighbourhood",
     "Neighbours",

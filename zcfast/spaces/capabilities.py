@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from zcfast.data.provenance import Meaning
 from zcfast.spaces.neighbours import Neighbours
 
 
@@ -176,15 +177,6 @@ class Sizes(Capability):
 
 
 @dataclass(frozen=True)
-class Column:
-    """What a column of scores means."""
-
-    definition: str
-    unit: str
-    source: str
-
-
-@dataclass(frozen=True)
 class ClosedForm:
     """One or more columns of numbers that need no network; higher is better unless a definition says otherwise.
 
@@ -196,7 +188,7 @@ class ClosedForm:
             their values depend on the set of cells.
     """
 
-    columns: Mapping[str, Column]
+    columns: Mapping[str, Meaning]
     compute: Callable[[Any, dict[str, Any], dict[str, Any]], dict[str, Tensor]]
     options: tuple[str, ...] = ()
     within: Callable[[dict[str, Tensor], dict[str, Any]], dict[str, Tensor]] | None = None

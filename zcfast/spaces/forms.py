@@ -5,10 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
+from zcfast.data.provenance import Meaning
 from zcfast.expected.path_rank import LATEST, READS, VERSIONS, path_rank
 from zcfast.expected.path_statistics import COLUMNS as PATH_COLUMNS
 from zcfast.spaces.base import SearchSpace
-from zcfast.spaces.capabilities import ClosedForm, ClosedForms, Column, Sizes
+from zcfast.spaces.capabilities import ClosedForm, ClosedForms, Sizes
 
 Network = dict[str, Any]  # options of the network
 Statistics = Callable[[Any, Network], dict[str, Tensor]]  # cells and network -> the path statistics
@@ -27,11 +28,11 @@ def sizes(space: Sizes, source: str) -> dict[str, ClosedForm]:
     """Parameters and multiply-adds, of any space that counts them."""
     return {
         "params": ClosedForm(
-            {"params": Column("trainable parameters of the network", "parameters", source)},
+            {"params": Meaning("trainable parameters of the network", "parameters", source)},
             lambda cells, network, _: {"params": space.params(cells, **network)},
         ),
         "flops": ClosedForm(
-            {"flops": Column("multiply-adds of one image in convolutions and classifier", "multiply-adds", source)},
+            {"flops": Meaning("multiply-adds of one image in convolutions and classifier", "multiply-adds", source)},
             lambda cells, network, _: {"flops": space.flops(cells, **network)},
         ),
     }
@@ -41,7 +42,7 @@ def expected_synflow(compute: Callable[..., Tensor]) -> ClosedForm:
     """Expected synflow by a function of cells, the network's options and ``initialisation``."""
     return ClosedForm(
         {
-            "expected_synflow": Column(
+            "expected_synflow": Meaning(
                 "natural logarithm of synflow at the mean absolute weights of a random initialisation, for an input of "
                 "ones, every BatchNorm removed; -inf where synflow is 0",
                 "ln(score)",
@@ -65,11 +66,11 @@ def path_forms(statistics: Statistics) -> dict[str, ClosedForm]:
 
     return {
         "path_statistics": ClosedForm(
-            {name: Column(*text, "zcfast, docs/expected.md") for name, text in PATH_COLUMNS.items()},
+            {name: Meaning(*text, "zcfast, docs/expected.md") for name, text in PATH_COLUMNS.items()},
             lambda cells, network, _: statistics(cells, network),
         ),
         "path_rank": ClosedForm(
-            {"path_rank": Column(_RANK, "ln(rank)", "zcfast, docs/expected.md")},
+            {"path_rank": Meaning(_RANK, "ln(rank)", "zcfast, docs/expected.md")},
             read,
             options=("path_rank_version",),
             within=rank,

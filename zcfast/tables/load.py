@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from zcfast.data.header import SCORES, TRAJECTORIES
+from zcfast.data.header import is_ours
 from zcfast.data.parquet import ParquetFile
 from zcfast.errors import first_line, unknown
 from zcfast.files import reading
@@ -72,20 +72,12 @@ def _from_parquet(space: SearchSpace[Any] | str, path: Path) -> Table:
         file = ParquetFile(path)
     except Exception as error:  # libraries raise anything for damaged bytes
         raise ValueError(f"expected a Parquet file, got a broken one: {first_line(error)}") from error
-    if stored.is_stored(file):
-        return Table(**stored.read(space if isinstance(space, str) else space.name, file))
-    _check_kind(file)
+    if is_ours(file.metadata):
+        return Table(**stored.load(space if isinstance(space, str) else space.name, path))
     if isinstance(space, str):
         expected = f"expected the published files of {space} or a table saved by zcfast"
         raise ValueError(f"{expected}, got another Parquet file")
     return columns.from_arrow(space, file.read())
-
-
-def _check_kind(file: ParquetFile) -> None:
-    """Refuse zcfast's other files."""
-    for key, kind in ((SCORES, "scores"), (TRAJECTORIES, "trajectories of a search")):
-        if key in file.metadata:
-            raise ValueError(f"expected a table of accuracies, got a file of {kind} saved by zcfast")
 
 
 def _first_bytes(path: Path) -> bytes:

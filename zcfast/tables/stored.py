@@ -11,13 +11,9 @@ import numpy as np
 import pyarrow
 import torch
 
-from zcfast import _tables
-from zcfast.data.header import TABLE, opened, sealed
-from zcfast.data.parquet import ParquetFile, write_parquet
-from zcfast.data.saved import as_saved
+from zcfast.data.header import ACCURACIES
+from zcfast.data.saved import open_saved, write_saved
 from zcfast.tables.metric import Metric
-
-EXPECTED = "a table saved by zcfast"
 
 
 def save(
@@ -38,58 +34,44 @@ def save(
         arrays = [_smallest(row) for row in metric.values.cpu().contiguous().numpy()]
         columns |= dict(zip(labels, arrays, strict=True))
         about = {field.name: getattr(metric, field.name) for field in dataclasses.fields(metric)}
-        about["values"] = [[label, _tables.crc32c(array)] for label, array in zip(labels, arrays, strict=True)]
-        described.append({"name": name, **about})
-    header = {"space": space, "headline": headline, "description": description}
-    metadata = sealed(TABLE, {**header, "metrics": described, "keys": _checksum_of_names(names)})
-    arrow = pyarrow.table(columns).replace_schema_metadata(metadata)
-    # Plain and uncompressed, with checksums of columns alone: a mapped file is read at the speed of memory.
+        described.append({"name": name, **about, "values": labels})
+    header = {"space": space, "headline": headline, "description": description, "metrics": described}
+    # Plain and uncompressed, without checksums of pages beside those of columns: a mapped file is read at the speed of
+    # memory.
     plain = {"compression": "none", "use_dictionary": False, "row_group_size": 1 << 30, "write_page_checksum": False}
-    write_parquet(arrow, path, **plain)
+    write_saved(path, ACCURACIES, header, pyarrow.table(columns), **plain)
 
 
-def is_stored(file: ParquetFile) -> bool:
-    """Whether an open Parquet file is one that `save` wrote."""
-    return TABLE in file.metadata
-
-
-def read(space: str, file: ParquetFile) -> dict[str, Any]:
+def load(space: str, path: str | os.PathLike[str]) -> dict[str, Any]:
     """What `Table` takes, of what `save` wrote for the space of that name.
 
-    Errors: ValueError for a table of another space, another version of the format and a damaged file.
+    Errors: ValueError for a table of another space, a damaged file and any other.
     """
-    with as_saved(EXPECTED):
-        header = opened(TABLE, file.metadata)
+    with open_saved(path, ACCURACIES) as file:
+        header = file.header
         if header["space"] != space:
             raise ValueError(f"expected a table of {space}, got one of {header['space']}")
-        return _build(header, file)
+        labels = [label for metric in header["metrics"] for label in metric["values"]]
+        arrow = file.read([*labels, *(["key"] if "key" in file.columns else [])])
+        return {
+            "space": header["space"],
+            "metrics": {about["name"]: _metric(about, arrow) for about in header["metrics"]},
+            "headline": tuple(header["headline"]),
+            "description": header["description"],
+            "names": tuple(arrow.column("key").to_pylist()) if "key" in arrow.column_names else (),
+        }
 
 
-def _build(header: dict[str, Any], file: ParquetFile) -> dict[str, Any]:
-    labels = [label for metric in header["metrics"] for label, _ in metric["values"]]
-    named = header["keys"] is not None
-    arrow = file.read([*labels, *(["key"] if named else [])])
-    names = tuple(arrow.column("key").to_pylist()) if named else ()
-    if _checksum_of_names(names) != header["keys"]:
-        raise ValueError("got a damaged one: the checksum of its keys does not match")
-    metrics = {}
-    for about in header["metrics"]:
-        name, rows = about.pop("name"), [_verified(arrow, *column) for column in about.pop("values")]
-        seeds = tuple(about.pop("seeds"))
-        metrics[name] = Metric(torch.from_numpy(np.stack(rows)), **about, seeds=seeds)
-    return {
-        "space": header["space"],
-        "metrics": metrics,
-        "headline": tuple(header["headline"]),
-        "description": header["description"],
-        "names": names,
-    }
+def _metric(about: dict[str, Any], arrow: pyarrow.Table) -> Metric:
+    rows = [_numbers(arrow, label) for label in about["values"]]
+    named = {name: value for name, value in about.items() if name not in ("name", "values", "seeds")}
+    return Metric(torch.from_numpy(np.stack(rows)), **named, seeds=tuple(about["seeds"]))
 
 
-def _verified(arrow: pyarrow.Table, label: str, checksum: int) -> np.ndarray[Any, np.dtype[Any]]:
+def _numbers(arrow: pyarrow.Table, label: str) -> np.ndarray[Any, np.dtype[Any]]:
     values: np.ndarray[Any, np.dtype[Any]] = np.asarray(arrow.column(label).to_numpy())
-    if values.dtype.kind != "f" or _tables.crc32c(values) != checksum:
-        raise ValueError(f"got a damaged one: the checksum of column {label!r} does not match")
+    if values.dtype.kind != "f":
+        raise ValueError(f"got a damaged one: column {label!r} has no floats")
     return values
 
 
@@ -98,7 +80,3 @@ def _smallest(values: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtyp
     with np.errstate(over="ignore"):
         halved = values.astype(np.float32)
     return halved if np.array_equal(halved.astype(values.dtype), values, equal_nan=True) else values
-
-
-def _checksum_of_names(names: tuple[str, ...]) -> int | None:
-    return _tables.crc32c("\n".join(map(str, names)).encode()) if names else None

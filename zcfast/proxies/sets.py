@@ -1,0 +1,37 @@
+"""Named sets of proxies, and what a proxy needs, in words."""
+
+from collections.abc import Mapping
+
+from zcfast.passes.base import with_requirements
+from zcfast.passes.repeated import Repeated
+from zcfast.proxies.base import Proxy, registered, resolve
+
+PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
+_EARLIER = (*PAPER, "plain", "synflow_bn", "l2_norm", "params", "flops", "multiply_adds")
+_CHEAP = 1.0  # forward passes of the minibatch
+
+
+def sets() -> Mapping[str, tuple[str, ...]]:
+    """The names of each set: of the paper, of later ones, those that cost one forward pass at most, and all."""
+    every = tuple(registered())
+    return {
+        "paper": PAPER,
+        "modern": tuple(name for name in every if name not in _EARLIER),
+        "cheap": tuple(name for name in every if cost(resolve(name)) <= _CHEAP),
+        "all": every,
+    }
+
+
+def cost(proxy: Proxy) -> float:
+    """Forward passes of the minibatch that take as long as those of the proxy; 0 of what takes one sample."""
+    return sum(each.cost for each in with_requirements(proxy.needs))
+
+
+def needs_labels(proxy: Proxy) -> bool:
+    """Whether a pass of the proxy reads the targets."""
+    return any(each.reads in ("batch", "batches") for each in with_requirements(proxy.needs))
+
+
+def rounds(proxy: Proxy) -> int:
+    """In how many rounds it draws random numbers, by default; 0 of one that draws none."""
+    return max((each.repeats for each in with_requirements(proxy.needs) if issubclass(each, Repeated)), default=0)
