@@ -1,4 +1,4 @@
-"""Sizes of MobileNetV2-like architectures, and what design adds to a bare loop of scores: python -m bench.bench_design"""
+"""Sizes of MobileNetV2-like networks, and what design adds to a bare loop of scores: python -m bench.bench_design"""
 
 import argparse
 import sys
