@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from zcfast import torch_internals
+
 OLDEST_TORCH = (2, 10)  # as in pyproject.toml, and the target of CMakeLists.txt
 
 
@@ -29,8 +31,7 @@ def load() -> None:
 @cache
 def has_kernel(operator: str, device_type: str) -> bool:
     """Whether an operator runs on a device: CUDA kernels are there if the extension was built with them."""
-    key = torch._C._dispatch_key_for_device(device_type)
-    return device_type == "meta" or torch._C._dispatch_has_kernel_for_dispatch_key(f"zcfast::{operator}", key)
+    return device_type == "meta" or torch_internals.has_kernel(f"zcfast::{operator}", device_type)
 
 
 def device_of_kernel(operator: str, device: torch.device) -> torch.device:

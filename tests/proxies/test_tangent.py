@@ -1,5 +1,9 @@
 """Hessian products by the tangents of a forward pass, against the gradient of a gradient."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn as nn
@@ -9,6 +13,8 @@ from example_nets import image_batch, small_cnn
 import zcfast.passes.hessian_product as ways
 from zcfast.passes.tangent import COMPARED
 from zcfast.scoring import score
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -211,6 +217,32 @@ def test_takes_the_other_way(name, monkeypatch, calls):
     got = score(net, batch, ["grasp"])["grasp"]
     assert calls == ["double_backward"]
     assert got.value == by_double_backward(monkeypatch, net, batch).value
+
+
+IMPORTS = """
+import sys
+sys.path[:0] = ["tests/proxies", "."]
+import torch, zcfast
+from example_nets import Tokens
+from test_tangent import IMAGES, SEQUENCES, Apply, image_batch, nn, small_cnn, to_five_logits, with_operation
+nets = {"small": small_cnn().double(), **{name: with_operation(each) for name, each in IMAGES.items()}}
+for name, each in SEQUENCES.items():
+    parts = Apply(lambda x: x.flatten(2)), each(), nn.Tanh(), Apply(to_five_logits), nn.Linear(5, 5)
+    nets[name] = nn.Sequential(*parts).double()
+before = set(sys.modules)
+for name, net in nets.items():
+    assert zcfast.score(net, image_batch(), ["grasp"])["grasp"].method == "tangents", name
+    assert "torch._dynamo" not in sys.modules, name
+zcfast.score(Tokens(), (torch.randint(11, (6, 5)), torch.arange(6) % 3), ["grasp"])
+print(len(set(sys.modules) - before))
+"""
+
+
+def test_the_first_grasp_of_a_process_imports_next_to_nothing():
+    """Forward derivatives ask for rules in Python where an operand has no tangent, which import 800 modules."""
+    ran = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) < 30
 
 
 def test_a_loss_of_the_weights_takes_the_other_way(calls):

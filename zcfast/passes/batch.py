@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zcfast.nets.inputs import Inputs, check_dense, checked_inputs, mapped, named_tensors, sample_count, tensors_of
 from zcfast.passes.failures import ProxyError, WrongArgumentError, describe
 from zcfast.passes.opaque import Opaque, UnsupportedError
-from zcfast.passes.torch_internals import outside_modes
+from zcfast.torch_internals import outside_modes
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

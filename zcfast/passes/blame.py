@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
+
+from zcfast.torch_internals import tree_map
 
 _ASKS_FORM = frozenset({Tensor.is_contiguous, Tensor.requires_grad.__get__})  # type: ignore[attr-defined]
 

@@ -8,7 +8,7 @@ from torch.autograd.graph import Node
 
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.slots import Slots
-from zcfast.passes.torch_internals import ERROR_NODE
+from zcfast.torch_internals import ERROR_NODE
 
 
 def directions(slots: Slots, gradients: Sequence[Tensor]) -> list[Tensor]:
@@ -41,9 +41,9 @@ def double_backward(gradients: Sequence[Tensor], leaves: Sequence[Tensor], along
     reached = [rank for rank, gradient in enumerate(gradients) if gradient.requires_grad]
     found: Sequence[Tensor | None] = [None] * len(leaves)
     if reached:
-        found = torch.autograd.grad(
-            [gradients[rank] for rank in reached], leaves, [along[rank] for rank in reached], allow_unused=True
-        )
+        # As one scalar: for a product with given tensors torch imports 480 modules at its first call.
+        total = sum((gradients[rank] * along[rank]).sum() for rank in reached)
+        found = torch.autograd.grad(total, leaves, allow_unused=True)
     return [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(leaves, found, strict=True)]
 
 

@@ -17,7 +17,7 @@ from zcfast.passes.generators import random_devices
 from zcfast.passes.isolation import Isolated
 from zcfast.passes.layers import Layer
 from zcfast.passes.slots import Slot, Slots
-from zcfast.passes.torch_internals import outside_modes
+from zcfast.torch_internals import outside_modes
 
 UNREPEATABLE = Failure(
     "refused", "the net computes other logits in a second pass: something that a pass changes does not come back"

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zcfast.nets.functorch import outside_transforms
 from zcfast.passes.failures import Failure, ProxyError, describe
 from zcfast.passes.generators import GlobalState
 from zcfast.passes.net import Net
 from zcfast.passes.rectifiers import SeeRectifiers
-from zcfast.passes.torch_internals import outside_modes
+from zcfast.torch_internals import outside_modes, outside_transforms
 
 
 @dataclass

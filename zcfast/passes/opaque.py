@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from zcfast.passes.torch_internals import RULES_BY_DISPATCH_ONLY
+from zcfast.torch_internals import RULES_BY_DISPATCH_ONLY
 
 
 class UnsupportedError(Exception):

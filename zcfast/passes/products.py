@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from zcfast.nets.inputs import mapped
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.net import Net
+from zcfast.torch_internals import TorchDispatchMode
 
 
 class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from zcfast.nets.functorch import outside_transforms
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.layers import Layer
+from zcfast.torch_internals import outside_transforms
 
 
 @dataclass(frozen=True)

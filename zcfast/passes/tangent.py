@@ -32,6 +32,7 @@ from zcfast.passes.cpu_backend.channels_last import (
 )
 from zcfast.passes.opaque import UnsupportedError
 from zcfast.passes.slots import Slot, Slots
+from zcfast.torch_internals import make_dual
 
 COMPARED = frozenset(
     {
@@ -87,7 +88,7 @@ def hessian_products(
         if not count:
             return nn.Parameter(slot.parameter.detach().clone(), requires_grad=False)
         rank = rank_of[index_of[id(slot)]]
-        return forward_ad.make_dual(points[rank], directions[rank])  # type: ignore[no-any-return, no-untyped-call]
+        return make_dual(points[rank], directions[rank])
 
     with forward_ad.dual_level():
         slots.install(stand_in)
@@ -114,7 +115,46 @@ class _TangentRules(TorchFunctionMode):
             return _batch_norm(*args, **(kwargs or {}))
         if func not in COMPARED:
             raise UnsupportedError(f"{func} was not compared")
+        if func is F.dropout:
+            return _dropout(*args, **(kwargs or {}))
+        if func in _SUMS_AND_PRODUCTS:
+            args = _with_tangents(func, args)
         return func(*args, **(kwargs or {}))
+
+
+_SUMS_AND_PRODUCTS = frozenset(
+    {torch.add, Tensor.add, Tensor.add_, torch.sub, Tensor.sub, torch.mul, Tensor.mul, Tensor.div, F.linear}
+)
+
+
+def _with_tangents(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Operands that all have a tangent, where one has: of constants and numbers it is zero.
+
+    Where one operand has none, torch takes a symbolic zero for it, and asks a rule in Python for the sum's form, whose
+    first call imports 800 modules.
+    """
+    like = next((each for each in args if isinstance(each, Tensor) and has_tangent(each)), None)
+    if like is None or like.dtype not in (torch.float32, torch.float64):
+        return args
+    first = args[:1] if func is Tensor.add_ else ()  # what is written to stays the caller's
+
+    def dual(each: Any) -> Any:
+        if isinstance(each, (int, float)) and func is not F.linear:
+            each = torch.tensor(each, dtype=like.dtype, device=like.device)
+        if not isinstance(each, Tensor) or each.dtype != like.dtype or has_tangent(each):
+            return each
+        return make_dual(each, torch.zeros_like(each))
+
+    return (*first, *map(dual, args[len(first) :]))
+
+
+def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Dropout as the product that it is, with the numbers that torch draws for such an input."""
+    if not (training and p and has_tangent(input)):
+        return F.dropout(input, p, training, inplace)
+    kept = F.dropout(torch.ones_like(input.detach()), p)
+    result = torch.mul(*_with_tangents(torch.mul, (input, kept)))
+    return input.copy_(result) if inplace else result
 
 
 def _has_foreign_function(root: Node | None) -> bool:
@@ -147,7 +187,7 @@ def _batch_norm(*args: Any, **kwargs: Any) -> Tensor:
             primal, weight, bias, call.running_mean, call.running_var, True, call.momentum, eps
         )
     moved = _NormTangent.apply(tangent, primal, weight, mean.detach(), inverse_deviation.detach(), eps)  # type: ignore[no-untyped-call]
-    return forward_ad.make_dual(value, moved)  # type: ignore[no-any-return, no-untyped-call]
+    return make_dual(value, moved)
 
 
 class _NormTangent(torch.autograd.Function):

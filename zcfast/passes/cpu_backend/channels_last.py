@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 import zcfast._native  # noqa: F401  registers torch.ops.zcfast
 from zcfast.passes.blame import Blamed
 from zcfast.passes.failures import ProxyError
-from zcfast.passes.torch_internals import outside_modes
+from zcfast.torch_internals import outside_modes
 
 # A net that reads how its tensors lie in memory might compute something else in another format.
 READS_STRIDES = frozenset(

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from zcfast.passes.failures import ProxyError
+from zcfast.torch_internals import AnyBatchNorm
 
 
 class ReplacedBatchNorm(TorchFunctionMode):
@@ -34,7 +34,7 @@ class ReplacedBatchNorm(TorchFunctionMode):
 def replace_modules(modules: Sequence[nn.Module], replace: Callable[[Tensor], Tensor]) -> None:
     """Let each BatchNorm module call `replace(input)`, sooner than the mode would (inside `isolated` only)."""
     for child in modules:
-        if isinstance(child, _BatchNorm) and type(child).forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward):
+        if isinstance(child, AnyBatchNorm) and type(child).forward in (AnyBatchNorm.forward, nn.SyncBatchNorm.forward):
             child.__dict__["forward"] = replace
 
 
@@ -66,4 +66,4 @@ def run_synchronised_as_plain(modules: Sequence[nn.Module]) -> None:
     """Make each SyncBatchNorm run as BatchNorm on one process, on any device (inside `isolated` only)."""
     for child in modules:
         if isinstance(child, nn.SyncBatchNorm):
-            child.__dict__["forward"] = partial(_BatchNorm.forward, child)
+            child.__dict__["forward"] = partial(AnyBatchNorm.forward, child)

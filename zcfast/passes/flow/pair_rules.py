@@ -11,7 +11,7 @@ from torch import Tensor
 import zcfast._native  # noqa: F401  registers torch.ops.zcfast
 from zcfast.passes.flow.pairs import RULES, CountedWeight, Pair, holds_opaque
 from zcfast.passes.opaque import Opaque, UnsupportedError
-from zcfast.passes.torch_internals import is_view
+from zcfast.torch_internals import is_view
 
 _SMALL = 65536  # numbers of a sample: half a mebibyte
 

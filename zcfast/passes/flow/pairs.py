@@ -17,7 +17,7 @@ from torch import Tensor
 
 from zcfast.passes.flow.batchnorm import ReplacedBatchNorm, is_batch_norm
 from zcfast.passes.opaque import Opaque, UnsupportedError
-from zcfast.passes.torch_internals import wrapper_of
+from zcfast.torch_internals import wrapper_of
 
 RULES: dict[Any, Callable[..., Any]] = {}  # of torch's functions on pairs; pair_rules.py has them
 # What tells a tensor's form, not its numbers.

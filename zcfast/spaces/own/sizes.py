@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from zcfast.errors import first_line
 from zcfast.nets.counted import COUNTABLE, channel_dim, trainable
-from zcfast.nets.functorch import outside_transforms
 from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count, tensors_of
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.base import Example
 from zcfast.spaces.capabilities import Sizes
 from zcfast.spaces.own.no_samples import NoSamples, OtherwiseShapedError
 from zcfast.spaces.own.undrawn import Undrawn
+from zcfast.torch_internals import outside_transforms
 
 _SAMPLES = 2  # of a pass with samples: BatchNorm takes no single one
 

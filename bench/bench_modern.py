@@ -1,0 +1,142 @@
+"""Proxies of later papers beside plain PyTorch by their official recipes: the same net, minibatch and process.
+
+    python -m bench.bench_modern [ROUNDS]
+
+One thread, processor time, minimum of the rounds, in units of one forward and backward pass in plain PyTorch.
+The rivals draw and reduce as the official codes do; their hooks see the modules that ours count.
+"""
+
+import copy
+import math
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+import zcfast
+from zcfast.proxies import Proxy, az_expressivity, meco, meco_opt, swap, zen
+from zcfast.spaces import space
+
+
+def kept(net: nn.Module, inputs: Tensor, kinds: tuple[type[nn.Module], ...] | None = None) -> list[Tensor]:
+    """The outputs of all leaves, or of those of some kinds."""
+    outputs: list[Tensor] = []
+    leaves = [each for each in net.modules() if (isinstance(each, kinds) if kinds else not list(each.children()))]
+    handles = [each.register_forward_hook(lambda m, a, output: outputs.append(output.detach())) for each in leaves]
+    with torch.no_grad():
+        net(inputs)
+    for handle in handles:
+        handle.remove()
+    return outputs
+
+
+def redrawn(net: nn.Module, deviation: Callable[[Tensor], float]) -> nn.Module:
+    net = copy.deepcopy(net)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.normal_(layer.weight, 0, deviation(layer.weight))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return net
+
+
+def naswot(net: nn.Module, x: Tensor) -> None:
+    kernel = torch.zeros(len(x), len(x))
+    for output in kept(net, x, (nn.ReLU,)):
+        on = (output > 0).float().flatten(1)
+        kernel += on @ on.T + (1 - on) @ (1 - on).T
+    torch.linalg.slogdet(kernel)
+
+
+def patterns(net: nn.Module, x: Tensor) -> None:
+    outputs = torch.cat([output.flatten(1) for output in kept(redrawn(net, lambda _: 1.0), x, (nn.ReLU,))], 1)
+    torch.unique(outputs.sign().T, dim=0)
+
+
+def smallest_eigenvalues(net: nn.Module, x: Tensor, channels: int | None = None) -> None:
+    for output in kept(net, x[:1]):
+        rows = output[0].flatten(1) if output.dim() > 2 else output[0][:, None]
+        if channels:
+            rows = rows[torch.randperm(len(rows))[:channels]]
+        matrix = torch.corrcoef(rows) if rows.shape[1] > 1 else torch.zeros(len(rows), len(rows))
+        torch.linalg.eig(matrix.nan_to_num(0.0, 0.0, 0.0)).eigenvalues.real.min()
+
+
+def sensitivity(net: nn.Module, x: Tensor) -> None:
+    net, x = redrawn(net, lambda _: 1.0), torch.randn_like(x)
+    one, other = (kept(net, each, (nn.ReLU,))[-1] for each in (x, x + 0.01 * torch.randn_like(x)))
+    float((one - other).abs().sum((1, 2, 3)).mean().log())
+    sum(0.5 * math.log(norm.running_var.mean()) for norm in net.modules() if isinstance(norm, nn.BatchNorm2d))
+
+
+def blocks(net: nn.Module, x: Tensor) -> None:
+    net = redrawn(net, lambda weight: math.sqrt(2 / weight[0].numel()))
+    maps: list[Tensor] = []
+    for child in net:  # the stem's BatchNorm and every block
+        x = child(x)
+        if x.dim() == 4 and not isinstance(child, nn.Conv2d | nn.ReLU | nn.AdaptiveAvgPool2d) and len(maps) < 6:
+            maps.append(x)
+    for each in maps:
+        rows = each.detach().transpose(0, 1).flatten(1)
+        values = torch.linalg.eigvalsh(torch.cov(rows, correction=0))
+        shares = values / values.sum()
+        float(-(shares * (shares + 1e-8).log()).sum())
+    for before, after in zip(maps[-2::-1], maps[:0:-1], strict=True):
+        signs = torch.randint(0, 2, after.shape) * 2.0 - 1
+        (gradient,) = torch.autograd.grad(after, before, signs, retain_graph=True)
+        rows = F.pixel_unshuffle(gradient, gradient.shape[2] // signs.shape[2]).transpose(0, 1).flatten(1)
+        torch.linalg.svdvals(rows @ signs.transpose(0, 1).flatten(1).T / rows.shape[1])[0]
+
+
+SUBJECTS: dict[str, tuple[list[str | Proxy], Callable[[nn.Module, Tensor], None]]] = {
+    "naswot": (["naswot"], naswot),
+    "swap, one draw": ([swap(repeats=1)], patterns),
+    "meco, one image": ([meco(repeats=1)], smallest_eigenvalues),
+    "meco_opt, one image": ([meco_opt(repeats=1)], lambda net, x: smallest_eigenvalues(net, x, 8)),
+    "zen, one draw": ([zen()], sensitivity),
+    "az_nas, one draw": ([az_expressivity(repeats=1)], blocks),
+}
+SHARED = ["naswot", "linear_regions", swap(init="as_is"), "grad_norm", "snip", "plain"]
+
+
+def fastest(rounds: int, *runs: Callable[[], object]) -> list[float]:
+    """The minimum of each, taken in turns."""
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(rounds):
+        for place, run in enumerate(runs):
+            start = time.process_time()
+            run()
+            times[place].append(time.process_time() - start)
+    return [min(each) for each in times]
+
+
+def main(rounds: int = 3) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    searched = space("nasbench201")
+    cell = searched.enumerate()[[9000]]
+    net = searched.build(cell, generator=torch.Generator().manual_seed(0), modules=1).train()
+    batch = zcfast.random_images(32, (3, 32, 32), classes=10, seed=0)
+
+    def plain() -> None:
+        torch.autograd.grad(F.cross_entropy(net(batch.inputs), batch.targets), list(net.parameters()))
+
+    def scored(proxies: list[str | Proxy]) -> Callable[[], object]:
+        return lambda: zcfast.score(net, batch, proxies)
+
+    print(f"{searched.format(cell)[0]}, one cell a stage, 32 pictures; units of one forward and backward pass")
+    ratios = []
+    for name, (proxies, rival) in SUBJECTS.items():
+        unit, ours, theirs = fastest(rounds, plain, scored(proxies), lambda rival=rival: rival(net, batch.inputs))
+        ratios.append(theirs / ours)
+        print(f"{name:20} ours {ours / unit:5.2f}   official recipe {theirs / unit:5.2f}   {theirs / ours:5.2f} times")
+    print(f"geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}")
+    unit, ours = fastest(rounds, plain, scored(SHARED))
+    print(f"six that share a pass: {ours / unit:.2f}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,74 @@
+"""What this package takes of torch that torch does not document, in one place."""
+
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch._C import _functorch
+from torch.autograd import forward_ad
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+__all__ = [
+    "ERROR_NODE",
+    "RULES_BY_DISPATCH_ONLY",
+    "AnyBatchNorm",
+    "TorchDispatchMode",
+    "has_kernel",
+    "is_view",
+    "make_dual",
+    "outside_modes",
+    "outside_transforms",
+    "tree_map",
+    "wrapper_of",
+]
+_T = TypeVar("_T", bound=Tensor)
+
+AnyBatchNorm = _BatchNorm
+"""The class that all batch normalisations derive from."""
+
+RULES_BY_DISPATCH_ONLY: Any = torch._C._disabled_torch_function_impl
+"""As a class's __torch_function__: functions run as on any tensor, and their operators reach __torch_dispatch__."""
+
+
+outside_modes: Any = torch._C.DisableTorchFunction
+"""A context in which functions run without the modes around it, and subclasses as plain tensors."""
+
+ERROR_NODE: Any = torch._C._functions.Error  # type: ignore[attr-defined]
+"""The class of a graph's nodes that raise: functions marked once_differentiable leave them behind their derivative."""
+
+
+def wrapper_of(cls: type[_T], like: Tensor) -> _T:
+    """A tensor of the class with the form of another one, float64, and no numbers."""
+    return torch.Tensor._make_wrapper_subclass(
+        cls, like.shape, strides=like.stride(), dtype=torch.float64, device=like.device
+    )
+
+
+def is_view(x: Tensor) -> bool:
+    """Whether a tensor was made as a view of another one."""
+    return x._is_view()
+
+
+def outside_transforms(x: Tensor) -> Tensor:
+    """The tensor that vmap, grad and the like show a part or a view of; the tensor itself where none is around it."""
+    while _functorch.is_functorch_wrapped_tensor(x):
+        x = _functorch.get_unwrapped(x)
+    return x
+
+
+def has_kernel(operator: str, device_type: str) -> bool:
+    """Whether torch has a kernel of an operator, such as "aten::relu", for a type of device."""
+    key = torch._C._dispatch_key_for_device(device_type)
+    return torch._C._dispatch_has_kernel_for_dispatch_key(operator, key)
+
+
+def make_dual(primal: Tensor, tangent: Tensor) -> Tensor:
+    """A tensor with a tangent, as forward_ad.make_dual makes it in the level around, without what that imports.
+
+    It loads all decompositions of operators that have no forward derivative of their own, 800 modules and seconds of a
+    process; an operator that needs one raises without them.
+    """
+    made: Tensor = torch._VF._make_dual(primal, tangent, level=forward_ad._current_level)
+    return made
