@@ -79,7 +79,8 @@ class Asked(Proposals):
         directions = ["maximize"] * len(objectives)
         with _quiet():
             self._memory = optuna.create_study(sampler=_sampler(sampler, seed), directions=directions)
-            self.study, self._stored = self._memory, []
+            self.study = self._memory
+            self._stored: list[FrozenTrial] = []
             if storage is not None:
                 self.study = optuna.create_study(
                     storage=storage, study_name=name, directions=directions, load_if_exists=True
