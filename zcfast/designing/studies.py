@@ -40,7 +40,8 @@ class Generations(NSGAIISampler):
 
     def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
         """Generations follow one another in the order of trials."""
-        return trial.number // POPULATION
+        number: int = trial.number
+        return number // POPULATION
 
     def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         """The trials of a generation that have scores."""
