@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zcfast.version import __version__
 
 if TYPE_CHECKING:
-    from zcfast import analysis, designing, optuna, passes, proxies, report, scoring, search, spaces
+    from zcfast import analysis, designing, latency, optuna, passes, proxies, report, scoring, search, spaces
     from zcfast.analysis.vote import vote
     from zcfast.data.provenance import Provenance
     from zcfast.designing import design
@@ -35,7 +35,18 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.analysis.vote",
 }
-_SUBMODULES = ("analysis", "designing", "optuna", "passes", "proxies", "report", "scoring", "search", "spaces")
+_SUBMODULES = (
+    "analysis",
+    "designing",
+    "latency",
+    "optuna",
+    "passes",
+    "proxies",
+    "report",
+    "scoring",
+    "search",
+    "spaces",
+)
 __all__ = [
     "ImageBatch",
     "Provenance",
@@ -46,6 +57,7 @@ __all__ = [
     "analysis",
     "design",
     "designing",
+    "latency",
     "load_images",
     "optuna",
     "passes",

@@ -95,7 +95,8 @@ def _built(
         return text, None, made
     try:
         with seeded(0), torch.no_grad():
-            return text, counted(made, lambda: space.outline(text), space.example.inputs), ""
+            params, kinds = counted(made, lambda: space.outline(text), space.example.inputs)
+        return text, (params, sum(work for _, work in kinds.values())), ""
     except Exception as error:  # a foreign net
         return text, None, first_line(error)
 

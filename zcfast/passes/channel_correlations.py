@@ -49,14 +49,14 @@ class ChannelCorrelations(Repeated):
             nonlocal maps
             if not isinstance(output, Tensor) or output.dim() < 3 or not output.is_floating_point():
                 return  # a vector has one place, and no correlations
-            rows = output[0].detach().flatten(1).double()
+            rows = output[0].detach().flatten(1)
             maps += 1
             weights.append(1.0)
             if self.channels is not None and rows.shape[1] > 1:
                 weights[-1] = len(rows) / self.channels
                 rows = rows[_drawn(draws, str(maps), len(rows), self.channels).to(rows.device)]
             if len(rows) < rows.shape[1]:  # with fewer places, channels are combinations of others
-                matrices.append(_correlations(rows))
+                matrices.append(_correlations(rows.double()))
             else:
                 weights.pop()
 

@@ -39,7 +39,7 @@ class Draws:
     def choice(self, purpose: str, name: str, among: int, count: int) -> Tensor:
         """`count` different ones of the numbers 0 to `among` - 1, in rising order, int64."""
         order = self._generator(purpose, name, (among,)).permutation(among)
-        return torch.from_numpy(order[:count]).sort().values
+        return torch.from_numpy(np.sort(order[:count]))
 
     def _generator(self, purpose: str, name: str, shape: Sequence[int]) -> np.random.Generator:
         key = repr((self.seed, self.stream, self.round, purpose, name, tuple(shape)))

@@ -7,6 +7,7 @@ from zcfast.search.algorithm import Algorithm
 from zcfast.search.binary_predictor import BinaryPredictor
 from zcfast.search.comparison import compare, paper_algorithms, quartiles_by_trainings, trainings_to_target
 from zcfast.search.loop import SearchFailed, SearchInterrupted, Trained, describe, run
+from zcfast.search.predictor import Predictor, predictor
 from zcfast.search.random_search import RandomSearch
 from zcfast.search.regressor import Regressor
 from zcfast.search.reinforce import Reinforce
@@ -28,6 +29,7 @@ ALGORITHMS: dict[str, type[Algorithm[Any]]] = {
 __all__ = [
     "ALGORITHMS",
     "Algorithm",
+    "Predictor",
     "Repetition",
     "SearchFailed",
     "SearchInterrupted",
@@ -41,6 +43,7 @@ __all__ = [
     "load_state",
     "move_proposal",
     "paper_algorithms",
+    "predictor",
     "quartiles_by_trainings",
     "random_search",
     "regressor",

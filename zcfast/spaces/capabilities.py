@@ -176,6 +176,21 @@ class Sizes(Capability):
         """Multiply-adds of one sample through each architecture's network, int64 [N]."""
 
 
+class LayerKinds(Capability):
+    """How often each kind of layer is called, and its work."""
+
+    gives = "layers by kind"
+    instead = "zcfast.Space(build, example) and zcfast.spaces.of(modules) have them"
+
+    @abstractmethod
+    def layer_kinds(self, cells: Any) -> list[Mapping[str, tuple[int, int]]]:
+        """Of each architecture's network by kind of layer: calls in a forward pass, and multiply-adds of one sample.
+
+        Raises:
+            ValueError: a network that cannot be built, or does not take the example.
+        """
+
+
 @dataclass(frozen=True)
 class ClosedForm:
     """One or more columns of numbers that need no network; higher is better unless a definition says otherwise.

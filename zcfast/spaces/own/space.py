@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zcfast.errors import integer
 from zcfast.spaces.base import CapabilityT, Example, SearchSpace
-from zcfast.spaces.capabilities import Decisions, Enumerated, NeighbourGraph, Neighbourhood, Sizes
+from zcfast.spaces.capabilities import Decisions, Enumerated, LayerKinds, NeighbourGraph, Neighbourhood, Sizes
 from zcfast.spaces.cells import Texts
 from zcfast.spaces.neighbours import Neighbours, check_generator
 from zcfast.spaces.own.builder import Builder, text
@@ -44,7 +44,7 @@ class Space(SearchSpace[Texts], Neighbourhood):
     ``zcfast.spaces.Enumerated``, on which every search algorithm runs.
     """
 
-    elsewhere: ClassVar = {Sizes: "zcfast.spaces.own.sizes:BuiltSizes"}
+    elsewhere: ClassVar = dict.fromkeys((Sizes, LayerKinds), "zcfast.spaces.own.sizes:BuiltSizes")
     _builder: Builder
     _uncounted: str
 
