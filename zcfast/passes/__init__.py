@@ -13,6 +13,7 @@ from zcfast.passes.draws import Draws
 from zcfast.passes.failures import Failure, ProxyError
 from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, LogLinearFlow, SignedLinearFlow
 from zcfast.passes.forward import Forward, SharedForward
+from zcfast.passes.gradient_signs import GradientSigns
 from zcfast.passes.gradient_spread import GradientSpread, Spread
 from zcfast.passes.hessian_product import HessianProduct, HessianProducts
 from zcfast.passes.input_jacobian import InputJacobian
@@ -25,6 +26,7 @@ from zcfast.passes.redraw import redrawn
 from zcfast.passes.relu_patterns import ReluPatterns
 from zcfast.passes.repeated import Repeated, with_options
 from zcfast.passes.sign_patterns import DrawnSignPatterns, SignPatterns, WholeSignPatterns
+from zcfast.passes.tangent_kernel import TangentKernel
 from zcfast.passes.weights import Weights, WeightsOfNet
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "Flow",
     "FlowOfBlocks",
     "Forward",
+    "GradientSigns",
     "GradientSpread",
     "HessianProduct",
     "HessianProducts",
@@ -62,6 +65,7 @@ __all__ = [
     "SignPatterns",
     "SignedLinearFlow",
     "Spread",
+    "TangentKernel",
     "Weights",
     "WeightsOfNet",
     "WholeSignPatterns",

@@ -42,7 +42,7 @@ def double_backward(gradients: Sequence[Tensor], leaves: Sequence[Tensor], along
     found: Sequence[Tensor | None] = [None] * len(leaves)
     if reached:
         # As one scalar: for a product with given tensors torch imports 480 modules at its first call.
-        total = sum((gradients[rank] * along[rank]).sum() for rank in reached)
+        total = torch.stack([(gradients[rank] * along[rank]).sum() for rank in reached]).sum()
         found = torch.autograd.grad(total, leaves, allow_unused=True)
     return [torch.zeros_like(leaf) if part is None else part for leaf, part in zip(leaves, found, strict=True)]
 

@@ -6,6 +6,7 @@ from zcfast.proxies.epe_nas import EpeNas
 from zcfast.proxies.fisher import Fisher
 from zcfast.proxies.flops import Flops
 from zcfast.proxies.grad_norm import GradNorm
+from zcfast.proxies.gradsign import GradSign
 from zcfast.proxies.grasp import Grasp
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
@@ -14,6 +15,7 @@ from zcfast.proxies.logsynflow import LogSynflow
 from zcfast.proxies.meco import Meco, MecoOpt
 from zcfast.proxies.multiply_adds import MultiplyAdds
 from zcfast.proxies.naswot import Naswot
+from zcfast.proxies.ntk_cond import NtkCond
 from zcfast.proxies.params import Params
 from zcfast.proxies.plain import Plain
 from zcfast.proxies.repeated import RepeatedProxy
@@ -33,6 +35,7 @@ snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
 meco, meco_opt = Meco, MecoOpt
 az_expressivity, az_progressivity, az_trainability = AzExpressivity, AzProgressivity, AzTrainability
 linear_regions, swap, reg_swap, swap_universal = LinearRegions, Swap, RegSwap, SwapUniversal
+gradsign, ntk_cond = GradSign, NtkCond
 zen, zico = Zen, Zico
 
 __all__ = [
@@ -45,6 +48,7 @@ __all__ = [
     "fisher",
     "flops",
     "grad_norm",
+    "gradsign",
     "grasp",
     "jacob_cov",
     "l2_norm",
@@ -54,6 +58,7 @@ __all__ = [
     "meco_opt",
     "multiply_adds",
     "naswot",
+    "ntk_cond",
     "params",
     "plain",
     "reg_swap",
