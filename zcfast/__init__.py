@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from zcfast.version import __version__
 
 if TYPE_CHECKING:
-    from zcfast import analysis, latency, passes, proxies, report, scoring, search, spaces
+    from zcfast import analysis, designing, latency, optuna, passes, proxies, report, scoring, search, spaces
     from zcfast.analysis.vote import vote
     from zcfast.data.provenance import Provenance
+    from zcfast.designing import design
     from zcfast.images import ImageBatch, load_images, random_images
     from zcfast.scores import Scores
     from zcfast.scoring import Score, score
@@ -24,6 +25,7 @@ _PUBLIC = {
     "Score": "zcfast.scoring",
     "Scores": "zcfast.scores",
     "Space": "zcfast.spaces",
+    "design": "zcfast.designing",
     "load_images": "zcfast.images",
     "random_images": "zcfast.images",
     "score": "zcfast.scoring",
@@ -33,7 +35,18 @@ _PUBLIC = {
     "table": "zcfast.tables.load",
     "vote": "zcfast.analysis.vote",
 }
-_SUBMODULES = ("analysis", "latency", "passes", "proxies", "report", "scoring", "search", "spaces")
+_SUBMODULES = (
+    "analysis",
+    "designing",
+    "latency",
+    "optuna",
+    "passes",
+    "proxies",
+    "report",
+    "scoring",
+    "search",
+    "spaces",
+)
 __all__ = [
     "ImageBatch",
     "Provenance",
@@ -42,8 +55,11 @@ __all__ = [
     "Space",
     "__version__",
     "analysis",
+    "design",
+    "designing",
     "latency",
     "load_images",
+    "optuna",
     "passes",
     "proxies",
     "random_images",

@@ -1,5 +1,6 @@
 """Orders of the numbers of a column."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,9 +14,9 @@ def best_first(column: Tensor) -> Tensor:
 
 def average_ranks(column: Tensor) -> Tensor:
     """Ranks [N] from 1, the lowest, to N, float64; equal values share the average of their ranks. No NaN."""
-    from scipy.stats import rankdata
-
-    return torch.from_numpy(rankdata(column.numpy()))
+    # As scipy.stats.rankdata, which takes a second to import.
+    _, inverse, counts = np.unique(column.numpy(), return_inverse=True, return_counts=True)
+    return torch.from_numpy((np.cumsum(counts) - (counts - 1) / 2)[inverse])
 
 
 def log_rank_sum(columns: list[Tensor]) -> Tensor:

@@ -110,7 +110,7 @@ def score_architectures(
         named_initialisation(initialisation)
     batch_norm = _batch_norm(searched, closed, options)
     own = {name: options.pop(name) for name in own_options(searched) if name in options}
-    batch = _batch(searched, images, reads_images(sampled))
+    batch = minibatch(searched, images, reads_images(sampled))
     network = options if batch is None else searched.fitting(batch, options)
     own |= {"initialisation": initialisation} if "expected_synflow" in closed else {}
     columns, described = in_closed_form(searched, closed, cells, **network, **own)
@@ -130,6 +130,27 @@ def score_architectures(
     if interrupted:
         raise ScoringInterrupted(scores)
     return scores
+
+
+def task_of(
+    space: SearchSpace[Any],
+    proxies: Sequence[Proxy],
+    images: Images | None,
+    *,
+    seed: int,
+    device: str,
+    one_thread: bool,
+    **options: Any,
+) -> Task:
+    """What ``score_architectures`` runs for each architecture, with none yet: ``dataclasses.replace`` gives it some."""
+    given = {name: options.pop(name) for name in ("loss_fn", "logits", "layers") if name in options}
+    initialisation = options.pop("initialisation", space.initialisation)
+    batch_norm = _batch_norm(space, [], options)
+    batch = minibatch(space, images, reads_images(proxies))
+    network = options if batch is None else space.fitting(batch, options)
+    tensors, build = _tensors(space, batch, network), {"initialisation": initialisation, **network}
+    by_norm = groups(list(proxies), batch_norm)
+    return Task(space, space.sample(0), by_norm, tensors, seed, find_device(device), build, given, one_thread)
 
 
 def _executor(workers: int | None, executor: Executor | None, parts: object) -> Executor | None:
@@ -158,7 +179,7 @@ def _run(
     own = nullcontext(parts) if parts is None or isinstance(parts, Store) else Store(parts)
     with own as store:
         texts = task.space.format(task.cells)
-        found = {} if store is None else store.begin(_claims(task, sampled), texts)
+        found = {} if store is None else store.begin(claims(task, sampled), texts)
         whole = {text: row for text, row in found.items() if all(proxy.label in row for proxy in sampled)}
         rows = [whole.get(text) for text in texts]
         missing = [place for place, row in enumerate(rows) if row is None]
@@ -182,7 +203,7 @@ def _run(
     return rows, False
 
 
-def _claims(task: Task, proxies: list[Proxy]) -> dict[str, Any]:
+def claims(task: Task, proxies: Sequence[Proxy]) -> dict[str, Any]:
     """All that the scores of an architecture depend on, as JSON values."""
     return {
         "zcfast": package(),
@@ -222,7 +243,7 @@ def _meanings(
     space: SearchSpace[Any], chosen: dict[str, Proxy | None], closed: Mapping[str, Meaning]
 ) -> dict[str, Meaning]:
     """What each column of the table is, in the order asked for."""
-    meanings = {name: _describe(proxy) for name, proxy in chosen.items() if proxy is not None}
+    meanings = {name: described_as(proxy) for name, proxy in chosen.items() if proxy is not None}
     meanings |= closed
     forms = closed_forms(space)
     return {column: meanings[column] for name, proxy in chosen.items() for column in _columns_of(forms, name, proxy)}
@@ -279,12 +300,21 @@ def _batch_norm(space: SearchSpace[Any], closed: list[str], options: dict[str, A
     return batch_norm
 
 
-def _batch(space: SearchSpace[Any], images: Images | None, readers: list[str]) -> ImageBatch | None:
-    """The minibatch, or that of the space; None if no proxy reads one and there is none."""
+def minibatch(space: SearchSpace[Any], images: Images | None, readers: list[str]) -> ImageBatch | None:
+    """The minibatch, or that of the space; None if no proxy reads one and there is none.
+
+    Args:
+        space: the search space.
+        images: what the caller gives, if anything.
+        readers: labels of proxies that read a minibatch.
+
+    Raises:
+        ValueError: no minibatch though one is read, or one that is none.
+    """
     if images is None:
         example = space.minibatch
         if example is not None:
-            return _batch(space, (example.inputs, example.targets), readers)
+            return minibatch(space, (example.inputs, example.targets), readers)
         if readers:
             raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
         return None
@@ -313,7 +343,7 @@ def _tensors(space: SearchSpace[Any], batch: ImageBatch | None, network: dict[st
     return mapped(lambda x: x.cpu().float() if x.is_floating_point() else x.cpu(), batch.inputs), batch.targets.cpu()
 
 
-def _describe(proxy: Proxy) -> Meaning:
+def described_as(proxy: Proxy) -> Meaning:
     """Definition, unit and source of a column."""
     has_logarithm = type(proxy).log_value is not Proxy.log_value
     return Meaning(proxy.definition or proxy.label, "ln(score)" if has_logarithm else "score", proxy.source)

@@ -12,7 +12,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,6 +22,8 @@ from zcfast.errors import Notice
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Run = Callable[[Sequence[Item]], Generator[tuple[int, Result], None, None]]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # this process takes them and ends its workers
 LOOK = 1.0  # seconds between two looks for workers that ended or were stopped without a word
@@ -40,6 +42,10 @@ class Executor(ABC):
             Whatever the task raises, at the first item that it raises for.
             WorkerEnded: the process that had an item is no more.
         """
+
+    def session(self, task: Callable[[Item], Result]) -> AbstractContextManager[Run[Item, Result]]:
+        """`map` of one task for several lists of items, one after the other; what runs may stay between them."""
+        return nullcontext(lambda items: self.map(task, items))
 
 
 class InProcess(Executor):
@@ -77,6 +83,12 @@ class Processes(Executor):
         if len(items) < 2:
             yield from InProcess().map(task, items)
             return
+        with self.session(task) as run:
+            yield from run(items)
+
+    @contextmanager
+    def session(self, task: Callable[[Item], Result]) -> Iterator[Run[Item, Result]]:
+        """As ``Executor.session``; the processes stay until it ends."""
         # Pickled here: multiprocessing's own pickler would put tensors into shared memory, of which containers have
         # little.
         try:
@@ -84,11 +96,15 @@ class Processes(Executor):
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise ValueError(f"workers: expected what another process can import, got {error}") from error
         crew: list[_Worker] = []
-        try:
+
+        def run(items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
             with _signals_held_back():
-                for _ in range(min(self.workers, len(items))):
+                while len(crew) < min(self.workers, len(items)):
                     crew.append(_Worker.start())
-            yield from _serve(crew, work, items)
+            return _serve(crew, work, items)
+
+        try:
+            yield run
         finally:
             with _signals_held_back():
                 _end(crew)
@@ -96,12 +112,16 @@ class Processes(Executor):
 
 @dataclass
 class _Worker:
-    """A worker process, the place of the item that it has, and how often in a row it was found stopped."""
+    """A worker process, the place of the item that it has, and how often in a row it was found stopped.
+
+    One that is free has the task and waits for an item.
+    """
 
     process: BaseProcess
     connection: Connection
     place: int | None = None
     stopped: int = 0
+    free: bool = False
 
     @classmethod
     def start(cls) -> _Worker:
@@ -127,7 +147,7 @@ class _Worker:
 
     def send(self, place: int, items: Sequence[Any]) -> None:
         """Give it an item; one that has ended says so when the next answer is due."""
-        self.place = place
+        self.place, self.free = place, False
         with suppress(ConnectionError):
             self.connection.send((place, items[place]))
 
@@ -142,15 +162,17 @@ class _Worker:
 def _serve(crew: list[_Worker], work: bytes, items: Sequence[Any]) -> Generator[tuple[int, Any], None, None]:
     """Give every worker an item as soon as it has none."""
     waiting, left, looked = deque(range(len(items))), len(items), time.monotonic()
+    for worker in crew:
+        if worker.free and waiting:
+            worker.send(waiting.popleft(), items)
     while left:
-        for connection in wait([worker.connection for worker in crew], LOOK):
+        for connection in wait([worker.connection for worker in crew if not worker.free], LOOK):
             worker = next(each for each in crew if each.connection is connection)
             answer = worker.receive(work)
             if waiting:
                 worker.send(waiting.popleft(), items)
             else:
-                crew.remove(worker)
-                _end([worker])
+                worker.free = True
             if answer is not None:
                 place, result, raised = answer
                 if raised is not None:

@@ -70,7 +70,8 @@ class Store:
             claims: JSON values; kept rows are taken where these are equal.
             architectures: what the run is to score.
         """
-        self._wanted = set(architectures)
+        self.flush()  # of the run before
+        self._wanted |= set(architectures)
         self._claims = json.loads(json.dumps(claims))
         found: dict[str, Row] = {}
         for path in sorted(self.directory.iterdir()):
@@ -86,6 +87,7 @@ class Store:
     def keep(self, architecture: str, row: Row) -> None:
         """Keep a row, which is on the disk a second later at most, if rows keep coming. Errors: OSError."""
         self._pending[architecture] = row
+        self._wanted.add(architecture)
         if time.monotonic() - self._written_at >= SECONDS:
             self.flush()
 

@@ -20,8 +20,8 @@ _DRAWN = 16  # architectures that are asked before choices are changed one by on
 class Digits:
     """The choices of a builder in a fixed order, found by asking.
 
-    A choice that only some architectures have, or whose options depend on others, is found by giving each choice of an
-    architecture each of its options. One that shows itself later goes behind the others, so that the numbers of
+    A choice that only some architectures have, or whose options depend on others, is found by giving each choice each
+    of its options in some architecture. One that shows itself later goes behind the others, so that the numbers of
     architectures without it stay what they are.
     """
 
@@ -33,6 +33,7 @@ class Digits:
         """
         self._builder = builder
         self._examples: dict[Choice, Trial] = {}  # of each choice an architecture that has it
+        self._taken: set[tuple[Choice, int | None]] = set()  # options that some architecture has
         generator = torch.Generator().manual_seed(0)
         for _ in range(_DRAWN):
             self._note(builder.draw(generator))
@@ -40,7 +41,7 @@ class Digits:
         while len(done) < len(self._examples):  # what a change brings up is changed too
             for choice in [choice for choice in self._examples if choice not in done]:
                 done.add(choice)
-                for place in range(_size(choice)):
+                for place in (each for each in range(_size(choice)) if (choice, each) not in self._taken):
                     self._with_option(self._examples[choice], choice, place)
 
     @property
@@ -85,7 +86,8 @@ class Digits:
         return [-1 if (place := asked.get(choice)) is None else place for choice in self._examples]
 
     def _note(self, trial: Trial) -> None:
-        for choice in trial.choices.values():
+        for name, choice in trial.choices.items():
+            self._taken.add((choice, choice.index(trial.params[name])))
             if choice not in self._examples:
                 _size(choice)
                 self._examples[choice] = trial

@@ -83,13 +83,24 @@ class BuiltSizes(Sizes, LayerKinds):
             with seeded(0), torch.no_grad():
                 with Undrawn():
                     module = self._space.outline(text)
-                params, inputs = trainable(module), self._space.example.inputs
-                try:
-                    return params, _without_samples(module, inputs)
-                except Exception:  # whatever a net raises that gets no samples
-                    return params, _with_samples(self._space.outline(text), inputs)
+                return counted(module, lambda: self._space.outline(text), self._space.example.inputs)
         except Exception as error:  # a foreign net: what it raises is the answer
             raise ValueError(f"{self._space.name}: no sizes of {text}: {first_line(error)}") from error
+
+
+def counted(module: nn.Module, again: Callable[[], nn.Module], inputs: Inputs) -> tuple[int, Kinds]:
+    """Parameters of a network, and its layers by kind, with undrawn weights; it is used up.
+
+    Args:
+        module: the network.
+        again: makes it with its weights, where only samples show its shapes.
+        inputs: of the example.
+    """
+    params = trainable(module)
+    try:
+        return params, _without_samples(module, inputs)
+    except Exception:  # whatever a net raises that gets no samples
+        return params, _with_samples(again(), inputs)
 
 
 def _without_samples(module: nn.Module, inputs: Inputs) -> Kinds:

@@ -17,11 +17,12 @@ from zcfast.spaces.capabilities import Decisions, Enumerated, LayerKinds, Neighb
 from zcfast.spaces.cells import Texts
 from zcfast.spaces.neighbours import Neighbours, check_generator
 from zcfast.spaces.own.builder import Builder, text
-from zcfast.spaces.own.choices import ChoiceError
+from zcfast.spaces.own.choices import Choice, ChoiceError
 from zcfast.spaces.own.digits import Digits
-from zcfast.spaces.own.trial import Trial, changed
+from zcfast.spaces.own.trial import Answer, Trial, changed
 
 LISTED = 10_000  # the most architectures, as the product of all choices, that are listed: each is asked for once
+_ASKED = 16  # architectures whose choices are known of a space that cannot be counted
 _CHUNK = 256  # rows of the list that are compared with all others at once
 
 
@@ -112,6 +113,21 @@ class Space(SearchSpace[Texts], Neighbourhood):
             raise ValueError(f"{self.name}: expected a space with {kind.gives}, got one without: {self._uncounted}")
         return super().capability(kind)
 
+    @property
+    def questions(self) -> tuple[Choice, ...]:
+        """The choices that are known: all of a counted space, of any other those of a few architectures."""
+        drawn = (self._builder.draw(torch.Generator().manual_seed(seed)) for seed in range(_ASKED))
+        return tuple(dict.fromkeys(choice for trial in drawn for choice in trial.choices.values()))
+
+    def respond(self, answer: Answer) -> tuple[str, nn.Module | str]:
+        """The architecture of these answers, and its network with undrawn weights or why there is none."""
+        trial = Trial(answer)
+        try:
+            module = self._builder.ask(trial).module
+        except ValueError as error:
+            return text(trial.params), str(error)
+        return text(trial.params), module
+
     def outline(self, architecture: str) -> nn.Module:
         """The network of a text, for its sizes."""
         return self._builder.network(json.loads(architecture))
@@ -141,6 +157,11 @@ class CountedSpace(Space, Decisions):
     """A space whose choices have a finite number of options each."""
 
     _digits: Digits
+
+    @property
+    def questions(self) -> tuple[Choice, ...]:
+        """The choices."""
+        return self._digits.choices
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -1,0 +1,184 @@
+"""Designs on spaces whose architectures have to be built."""
+
+import json
+import subprocess
+import sys
+
+import optuna
+import pytest
+import torch
+
+import zcfast
+from tests.designing import own_space
+from tests.designing.own_space import EXAMPLE, space
+from tests.spaces.own import TwoLayers
+from zcfast.designing import Design, DesignInterrupted, Stages
+
+LIMITS = {"flops": 1e6, "params": 2e4}
+SIZED = {"by": ["params", "flops"], "limits": LIMITS}
+
+
+def text_of(found):
+    return str(found.table().to_pydict())
+
+
+def true_sizes(text):
+    net = own_space.build(optuna.trial.FixedTrial(json.loads(text)))
+    return sum(p.numel() for p in net.parameters())
+
+
+@pytest.fixture(scope="module")
+def found():
+    return zcfast.design(space, **SIZED, evaluations=150, seed=3)
+
+
+def test_limits_are_never_exceeded_and_every_architecture_is_counted_once(found):
+    assert len(found.tried) == 150
+    assert len(set(space.format(found.tried.cells))) == 150
+    for each in found.top(10):
+        assert each.values["params"] == true_sizes(each.architecture) <= 2e4
+        assert each.values["flops"] <= 1e6
+    assert (found.scores["flops"] <= 1e6).all()
+    assert len(found) == found.protocol["within"] < 150
+    assert found.best.build()(EXAMPLE[0]).shape == (4, 10)
+
+
+def test_builds_that_fail_are_counted_and_shown(found):
+    failed = [text for text in found.tried.reasons["design"] if "no eight" in text]
+    assert found.protocol["failed"] == len(failed) > 0
+    assert failed[0].startswith("build raised RuntimeError for")
+    with pytest.raises(ValueError, match="none of 64 architectures can be built: build raised RuntimeError"):
+        zcfast.design(zcfast.Space(_sometimes(), EXAMPLE), evaluations=64)
+
+
+def _sometimes():
+    """A function that builds while the space is made and never after."""
+    calls = []
+
+    def build(trial):
+        trial.suggest_float("share", 0, 1)
+        calls.append(1)
+        if len(calls) > 20:
+            raise RuntimeError("no more")
+        return torch.nn.Linear(3, 3)
+
+    return build
+
+
+def test_the_same_seed_gives_the_same_design(found):
+    assert text_of(zcfast.design(space, **SIZED, evaluations=150, seed=3)) == text_of(found)
+    assert text_of(zcfast.design(space, **SIZED, evaluations=150, seed=4)) != text_of(found)
+
+
+@pytest.mark.slow
+def test_any_number_of_workers_gives_the_same_design():
+    by = Stages("grad_norm", ["jacob_cov", "-grad_norm"], keep=4)
+    made = [zcfast.design(space, by=by, limits=LIMITS, evaluations=70, workers=workers) for workers in (1, 2)]
+    assert text_of(made[0]) == text_of(made[1])
+
+
+def test_the_study_is_the_users_to_keep(found, tmp_path):
+    assert len(found.study.trials) >= 150
+    best = max(found.study.best_trials, key=lambda trial: trial.values)
+    assert best.user_attrs["architecture"] in space.format(found.scores.cells)
+    url = f"sqlite:///{tmp_path}/study.db"
+    stored = zcfast.design(space, **SIZED, evaluations=70, seed=3, storage=url, study_name="mine")
+    again = zcfast.design(space, **SIZED, evaluations=150, seed=3, storage=url, study_name="mine")
+    assert text_of(again) == text_of(found)
+    assert len(optuna.load_study(study_name="mine", storage=url).trials) == len(found.study.trials)
+    assert stored.study.study_name == "mine"
+    with pytest.raises(ValueError, match="storage: expected an earlier run of the same design in study 'mine'"):
+        zcfast.design(space, **SIZED, evaluations=70, seed=4, storage=url, study_name="mine")
+    with pytest.raises(ValueError, match="storage: expected a study of 1 objectives, got one of 2"):
+        zcfast.design(space, by="params", evaluations=70, storage=url, study_name="mine")
+
+
+def test_an_interrupted_design_goes_on_where_it_ended(found, tmp_path):
+    def stop(done, of, error):
+        if done == 100:
+            raise error
+
+    def progress(done, of):
+        stop(done, of, KeyboardInterrupt())
+
+    with pytest.raises(DesignInterrupted) as interrupted:
+        zcfast.design(space, **SIZED, evaluations=150, seed=3, parts=tmp_path / "parts", progress=progress)
+    assert len(interrupted.value.found.tried) == 61
+    looked = []
+    again = zcfast.design(
+        space, **SIZED, evaluations=150, seed=3, parts=tmp_path / "parts", progress=lambda done, of: looked.append(done)
+    )
+    assert text_of(again) == text_of(found)
+    assert looked[0] == 61  # the first generation is there
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", "tpe", optuna.samplers.RandomSampler(seed=1)])
+def test_samplers_by_name_and_object(sampler):
+    found = zcfast.design(space, by="params", minimise=["flops"], evaluations=20, sampler=sampler)
+    assert len(found.tried) == 20
+    assert [each.name for each in found.study.directions] == ["MAXIMIZE"] * 2
+    with pytest.raises(ValueError, match="unknown sampler 'nsga': did you mean"):
+        zcfast.design(space, by="params", evaluations=20, sampler="nsga")
+
+
+def test_all_of_a_small_space():
+    space = zcfast.Space(own_space.small, EXAMPLE)
+    found = zcfast.design(space, by="params", evaluations=10_000)
+    assert sorted(found.rows.tolist()) == list(range(8))
+    assert found.best.choices == {"kernel": 3, "width": 7}
+    brute = zcfast.design(space, by="params", evaluations=10_000, sampler="brute_force")
+    assert sorted(brute.rows.tolist()) == list(range(8))
+    drawn = zcfast.design(space, by="params", evaluations=4)
+    assert len(drawn) == 4
+
+
+def test_numbers_without_steps():
+    space = zcfast.Space(own_space.uncounted, EXAMPLE)
+    found = zcfast.design(space, by="params", limits={"params": 8000}, evaluations=70)
+    assert 7000 < found.best.values["params"] <= 8000
+
+
+def test_spaces_of_classes_and_of_modules():
+    found = zcfast.design(TwoLayers(), by="synflow", sampler="random", evaluations=5)
+    assert found.best.values["synflow"] == found.scores["synflow"].max()
+    modules = zcfast.spaces.of(
+        {"small": torch.nn.Linear(5, 3), "none": torch.nn.Linear(4, 3)}, example=TwoLayers.example
+    )
+    named = zcfast.design(modules, by="params", limits={"flops": 20})
+    assert named.best.architecture == "small"
+    assert named.protocol["failed"] == 1
+    with pytest.raises(ValueError, match=r"sampler: expected a space with choices"):
+        zcfast.design(modules, by="params", sampler="random")
+
+
+def test_the_best_start_a_training_study():
+    study = optuna.create_study(direction="maximize")
+    found = zcfast.optuna.enqueue_best(study, zcfast.Space(own_space.small, EXAMPLE), 2, by="params")
+    seen = []
+
+    def train(trial):
+        seen.append(sum(p.numel() for p in own_space.small(trial).parameters()))
+        return 0.0
+
+    study.optimize(train, n_trials=2)
+    assert seen == found.scores["params"][:2].tolist()
+    with pytest.raises(ValueError, match=r"expected a zcfast\.Space, whose choices"):
+        zcfast.design("nasbench201", by="params").enqueue(study, 1)
+
+
+def test_limits_that_exclude_everything_say_how_near_it_came():
+    with pytest.raises(ValueError, match=r"none of 59 architectures considered has params <= 10: the least is \d+"):
+        zcfast.design(space, by="params", limits={"params": 10}, evaluations=64)
+
+
+def test_a_missing_optuna_is_one_clear_error():
+    code = "import sys; sys.modules['optuna'] = None; import zcfast; from tests.designing.own_space import space\n"
+    code += "try: zcfast.design(space, by='params')\nexcept ImportError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    assert done.stdout.strip().endswith("pip install 'zcfast[design]'"), done.stderr
+
+
+def test_a_file_of_an_own_space(found, tmp_path):
+    found.save(tmp_path / "found.parquet")
+    again = Design.load(tmp_path / "found.parquet", space)
+    assert text_of(again) == text_of(found)

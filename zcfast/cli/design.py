@@ -1,0 +1,141 @@
+"""`zcfast design`: parsing and printing only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from zcfast.cli import arguments, terminal
+from zcfast.cli.arguments import BatchSizeOption, DeviceOption, ImagesOption, NetworkOption, OutOption, SpaceArgument
+
+if TYPE_CHECKING:
+    from zcfast.designing import Design
+    from zcfast.spaces import SearchSpace
+
+EXAMPLES = """Examples:
+
+    zcfast design mymodule:space --limit flops=450M --limit params=5M --evaluations 10000 --out found.parquet
+
+    zcfast design nasbench101 --limit flops=1G --out found.parquet
+
+    zcfast design nasbench201 --costs latency.csv --limit fpga=4.7ms --by expected_synflow --out found.parquet
+
+    zcfast report found.parquet --out found.html"""
+
+SHOWN = 5
+
+
+def design(
+    space: SpaceArgument,
+    out: OutOption,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="NAME=MOST", help="flops=450M, params=5M, or a cost of --costs; repeatable."),
+    ] = None,
+    costs: Annotated[
+        Path | None,
+        typer.Option("--costs", metavar="FILE", help="A table of costs by architecture, such as measured latencies."),
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="A,B,...", help="Scores that rank; -NAME: a small one is good.")
+    ] = "recommended",
+    minimise: Annotated[
+        list[str] | None, typer.Option("--minimise", metavar="NAME", help="A cost to trade off; repeatable.")
+    ] = None,
+    evaluations: Annotated[
+        int | None, typer.Option("--evaluations", metavar="N", min=1, help="Architectures to consider.")
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", metavar="NAME", help="Of Optuna: nsga2, tpe, qmc, random, ...")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option("--storage", metavar="URL", help="Of Optuna, which gets every trial.")
+    ] = None,
+    images: ImagesOption = None,
+    batch_size: BatchSizeOption = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of all that is drawn.")] = 0,
+    device: DeviceOption = "cpu",
+    workers: arguments.WorkersOption = None,
+    option: NetworkOption = None,
+) -> None:
+    """Find the best architectures of a search space under limits, without training."""
+    import zcfast
+    from zcfast.designing import DesignInterrupted
+    from zcfast.files import check_writable
+    from zcfast.scoring.store import Store
+
+    options = arguments.options(option or [])
+    check_writable(out, costs, images if images != arguments.RANDOM else None)
+    searched = zcfast.space(space)
+    limits = _limits(searched, limit or [], costs)
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    target = out.resolve() if out.is_symlink() else out
+    batch = None if images is None else _images(images, batch_size or 64, seed)
+    with Store(target.with_name(target.name + ".parts")) as store:
+        try:
+            with terminal.progress_bar(f"Designing {searched.title}") as progress:
+                found = zcfast.design(
+                    searched,
+                    by=names[0] if len(names) == 1 else names,
+                    limits=limits,
+                    minimise=minimise or (),
+                    evaluations=evaluations,
+                    seed=seed,
+                    workers=workers,
+                    images=batch,
+                    device=device,
+                    parts=store,
+                    progress=progress,
+                    sampler=sampler,
+                    storage=storage,
+                    **options,
+                )
+        except DesignInterrupted as interrupted:
+            _finish(interrupted.found, out)
+            terminal.say(f"finished scores are kept in {store.given}: the same command goes on from there")
+            raise
+        _finish(found, out)
+        store.clear()
+
+
+def _finish(found: Design, out: Path) -> None:
+    from zcfast.designing.found import summary
+    from zcfast.report import text
+
+    found.save(out)
+    terminal.say(summary(found))
+    terminal.say(f"\nThe best {min(SHOWN, len(found))}:\n\n{text.best(found.scores, 'design', SHOWN)}")
+    terminal.say(f"\nwritten to {out}")
+
+
+def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> dict[str, Any]:
+    """Limits by name: numbers of sizes, and columns of a table with numbers."""
+    from zcfast import tables
+    from zcfast.designing.limits import SIZES, quantity
+    from zcfast.errors import unknown
+    from zcfast.spaces import Enumerated
+
+    table = None if costs is None else tables.load(space, costs)
+    limits: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or name in limits:
+            raise ValueError(f"--limit: expected NAME=MOST, such as flops=450M, each name once, got {pair!r}")
+        most = quantity(name, text)
+        if table is not None and name in table.metrics:
+            limits[name] = table.query(range(len(space.capability(Enumerated))), name), most
+        elif name in SIZES:
+            limits[name] = most
+        else:
+            raise unknown("limit", name, [*SIZES, *(table.metrics if table is not None else ())])
+    return limits
+
+
+def _images(images: str, size: int, seed: int) -> Any:
+    from zcfast.images import load_images
+
+    if images == arguments.RANDOM:
+        raise ValueError("--images: expected a path, got 'random'")
+    return load_images(images, size, seed)

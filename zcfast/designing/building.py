@@ -1,0 +1,203 @@
+"""Considers architectures that have to be built: batch after batch, in processes where there are some."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zcfast.designing.considered import Considered
+from zcfast.designing.limits import infeasible, within
+from zcfast.designing.look import BUILT, TEXT, Look, questions
+from zcfast.designing.plan import Plan, Stage, scored
+from zcfast.designing.proposals import Drawn, Listed, Proposals
+from zcfast.scoring.architectures import claims, described_as, task_of
+from zcfast.scoring.execution import InProcess, Run
+from zcfast.scoring.fingerprint import fingerprint, package
+from zcfast.scoring.store import Row
+from zcfast.spaces import Cells, Enumerated, Texts
+
+BATCH = 64  # proposals between two looks at what came; a generation of NSGA-II
+STALE = 30  # batches without a new architecture after which there are no more
+DRAWN = 1_000  # architectures that are considered where nobody says how many and not all can be
+LISTED = 10_000  # the most that are all considered where nobody says how many
+MISSING = "design proposes architectures by Optuna, which is not installed: pip install 'zcfast[design]'"
+
+
+@dataclass
+class Tried:
+    """Rows of different architectures, by their texts, in the order in which they were met."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    def add(self, row: Row) -> None:
+        """Note a row; equal choices are counted once."""
+        self.rows.setdefault(row[TEXT][1], row)
+
+
+def proposals(plan: Plan, sampler: Any, storage: Any, study_name: str | None) -> tuple[Proposals, Look, int]:
+    """What proposes architectures, what looks at them, and how many are considered.
+
+    Raises:
+        ImportError: Optuna is needed and missing.
+    """
+    space, listed = plan.space, plan.space.offers(Enumerated)
+    small = listed is not None and len(listed) <= (plan.evaluations or LISTED)
+    asked = {} if small and sampler is None and storage is None else questions(space)
+    most = plan.evaluations or (len(listed) if listed is not None and small else DRAWN)
+    if listed is not None:
+        most = min(most, len(listed))
+    task = None
+    if plan.first.sampled:
+        task = task_of(
+            space,
+            list(plan.first.sampled.values()),
+            seed=plan.seed,
+            one_thread=plan.executor is not None,
+            **_weights(plan),
+            **plan.scoring,
+        )
+    look = Look(space, asked, plan.costs, task, plan.network)
+    if asked:
+        try:
+            from zcfast.designing.studies import Asked
+        except ImportError as error:
+            raise ImportError(MISSING) from error
+        names = [name for name, _ in objectives(plan)]
+        name = study_name or space.name
+        made = Asked(asked, plan.costs, names, sampler=sampler, storage=storage, name=name, seed=plan.seed)
+        return made, look, most
+    for argument, value in (("sampler", sampler), ("storage", storage)):
+        if value is not None:
+            raise ValueError(f"{argument}: expected a space with choices (zcfast.spaces.Decisions), got {space.name}")
+    return (Drawn(space, plan.seed) if listed is None else Listed(space, most, plan.seed)), look, most
+
+
+def _weights(plan: Plan) -> dict[str, Any]:
+    """How weights are drawn, where the caller says."""
+    return {name: plan.own[name] for name in ("initialisation",) if name in plan.own}
+
+
+def objectives(plan: Plan) -> list[tuple[str, float]]:
+    """What a study maximises: the names of scores and costs, -1 where a small number is the better."""
+    scores = [(name, -1.0 if name in plan.first.small else 1.0) for name in plan.first.names]
+    return [*scores, *((name, -1.0) for name in plan.minimise if name not in plan.first.names)]
+
+
+def by_building(plan: Plan, made: Proposals, look: Look, most: int) -> tuple[Considered, Stage, bool]:
+    """Up to so many different architectures with their costs and first scores, and whether Ctrl-C ended it.
+
+    Raises:
+        ValueError: no architecture is within the limits.
+    """
+    known: dict[str, Row] = dict(getattr(made, "known", {}))
+    if plan.parts is not None:
+        known |= plan.parts.begin(_claims(plan, look), ())
+    tried, interrupted = Tried(), False
+    executor = plan.executor or InProcess()
+    try:
+        with executor.session(look) as run:
+            _search(plan, made, run, known, tried, most)
+    except KeyboardInterrupt:
+        interrupted = True
+        if not tried.rows:
+            raise
+    return *_considered(plan, list(tried.rows.values())), interrupted
+
+
+def _search(plan: Plan, made: Proposals, run: Run[str, Row], known: dict[str, Row], tried: Tried, most: int) -> None:
+    stale = 0
+    while len(tried.rows) < most and stale < STALE:
+        before, report = len(tried.rows), plan.progress
+        batch = made.next(min(BATCH, most - before))
+        if not batch:
+            return
+        new = [each for each in dict.fromkeys(batch) if each not in known]
+        with closing(run(new)) as results:
+            for done, (place, row) in enumerate(results, 1):
+                known[new[place]] = row
+                if plan.parts is not None:
+                    plan.parts.keep(new[place], row)
+                report(min(before + done, most), most)
+        rows = [known[each] for each in batch]
+        made.tell(batch, rows, _scores(plan, rows))
+        for row in rows:
+            tried.add(row)
+        stale = stale + 1 if len(tried.rows) == before else 0
+        report(len(tried.rows), most)
+
+
+def _scores(plan: Plan, rows: Sequence[Row]) -> list[list[float] | None]:
+    """What a study is told of each row: its objectives; None where it is over a limit or lacks one."""
+    considered, stage = _columns(plan, rows)
+    columns = {**considered.costs, **stage.columns}
+    values = [sign * columns[name].double() for name, sign in objectives(plan)]
+    whole = considered.kept & ~torch.stack(values).isnan().any(0)
+    return [[each[row].item() for each in values] if whole[row] else None for row in range(len(rows))]
+
+
+def _considered(plan: Plan, rows: Sequence[Row]) -> tuple[Considered, Stage]:
+    considered, stage = _columns(plan, rows)
+    if not bool(considered.kept.any()):
+        why = [reason for reason in considered.reasons if reason]
+        if len(why) == len(rows):
+            raise ValueError(f"{plan.space.name}: none of {len(rows):,} architectures can be built: {why[0]}")
+        built = torch.tensor([not reason for reason in considered.reasons])
+        raise infeasible(plan.costs, {name: column[built] for name, column in considered.costs.items()})
+    return considered, stage
+
+
+def _columns(plan: Plan, rows: Sequence[Row]) -> tuple[Considered, Stage]:
+    """Rows as columns, with the first scores that take no network of their own."""
+    costs = {cost.name: _column(rows, cost.name) for cost in plan.costs}
+    reasons = [row[BUILT][1] for row in rows]
+    kept = torch.tensor([not reason for reason in reasons])
+    kept &= within(plan.costs, costs) if costs else kept
+    sampled = {name: _column(rows, name) for name in plan.first.sampled}
+    texts = [[row.get(name, (math.nan, ""))[1] for row in rows] for name in sampled]
+    reasons = [
+        reason or next(filter(None, more), "") for reason, more in zip(reasons, _each(texts, len(rows)), strict=True)
+    ]
+    cells = _cells(plan, [row[TEXT][1] for row in rows])
+    others = scored(plan, replace(plan.first, sampled={}), cells[kept]) if bool(kept.any()) else Stage({}, {}, {})
+    spread = {name: _spread(column, kept) for name, column in others.columns.items()}
+    meanings = {**others.meanings, **{name: described_as(proxy) for name, proxy in plan.first.sampled.items()}}
+    stage = Stage({**sampled, **spread}, meanings, {})
+    return Considered(plan.space, cells, costs, stage.columns, kept, reasons), stage
+
+
+def _each(texts: list[list[str]], rows: int) -> list[tuple[str, ...]]:
+    return list(zip(*texts, strict=True)) if texts else [()] * rows
+
+
+def _column(rows: Sequence[Row], name: str) -> Tensor:
+    return torch.tensor([row.get(name, (math.nan, ""))[0] for row in rows], dtype=torch.float64)
+
+
+def _spread(column: Tensor, kept: Tensor) -> Tensor:
+    return torch.full((len(kept),), math.nan, dtype=torch.float64).masked_scatter(kept, column.double())
+
+
+def _cells(plan: Plan, texts: list[str]) -> Cells:
+    """The architectures of texts that the space itself has written, which therefore need no check."""
+    kind = plan.space.sample(0)
+    return Texts(tuple(texts)) if isinstance(kind, Texts) else plan.space.parse(texts)
+
+
+def _claims(plan: Plan, look: Look) -> dict[str, Any]:
+    """All that a row depends on beside the proposal, as JSON values."""
+    of_task = {} if look.task is None else claims(look.task, list(plan.first.sampled.values()))
+    return {
+        "zcfast": package(),
+        "torch": torch.__version__,
+        "space": [plan.space.name, fingerprint(plan.space)],
+        "costs": {cost.name: [cost.most, fingerprint(cost.source)] for cost in plan.costs},
+        "network": plan.network,
+        "questions": [str(choice) for choice in look.questions.values()],
+        "scores": of_task,
+    }

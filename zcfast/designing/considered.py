@@ -1,0 +1,114 @@
+"""Architectures with their costs and first scores, and how they become a design."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zcfast.data.provenance import Provenance
+from zcfast.designing.found import RANK, Design
+from zcfast.designing.stages import in_order
+from zcfast.scores import Scores
+from zcfast.spaces import Cells, SearchSpace
+
+OVER, FAILED, BEHIND = "over a limit", "no score", "not among the best of the first stage"
+
+
+@dataclass(eq=False)
+class Considered:
+    """N architectures that were looked at.
+
+    Attributes:
+        space, cells: the architectures.
+        costs: numbers [N] by name, NaN where there is none.
+        scores: of the first stage, [N] by name, NaN where there is none.
+        kept: which keep to all limits, bool [N].
+        reasons: why an architecture has no network or no score, "" where it has.
+        over: how many more were over a limit and are not among the N.
+    """
+
+    space: SearchSpace[Any]
+    cells: Cells
+    costs: dict[str, Tensor]
+    scores: dict[str, Tensor]
+    kept: Tensor
+    reasons: list[str]
+    over: int = 0
+
+
+@dataclass(eq=False)
+class Ranking:
+    """An order of what was considered.
+
+    Attributes:
+        first: [N] float64, higher is better, NaN for what is not ranked.
+        second: scores of the best rows anew, by name, [K] each.
+        combined: of these rows by the second stage, [K].
+        rows: the K rows, best first by the first stage.
+        reasons: of the second stage's scores, by name.
+    """
+
+    first: Tensor
+    rows: Tensor
+    second: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    combined: Tensor | None = None
+    reasons: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+
+def finished(considered: Considered, ranking: Ranking, provenance: Provenance, seed: int) -> Design:
+    """The design of an order: its best rows first."""
+    order = in_order(ranking.first, seed)
+    if ranking.combined is not None:
+        top = ranking.rows[in_order(ranking.combined, seed)]
+        order = torch.cat([top, order[~torch.isin(order, top)]])
+    ranked = int((~ranking.first.isnan()).sum())
+    place = torch.full((len(order),), torch.nan, dtype=torch.float64)
+    place[:ranked] = 1 - torch.arange(ranked, dtype=torch.float64) / max(1, ranked)
+    again, reasons = _spread(considered, ranking)
+    costs = {name: _whole(column) for name, column in considered.costs.items()}
+    columns = {RANK: place, **{name: column[order] for name, column in {**again, **considered.scores, **costs}.items()}}
+    texts = [_reason(considered, row) for row in order.tolist()] if ranked < len(order) else []
+    reasons = {name: [given[row] for row in order.tolist()] for name, given in reasons.items()}
+    reasons |= {name: _where_missing(column, texts) for name, column in columns.items() if texts and name not in again}
+    counts = {"within": int(considered.kept.sum()), "failed": sum(map(bool, considered.reasons))}
+    counts |= {"considered": len(order) + considered.over, "second": len(ranking.rows)}
+    made = dataclasses.replace(
+        provenance,
+        columns={name: meaning for name, meaning in provenance.columns.items() if name in columns},
+        options={**provenance.options, "design": {**provenance.options["design"], **counts}},
+    )
+    given = {name: texts for name, texts in reasons.items() if any(texts)}
+    return Design(Scores(considered.space, considered.cells[order], columns, made, given))
+
+
+def _spread(considered: Considered, ranking: Ranking) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+    """The second stage's scores as columns of all rows, and why most rows have none."""
+    columns, reasons = {}, {}
+    for name, values in ranking.second.items():
+        column = torch.full((len(considered.cells),), torch.nan, dtype=torch.float64)
+        column[ranking.rows] = values.double()
+        texts = [_reason(considered, row) or BEHIND for row in range(len(column))]
+        for row, text in zip(ranking.rows.tolist(), ranking.reasons.get(name, [""] * len(values)), strict=True):
+            texts[row] = text
+        columns[name], reasons[name] = column, texts
+    return columns, reasons
+
+
+def _reason(considered: Considered, row: int) -> str:
+    if considered.reasons[row]:
+        return considered.reasons[row]
+    return "" if considered.kept[row] else OVER
+
+
+def _where_missing(column: Tensor, texts: list[str]) -> list[str]:
+    return [text if missing else "" for text, missing in zip(texts, column.isnan().tolist(), strict=True)]
+
+
+def _whole(column: Tensor) -> Tensor:
+    """Whole numbers as int64, for those who read them."""
+    whole = bool(column.isfinite().all()) and bool((column == column.round()).all())
+    return column.long() if whole else column

@@ -1,0 +1,154 @@
+"""What ranks architectures: scores of a first stage for all of them, of a second one for the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from zcfast.analysis.columns import aligned
+from zcfast.analysis.combine import log_rank_sum
+from zcfast.designing.limits import SIZES
+from zcfast.errors import integer
+from zcfast.order import best_first
+from zcfast.proxies import Proxy
+from zcfast.scoring.architectures import resolve_columns
+from zcfast.spaces import ClosedForms, Graph, SearchSpace, Sizes
+
+RECOMMENDED = "recommended"
+KEEP = 64
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """What ranks architectures in a way of its own, such as a predictor."""
+
+    def rank(self, space: SearchSpace[Any], cells: Any) -> Any:
+        """Numbers [N] of architectures of the space, higher is better."""
+
+
+Scored = str | Proxy
+By = Scored | Sequence[Scored] | Ranker
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Cheap scores for all architectures, dear ones for the best of them.
+
+    Several scores of a stage are combined by the sum of the logarithms of their ranks.
+
+    Attributes:
+        first: a name or a proxy, several of them, or an object with ``rank(space, cells)``. "-grad_norm" ranks a small
+            grad_norm first.
+        second: ranks the best ``keep`` of the first stage anew, by itself alone; None for no second stage.
+        keep: how many these are.
+    """
+
+    first: By
+    second: By | None = None
+    keep: int = KEEP
+
+    def __post_init__(self) -> None:
+        """Check the number."""
+        if integer("keep", self.keep) < 1:
+            raise ValueError(f"keep: expected a number of architectures >= 1, got {self.keep}")
+
+
+def stages(space: SearchSpace[Any], by: Any, has_minibatch: bool) -> Stages:
+    """What the argument ``by`` of ``design`` asks for; sampled proxies that nobody asked for need a minibatch."""
+    if isinstance(by, Stages):
+        return by
+    if not (isinstance(by, str) and by == RECOMMENDED):
+        return Stages(by)
+    forms = space.offers(ClosedForms)
+    if space.offers(Graph) is not None and forms is not None and "path_rank" in forms.forms:
+        first: By = "path_rank"
+    else:
+        space.capability(Sizes)
+        first = SIZES
+    return Stages(first, ("jacob_cov", "-grad_norm") if has_minibatch else None)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The scores of one stage.
+
+    Attributes:
+        sampled: proxies that need networks, by label.
+        closed: names of closed forms.
+        sizes: names of sizes of the space.
+        small: the names, of all these, of which small numbers rank first.
+        ranker: an object that ranks in place of scores.
+    """
+
+    sampled: dict[str, Proxy]
+    closed: tuple[str, ...]
+    sizes: tuple[str, ...]
+    small: frozenset[str]
+    ranker: Ranker | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that are combined."""
+        return ["rank"] if self.ranker is not None else [*self.sizes, *self.closed, *self.sampled]
+
+    def oriented(self, name: str, column: Tensor) -> Tensor:
+        """A column [N], higher is better."""
+        return -column.double() if name in self.small else column.double()
+
+    def combined(self, columns: dict[str, Tensor]) -> Tensor:
+        """One number an architecture, [N], higher is better; NaN where a score is missing."""
+        ours = [self.oriented(name, columns[name]) for name in self.names]
+        return ours[0] if len(ours) == 1 else log_rank_sum(*ours)
+
+
+def terms(space: SearchSpace[Any], by: By) -> Terms:
+    """The scores that a stage names.
+
+    Raises:
+        ValueError: an unknown name, one twice, none, or one that stands for several columns.
+        TypeError: something else than names, proxies and objects with ``rank``.
+    """
+    if isinstance(by, Ranker):
+        return Terms({}, (), (), frozenset(), by)
+    given = [by] if isinstance(by, (str, Proxy)) else by
+    if not isinstance(given, Sequence) or not all(isinstance(each, (str, Proxy)) for each in given):
+        raise TypeError(f"by: expected names, proxies, Stages or an object with rank(space, cells), got {by!r}")
+    names = [each.removeprefix("-") if isinstance(each, str) else each for each in given]
+    has_sizes = space.offers(Sizes) is not None
+    sizes = tuple(name for name in names if isinstance(name, str) and name in SIZES and has_sizes)
+    others = [name for name in names if name not in sizes]
+    resolved = resolve_columns(space, others) if others or not sizes else {}
+    if len(set(sizes)) < len(sizes):
+        raise ValueError(f"by: expected each score once, got {', '.join(map(str, given))}")
+    sampled = {proxy.label: proxy for proxy in resolved.values() if proxy is not None}
+    closed = tuple(name for name, proxy in resolved.items() if proxy is None)
+    for name in closed:
+        columns = space.capability(ClosedForms).forms[name].columns
+        if list(columns) != [name]:
+            raise ValueError(f"by: expected a score of one column, got {name} of {len(columns)}")
+    return Terms(sampled, closed, sizes, frozenset(_small(given, sampled)))
+
+
+def _small(given: Sequence[Scored], sampled: dict[str, Proxy]) -> list[str]:
+    """Labels whose small numbers rank first: a "-" turns what the proxy says."""
+    turned = {each[1:] for each in given if isinstance(each, str) and each.startswith("-")}
+    low = {label for label, proxy in sampled.items() if not proxy.higher_is_better}
+    return sorted(turned ^ low)
+
+
+def ranked(space: SearchSpace[Any], ranker: Ranker, cells: Any) -> Tensor:
+    """What an object gives for architectures, [N] float64."""
+    (column,) = aligned({"by": ranker.rank(space, cells)})
+    if len(column) != len(cells):
+        raise ValueError(f"by: expected rank to give {len(cells)} numbers, one an architecture, got {len(column)}")
+    return column.double()
+
+
+def in_order(column: Tensor, seed: int) -> Tensor:
+    """Rows of a column [N] from the best to the worst, NaN last, equal ones as the seed draws them."""
+    drawn = torch.randperm(len(column), generator=torch.Generator().manual_seed(seed))
+    return drawn[best_first(column[drawn])]
