@@ -68,7 +68,10 @@ def scored_unchanged(net, proxies, **options):
 @pytest.mark.parametrize("per_layer", [True, False])
 def test_after_all_proxies(train, per_layer):
     result = scored_unchanged(net_with(Trap()), ALL, train=train, per_layer=per_layer)
-    assert {name: s.status for name, s in result.items()} == dict.fromkeys(ALL, "ok")
+    expected = dict.fromkeys(ALL, "ok")
+    if not train:
+        expected["zen"] = "undefined"  # it takes the batch's variances
+    assert {name: s.status for name, s in result.items()} == expected
 
 
 def test_under_no_grad_and_inside_cached_parametrizations():

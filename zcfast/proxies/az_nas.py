@@ -49,10 +49,10 @@ class BlockProxy(RepeatedProxy):
 @register
 @dataclass(frozen=True)
 class AzExpressivity(BlockProxy):
-    """Sum over the stem and the blocks of the entropy of the eigenvalues of their maps' covariance, by their sum."""
+    """Sum over stem and blocks of the entropy of the eigenvalues of their maps' covariance."""
 
     name = "az_expressivity"
-    definition = "Sum over blocks of the entropy of the eigenvalues of the covariance of their channels."
+    definition = "Sum over stem and blocks of the entropy of the eigenvalues of their maps' covariance."
 
     def of(self, flow: FlowOfBlocks) -> float:
         """The sum."""
@@ -65,7 +65,7 @@ class AzProgressivity(BlockProxy):
     """The least that a block adds to the entropy of the one before it."""
 
     name = "az_progressivity"
-    definition = "The least that a block adds to the entropy of the block before it."
+    definition = "The least that a block adds to the entropy of the one before it."
 
     def of(self, flow: FlowOfBlocks) -> float:
         """The least difference."""
@@ -75,13 +75,13 @@ class AzProgressivity(BlockProxy):
 @register
 @dataclass(frozen=True)
 class AzTrainability(BlockProxy):
-    """Mean over blocks of 2 - s - 1 / (s + 1e-6), s the largest singular value of what it does to a gradient.
+    """Mean over blocks of 2 - s - 1 / (s + 1e-6), s the largest singular value of their backward map.
 
     0 at most; -inf where a block gives the gradient back as it is.
     """
 
     name = "az_trainability"
-    definition = "Mean over blocks of 2 - s - 1 / (s + 1e-6), s the largest singular value of its Jacobian's estimate."
+    definition = "Mean over blocks of 2 - s - 1 / (s + 1e-6), s the largest singular value of their backward map."
 
     def of(self, flow: FlowOfBlocks) -> float:
         """The mean."""

@@ -58,5 +58,5 @@ class MecoOpt(Meco):
     """
 
     name = "meco_opt"
-    definition = "Sum over maps of C / 8 times the smallest eigenvalue of the correlations of 8 drawn channels of C."
+    definition = "`meco` of 8 channels drawn from each map, an eigenvalue of C channels counting C / 8 times."
     channels = 8

@@ -17,7 +17,7 @@ from zcfast.proxies.repeated import RepeatedProxy
 @register
 @dataclass(frozen=True)
 class Swap(RepeatedProxy):
-    """Number of different patterns, of each place of an activation [N, C, H, W]: which samples are above zero.
+    """Number of different patterns of places of maps [N, C, H, W]: which samples are above zero.
 
     Attributes:
         init: "official" draws standard-normal weights, with biases 0 and norms at their start; "as_is" takes the net's.
@@ -25,7 +25,7 @@ class Swap(RepeatedProxy):
     """
 
     name = "swap"
-    definition = "Number of different sign patterns over the samples among all places of the activations."
+    definition = "Number of different patterns of places of maps [N, C, H, W]: which samples are above zero."
     source = "Peng et al. 2024 (SWAP-NAS: sample-wise activation patterns for ultra-fast NAS)"
 
     repeats: int = 4
@@ -44,7 +44,7 @@ class Swap(RepeatedProxy):
 
 @dataclass(frozen=True)
 class RegSwap(Swap):
-    """`swap` times exp(-(P - mu)^2 / sigma), P the parameters in thousands: a target for the size of the net.
+    """`swap` times exp(-(P - mu)^2 / sigma), P the parameters in thousands: a target for the size.
 
     It has no name in the registry, as there is no target for all nets.
 
@@ -55,7 +55,7 @@ class RegSwap(Swap):
     """
 
     name = "reg_swap"
-    definition = "swap times exp(-(P - mu)^2 / sigma), P the trainable parameters in thousands."
+    definition = "`swap` times exp(-(P - mu)^2 / sigma), P the parameters in thousands: a target for the size."
 
     mu: float = field(kw_only=True)
     sigma: float = field(kw_only=True)
@@ -85,7 +85,7 @@ class SwapUniversal(Proxy):
     """
 
     name = "swap_universal"
-    definition = "Number of different patterns of signs -1, 0, 1 over the samples among all places of the activations."
+    definition = "Number of different patterns of signs -1, 0 and 1 over the samples, of activations of any rank."
     source = "Peng et al. 2026 (SWAP universal), published code"
     needs = (WholeSignPatterns,)
     sums_layers = False

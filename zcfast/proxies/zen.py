@@ -15,7 +15,7 @@ from zcfast.proxies.repeated import RepeatedProxy
 @register
 @dataclass(frozen=True)
 class Zen(RepeatedProxy):
-    """ln of the mean difference of the last map for x and x + 0.01 e, plus half the sum of ln of BatchNorms' variances.
+    """ln of how far the last map moves from x to x + 0.01 e, plus half the sum of ln BatchNorm variances.
 
     The variances are running ones, which go on from draw to draw: more repeats are another score, not only a better
     mean. For convolutional networks with BatchNorm.
@@ -27,7 +27,7 @@ class Zen(RepeatedProxy):
     """
 
     name = "zen"
-    definition = "ln of the last map's mean difference for noise inputs + 1/2 sum of ln of the BatchNorms' variances."
+    definition = "ln of how far the last map moves from x to x + 0.01 e, plus half the sum of ln BatchNorm variances."
     source = "Lin et al. 2021 (Zen-NAS: a zero-shot NAS for high-performance image recognition)"
 
     repeats: int = 1

@@ -144,3 +144,28 @@ def test_an_example_that_is_none_is_named(example, message):
     with pytest.raises(TypeError, match="example") as error:
         zcfast.Space(builders.cnn, example)
     assert message in str(error.value)
+
+
+def test_texts_of_choices_that_depend_on_nothing_are_read_without_building():
+    calls = []
+
+    def build(trial):
+        calls.append(1)
+        return nn.Linear(trial.suggest_int("width", 1, 9), trial.suggest_categorical("out", [1, 2, True]))
+
+    space = zcfast.Space(build, example=(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64)))
+    cells = space.sample(20, torch.Generator().manual_seed(0))
+    calls.clear()
+    assert space.parse(space.format(cells)) == cells
+    assert space.is_valid(cells).all()
+    assert not calls
+    for wrong in (
+        '{"out": 1, "width": 10}',
+        '{"out": 1.0, "width": 3}',
+        '{"width": 3, "out": 1}',
+        '{"out": 1}',
+        "[1]",
+        "{",
+    ):
+        assert not space.is_valid(zcfast.spaces.Texts((wrong,))).any(), wrong
+    assert space.format(space.parse('{"width": 3, "out": true}')) == ['{"out": true, "width": 3}']

@@ -34,6 +34,7 @@ class Digits:
         self._builder = builder
         self._examples: dict[Choice, Trial] = {}  # of each choice an architecture that has it
         self._taken: set[tuple[Choice, int | None]] = set()  # options that some architecture has
+        self._asked: set[frozenset[Choice]] = set()  # the choices that architectures have
         generator = torch.Generator().manual_seed(0)
         for _ in range(_DRAWN):
             self._note(builder.draw(generator))
@@ -81,11 +82,23 @@ class Digits:
             digits.append(digit)
         return self.decode(digits)
 
+    def written(self, values: Any) -> dict[str, Any] | None:
+        """The choices of these values by name, without asking; None where they may be no architecture.
+
+        That can be said only where every architecture that was ever asked has the same choices.
+        """
+        if len(self._asked) > 1 or not isinstance(values, dict) or len(values) != len(self._examples):
+            return None
+        places = {choice: choice.index(values.get(choice.name)) for choice in self._examples}
+        return {each.name: each.option(place) for each, place in places.items() if place is not None}
+
     def _digits(self, trial: Trial) -> list[int]:
         asked = {choice: choice.index(trial.params[name]) for name, choice in trial.choices.items()}
         return [-1 if (place := asked.get(choice)) is None else place for choice in self._examples]
 
     def _note(self, trial: Trial) -> None:
+        if len(self._asked) < 2:  # a second form is all there is to know
+            self._asked.add(frozenset(trial.choices.values()))
         for name, choice in trial.choices.items():
             self._taken.add((choice, choice.index(trial.params[name])))
             if choice not in self._examples:

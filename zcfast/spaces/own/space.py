@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -96,7 +97,7 @@ class Space(SearchSpace[Texts], Neighbourhood):
     def parse(self, architecture: Any) -> Texts:
         """The architectures of a text, of choices by name, or of a list of these."""
         several = not isinstance(architecture, (str, Mapping))
-        return _texts(map(self._parse, architecture if several else [architecture]))
+        return Texts(tuple(map(self._written, architecture if several else [architecture])))
 
     def reasons(self, cells: Texts) -> list[str]:
         """Why each text is no architecture of the space; empty where it is one."""
@@ -145,9 +146,12 @@ class Space(SearchSpace[Texts], Neighbourhood):
             raise ValueError(f"architecture: expected choices by name, got {str(architecture)[:60]}")
         return self._builder.follow(architecture)
 
+    def _written(self, architecture: Any) -> str:
+        return text(self._parse(architecture).params)
+
     def _reason(self, architecture: str) -> str:
         try:
-            written = text(self._parse(architecture).params)
+            written = self._written(architecture)
         except ValueError as error:
             return str(error)
         return "" if written == architecture else f"expected the text {written}"
@@ -175,6 +179,14 @@ class CountedSpace(Space, Decisions):
     def decode(self, cells: Texts) -> Tensor:
         """See ``Decisions``."""
         return self._digits.encode([self._parse(each) for each in cells.texts])
+
+    def _written(self, architecture: Any) -> str:
+        """Without asking where that is certain: a file of ten thousand large networks is read in no time."""
+        with suppress(ValueError, TypeError, RecursionError):
+            values = self._digits.written(json.loads(architecture))
+            if values is not None and text(values) == architecture:
+                return str(architecture)
+        return super()._written(architecture)
 
 
 class ListedSpace(CountedSpace, Enumerated, NeighbourGraph):
