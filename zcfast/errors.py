@@ -14,9 +14,10 @@ class Notice(UserWarning):
 
 def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
     """The error to raise for a `name` that is none of `known`: with near matches if there are any, else with all."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     near = difflib.get_close_matches(name, known, n=3) if isinstance(name, str) else []
-    hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
+    expected = f"expected one of {', '.join(known)}" if known else "expected none, as there is none"
+    hint = f"did you mean {' or '.join(near)}?" if near else expected
     return ValueError(f"unknown {kind} {name!r}: {hint}")
 
 

@@ -22,7 +22,7 @@ EXAMPLES = """Examples:
 
     zcfast design nasbench201 --costs latency.csv --limit fpga=4.7ms --by expected_synflow --out found.parquet
 
-    zcfast report found.parquet --out found.html"""
+    zcfast show found.parquet --top 3"""
 
 SHOWN = 5
 
@@ -62,6 +62,7 @@ def design(
 ) -> None:
     """Find the best architectures of a search space under limits, without training."""
     import zcfast
+    from zcfast.cli.spaces import minibatch
     from zcfast.designing import DesignInterrupted
     from zcfast.files import check_writable
     from zcfast.scoring.store import Store
@@ -72,7 +73,7 @@ def design(
     limits = _limits(searched, limit or [], costs)
     names = [name.strip() for name in by.split(",") if name.strip()]
     target = out.resolve() if out.is_symlink() else out
-    batch = None if images is None else _images(images, batch_size or 64, seed)
+    batch = None if images is None else minibatch(searched, options, images, batch_size or 64, seed)
     with Store(target.with_name(target.name + ".parts")) as store:
         try:
             with terminal.progress_bar(f"Designing {searched.title}") as progress:
@@ -131,11 +132,3 @@ def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> di
         else:
             raise unknown("limit", name, [*SIZES, *(table.metrics if table is not None else ())])
     return limits
-
-
-def _images(images: str, size: int, seed: int) -> Any:
-    from zcfast.images import load_images
-
-    if images == arguments.RANDOM:
-        raise ValueError("--images: expected a path, got 'random'")
-    return load_images(images, size, seed)

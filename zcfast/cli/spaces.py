@@ -199,7 +199,9 @@ def _computation(
     readers = reads_images(sampled)
     if readers and sampling.images is None and space.minibatch is None:
         raise ValueError(f"--images: expected a path, or 'random' for noise, for {', '.join(readers)}, got none")
-    batch = None if sampling.images is None else _images(space, network, sampling)
+    batch = None
+    if sampling.images is not None:
+        batch = minibatch(space, network, sampling.images, sampling.batch_size, sampling.seed)
     return lambda store, progress: score_architectures(
         space,
         names,
@@ -214,18 +216,18 @@ def _computation(
     )
 
 
-def _images(space: SearchSpace[Any], network: dict[str, Any], sampling: _Sampling) -> ImageBatch:
+def minibatch(space: SearchSpace[Any], network: dict[str, Any], images: str, batch_size: int, seed: int) -> ImageBatch:
+    """What --images names: a file's pictures, or noise of the network's size."""
     from zcfast.images import load_images, random_images
     from zcfast.spaces import CellSpace
 
-    assert sampling.images is not None
-    if sampling.images != arguments.RANDOM:
-        return load_images(sampling.images, sampling.batch_size, sampling.seed)
+    if images != arguments.RANDOM:
+        return load_images(images, batch_size, seed)
     if not isinstance(space, CellSpace):
         raise ValueError(f"--images: expected none, or a path, as {space.name} has an example of its own, got 'random'")
     full = space.network_with(network)
     shape = (full.image_channels, full.resolution, full.resolution)
-    return random_images(sampling.batch_size, shape, full.classes, sampling.seed)
+    return random_images(batch_size, shape, full.classes, seed)
 
 
 def _duration(space: SearchSpace[Any], network: dict[str, Any], batch_size: int, proxies: list[Proxy]) -> str:

@@ -29,7 +29,7 @@ class Plan:
     Attributes:
         costs: what is limited, traded off or shown.
         first, second: the scores of the two stages; None for no second one.
-        keep: how many architectures the second stage ranks.
+        keep: how many of so many architectures the second stage ranks.
         minimise: names of costs that are traded off.
         evaluations: how many architectures are considered; None for the default.
         network: options of the network.
@@ -43,7 +43,7 @@ class Plan:
     costs: Sequence[Cost]
     first: Terms
     second: Terms | None
-    keep: int
+    keep: Callable[[int], int]
     minimise: tuple[str, ...]
     evaluations: int | None
     seed: int

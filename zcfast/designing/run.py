@@ -122,7 +122,7 @@ def design(
             costs(searched, limits, minimise),
             terms(searched, wanted.first),
             None if wanted.second is None else terms(searched, wanted.second),
-            wanted.keep,
+            wanted.kept,
             tuple(minimise),
             evaluations,
             seed,
@@ -151,7 +151,7 @@ def _ranked(plan: Plan, considered: Considered, stage: Stage, study: Any = None,
     if bool(first.isnan().all()):
         why = next(filter(None, considered.reasons), "no score is a number")
         raise ValueError(f"{plan.space.name}: none of {len(first):,} architectures has a score: {why}")
-    top = in_order(first, plan.seed)[: min(plan.keep, int((~first.isnan()).sum()))]
+    top = in_order(first, plan.seed)[: plan.keep(int((~first.isnan()).sum()))]
     alone = replace(finished(considered, Ranking(first, top[:0]), _provenance(plan, [stage]), plan.seed), study=study)
     if interrupted:
         raise DesignInterrupted(alone)
@@ -162,9 +162,18 @@ def _ranked(plan: Plan, considered: Considered, stage: Stage, study: Any = None,
         again = scored(plan, plan.second, considered.cells[top], lambda n, of: base(done + n, done + of))
     except ScoringInterrupted as error:
         raise DesignInterrupted(alone) from error
+    _require_scores(plan, again)
     columns = {**{name: column[top] for name, column in values.items()}, **again.columns}
     ranking = Ranking(first, top, again.columns, combined(plan.second, columns, top >= 0), again.reasons)
     return replace(finished(considered, ranking, _provenance(plan, [stage, again]), plan.seed), study=study)
+
+
+def _require_scores(plan: Plan, stage: Stage) -> None:
+    """Raise a ValueError where no architecture has one of the scores, which then would rank nothing."""
+    for name, column in stage.columns.items():
+        if bool(column.isnan().all()):
+            why = next(filter(None, stage.reasons.get(name, [])), "no score is a number")
+            raise ValueError(f"by: none of the best {len(column)} of {plan.space.name} has {name}: {why}")
 
 
 def _provenance(plan: Plan, made: list[Stage]) -> Provenance:

@@ -44,17 +44,21 @@ class Stages:
         first: a name or a proxy, several of them, or an object with ``rank(space, cells)``. "-grad_norm" ranks a small
             grad_norm first.
         second: ranks the best ``keep`` of the first stage anew, by itself alone; None for no second stage.
-        keep: how many these are.
+        keep: how many these are; by default 64, or a tenth of those within the limits where that is fewer.
     """
 
     first: By
     second: By | None = None
-    keep: int = KEEP
+    keep: int | None = None
 
     def __post_init__(self) -> None:
         """Check the number."""
-        if integer("keep", self.keep) < 1:
+        if self.keep is not None and integer("keep", self.keep) < 1:
             raise ValueError(f"keep: expected a number of architectures >= 1, got {self.keep}")
+
+    def kept(self, within: int) -> int:
+        """How many of so many architectures the second stage ranks: few enough that the first stage counts."""
+        return min(within, self.keep or max(1, min(KEEP, within // 10)))
 
 
 def stages(space: SearchSpace[Any], by: Any, has_minibatch: bool) -> Stages:

@@ -43,9 +43,11 @@ class Example:
 
     @classmethod
     def of(cls, value: Any) -> "Example":
-        """An example as it is, or one of a pair (inputs, targets); a TypeError says what else came."""
+        """An example as it is, or that of a pair or a batch (inputs, targets); a TypeError says what else came."""
         if isinstance(value, cls):
             return value
+        if hasattr(value, "inputs") and hasattr(value, "targets"):  # such as zcfast.load_images gives
+            return cls(value.inputs, value.targets)
         if not isinstance(value, (tuple, list)) or len(value) != 2:
             raise TypeError(f"example: expected (inputs, targets), got {type(value).__name__}")
         return cls(*value)

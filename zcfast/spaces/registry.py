@@ -84,7 +84,10 @@ def loaded_space(name: str) -> Any:
     if isinstance(name, str) and ":" in name and name not in _found:
         told = f"call zcfast.space({name!r}) first, or give it as space (--space)"
         raise ValueError(f"expected a known space, got one at an import path, {name}: {told}")
-    return space(name)
+    try:
+        return space(name)
+    except ValueError as error:
+        raise ValueError(f"{error}; a space of one's own is given beside the file, as space (--space)") from error
 
 
 def has_name(space_: SearchSpace[Any]) -> bool:
