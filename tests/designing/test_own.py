@@ -182,3 +182,42 @@ def test_a_file_of_an_own_space(found, tmp_path):
     found.save(tmp_path / "found.parquet")
     again = Design.load(tmp_path / "found.parquet", space)
     assert text_of(again) == text_of(found)
+
+
+def test_a_storage_with_rows_of_another_design_is_refused(tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    asked = {"evaluations": 4, "storage": url, "sampler": "random", "by": "grad_norm"}
+    first = zcfast.design(space, **asked)
+    assert torch.equal(zcfast.design(space, **asked).scores["grad_norm"], first.scores["grad_norm"])
+    inputs, targets = EXAMPLE
+    for other in ({"images": (inputs + 1, targets)}, {"by": "snip"}, {"limits": {"params": 1e9}}):
+        with pytest.raises(ValueError, match="storage: expected an earlier run of the same design"):
+            zcfast.design(space, **asked | other)
+
+
+ONE_RUN = """
+import sys, zcfast
+from tests.designing.own_space import space
+from zcfast.scoring.execution import InProcess
+class Counting(InProcess):
+    looked = 0
+    def map(self, task, items):
+        items = list(items)
+        Counting.looked += len(items)
+        return super().map(task, items)
+zcfast.score_architectures(space, ["snip"], space.parse(sys.argv[2:]), executor=Counting(), parts=sys.argv[1])
+print(Counting.looked)
+"""
+
+
+def test_finished_parts_are_found_by_another_process(tmp_path):
+    texts = space.format(space.sample(2, torch.Generator().manual_seed(0)))
+    command = [sys.executable, "-c", ONE_RUN, str(tmp_path / "parts"), *texts]
+    looked = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]
+    assert looked == ["2", "0"]
+
+
+def test_a_second_stage_that_tells_nothing_is_an_error_and_one_that_tells_some_keeps_the_first_order():
+    one = tuple(part[:1] for part in EXAMPLE)
+    with pytest.raises(ValueError, match=r"by: none of the best 2 of .* has jacob_cov"):
+        zcfast.design(space, by=Stages("params", "jacob_cov", keep=2), evaluations=4, images=one, sampler="random")

@@ -85,9 +85,9 @@ def test_sampled_scores(name, device):
     cells = space.sample(2, torch.Generator().manual_seed(1))
     there = zcfast.score_architectures(space, [*registered()], cells, images, device=device, **SMALL)
     here = zcfast.score_architectures(space, [*registered()], cells, images, **SMALL)
-    assert not there.reasons
+    assert there.reasons == here.reasons
     for column in here.columns:
-        torch.testing.assert_close(there[column], here[column], rtol=1e-2, atol=1e-4, check_dtype=False)
+        torch.testing.assert_close(there[column], here[column], rtol=1e-2, atol=1e-4, check_dtype=False, equal_nan=True)
 
 
 def test_options_of_a_score(device):
@@ -99,7 +99,7 @@ def test_options_of_a_score(device):
         there = zcfast.score(net.to(device), tuple(part.to(device) for part in images), names, **options)
         for name, score in here.items():
             assert there[name].reason == score.reason
-            assert there[name].value == pytest.approx(score.value, rel=1e-2)
+            assert there[name].value == pytest.approx(score.value, rel=1e-2, nan_ok=True)
         net.to("cpu")
 
 

@@ -97,7 +97,7 @@ def test_two_definitions_of_one_name_are_refused(tmp_path, protocol):
 def test_what_is_made_is_kept_and_a_damaged_file_of_it_made_again(tmp_path, data, monkeypatch, capsys):
     scored = []
 
-    def score(module, batch, proxies):
+    def score(module, batch, proxies, *, seed):
         scored.append(len(proxies))
         value = sum(each.detach().double().abs().sum().item() for each in module.parameters())
         return {each.label: SimpleNamespace(value=value, log_value=None, status="ok", reason="") for each in proxies}

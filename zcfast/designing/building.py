@@ -95,9 +95,10 @@ def by_building(plan: Plan, made: Proposals, look: Look, most: int) -> tuple[Con
     Raises:
         ValueError: no architecture is within the limits.
     """
-    known: dict[str, Row] = dict(getattr(made, "known", {}))
+    claimed = _claims(plan, look)
+    known: dict[str, Row] = dict(made.begin(fingerprint(claimed)))
     if plan.parts is not None:
-        known |= plan.parts.begin(_claims(plan, look), ())
+        known |= plan.parts.begin(claimed, ())
     tried, interrupted = Tried(), False
     executor = plan.executor or InProcess()
     try:
@@ -107,7 +108,10 @@ def by_building(plan: Plan, made: Proposals, look: Look, most: int) -> tuple[Con
         interrupted = True
         if not tried.rows:
             raise
-    return *_considered(plan, list(tried.rows.values())), interrupted
+    rows = list(tried.rows.values())
+    if interrupted and not bool(_columns(plan, rows)[0].kept.any()):
+        raise KeyboardInterrupt
+    return *_considered(plan, rows), interrupted
 
 
 def _search(plan: Plan, made: Proposals, run: Run[str, Row], known: dict[str, Row], tried: Tried, most: int) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from zcfast.data.provenance import Provenance
 from zcfast.designing.found import RANK, Design
 from zcfast.designing.stages import in_order
+from zcfast.order import best_first
 from zcfast.scores import Scores
 from zcfast.spaces import Cells, SearchSpace
 
@@ -63,7 +64,7 @@ def finished(considered: Considered, ranking: Ranking, provenance: Provenance, s
     """The design of an order: its best rows first."""
     order = in_order(ranking.first, seed)
     if ranking.combined is not None:
-        top = ranking.rows[in_order(ranking.combined, seed)]
+        top = ranking.rows[best_first(ranking.combined)]  # equal ones, and those without a score, as the first stage
         order = torch.cat([top, order[~torch.isin(order, top)]])
     ranked = int((~ranking.first.isnan()).sum())
     place = torch.full((len(order),), torch.nan, dtype=torch.float64)
@@ -110,5 +111,5 @@ def _where_missing(column: Tensor, texts: list[str]) -> list[str]:
 
 def _whole(column: Tensor) -> Tensor:
     """Whole numbers as int64, for those who read them."""
-    whole = bool(column.isfinite().all()) and bool((column == column.round()).all())
+    whole = bool((column.abs() < 2**53).all()) and bool((column == column.round()).all())
     return column.long() if whole else column

@@ -15,6 +15,10 @@ from zcfast.spaces import Enumerated, SearchSpace
 class Proposals(ABC):
     """Architectures to look at, in batches: the next batch may depend on what came of the last."""
 
+    def begin(self, claims: str) -> dict[str, Row]:
+        """What an earlier run found, by proposal; `claims` is a checksum of what a row depends on beside it."""
+        return {}
+
     @abstractmethod
     def next(self, n: int) -> list[str]:
         """At most n proposals, which may be known ones; none where there are no more."""

@@ -33,6 +33,7 @@ SAMPLERS = {
 }
 _OVER = "zcfast:over"  # by how large a share a trial exceeds each limit
 _ROW = "zcfast:row"
+_CLAIMS = "zcfast:claims"
 
 
 class Generations(NSGAIISampler):
@@ -98,9 +99,21 @@ class Asked(Proposals):
             self._stop
         )  # what a sampler calls that has no more, and what only loops of Optuna take
 
-    @property
-    def known(self) -> dict[str, Row]:
-        """The rows of trials that an earlier run has left in the storage, by proposal."""
+    def begin(self, claims: str) -> dict[str, Row]:
+        """The rows of trials that an earlier run has left in the storage, by proposal.
+
+        Args:
+            claims: a checksum of all that a row depends on beside the proposal.
+
+        Raises:
+            ValueError: the trials there depend on something else.
+        """
+        if self._stored and self.study.user_attrs.get(_CLAIMS, claims) != claims:
+            raise ValueError(
+                f"storage: expected an earlier run of the same design in study {self.study.study_name!r}, got one of "
+                f"other limits, scores, pictures, weights or code; give the study another name"
+            )
+        self.study.set_user_attr(_CLAIMS, claims)
         rows = {}
         for trial in self._stored:
             if _ROW in trial.user_attrs and trial.distributions == self._distributions:

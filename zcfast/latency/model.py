@@ -18,7 +18,7 @@ from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
 class LatencyModel:
     """The latency of every architecture of a space, by a Gaussian process on what it is made of.
 
-    It is a limit of ``zcfast.design``: ``limits={"latency": (model, "12ms")}``.
+    It is a limit of ``zcfast.design``: ``limits={"latency": (model, 12.0)}``.
 
     Attributes:
         features: the columns that describe an architecture (zcfast/search/features.py).

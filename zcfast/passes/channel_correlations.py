@@ -50,6 +50,8 @@ class ChannelCorrelations(Repeated):
             if not isinstance(output, Tensor) or output.dim() < 3 or not output.is_floating_point():
                 return  # a vector has one place, and no correlations
             rows = output[0].detach().flatten(1)
+            if not bool(rows.isfinite().all()):
+                raise ProxyError("undefined", "a map of channels is not finite")
             maps += 1
             weights.append(1.0)
             if self.channels is not None and rows.shape[1] > 1:
@@ -76,7 +78,7 @@ def _drawn(draws: Draws, call: str, among: int, count: int) -> Tensor:
 
 
 def _correlations(rows: Tensor) -> Tensor:
-    """[C, C] of channels [C, places]; 0 with what is constant or not finite."""
+    """[C, C] of channels [C, places]; 0 with what is constant."""
     centred = rows - rows.mean(1, keepdim=True)
     normed = centred / centred.norm(dim=1, keepdim=True)
     matrix: Tensor = normed @ normed.T

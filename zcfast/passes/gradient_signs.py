@@ -5,6 +5,7 @@ from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
+from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
 from zcfast.passes.part_gradient import part_gradient
 
@@ -23,5 +24,7 @@ class GradientSigns(Pass):
         signs = [torch.zeros_like(weight, dtype=torch.int64) for weight in net.slots.weights]
         for part in batch.split(batch.samples):
             for total, gradient in zip(signs, part_gradient(net, part), strict=True):
+                if gradient.isnan().any():
+                    raise ProxyError("undefined", "a gradient is NaN")
                 total += gradient.sign().long()
         return signs

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from zcfast.torch_internals import outside_modes, outside_transforms
+from zcfast.torch_internals import AnyBatchNorm, outside_modes, outside_transforms
 
 _LINEAR = 0.1  # of the root of a BatchNorm's eps: it passes on the scale of smaller inputs
 
@@ -44,11 +43,11 @@ def hidden_scales(modules: Sequence[nn.Module]) -> Iterator[list[Scale]]:
         with outside_modes(), torch.no_grad():
             sample = forward_ad.unpack_dual(x).primal[0]  # type: ignore[no-untyped-call]
             size = torch.linalg.vector_norm(sample).item() / sample.numel() ** 0.5
-            assert isinstance(module, _BatchNorm)
+            assert isinstance(module, AnyBatchNorm)
             found.append(Scale(size, _LINEAR * module.eps**0.5))
 
     with ExitStack() as stack:
         for module in modules:
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, AnyBatchNorm):
                 stack.enter_context(module.register_forward_pre_hook(note))
         yield found

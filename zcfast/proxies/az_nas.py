@@ -69,7 +69,8 @@ class AzProgressivity(BlockProxy):
 
     def of(self, flow: FlowOfBlocks) -> float:
         """The least difference."""
-        return min(after - before for before, after in pairwise(flow.entropies))
+        differences = [after - before for before, after in pairwise(flow.entropies)]
+        return float(torch.tensor(differences, dtype=torch.float64).min())  # NaN where one is
 
 
 @register

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import pickle
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -90,7 +89,8 @@ class _Walk:
             except TypeError:  # an object of C that does not pickle
                 return (kind.__qualname__, repr(value))
         try:
-            return (kind.__qualname__, hashlib.sha256(pickle.dumps(value)).hexdigest())
+            made_of = value.__reduce_ex__(2)  # not its pickle, where a tensor differs from process to process
+            return (kind.__qualname__, self.describe(made_of))
         except Exception:  # of whatever the object is made of
             return (kind.__qualname__, getattr(value, "__qualname__", None) or repr(value))
 

@@ -181,7 +181,9 @@ class CountedSpace(Space, Decisions):
         return self._digits.encode([self._parse(each) for each in cells.texts])
 
     def _written(self, architecture: Any) -> str:
-        """Without asking where that is certain: a file of ten thousand large networks is read in no time."""
+        """Without asking where all architectures that were ever asked have the same choices: a file of ten thousand
+        large networks is read in no time, and a text that is none after all is refused when it is built.
+        """
         with suppress(ValueError, TypeError, RecursionError):
             values = self._digits.written(json.loads(architecture))
             if values is not None and text(values) == architecture:
