@@ -1,6 +1,7 @@
 """Designs on spaces whose architectures have to be built."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -171,11 +172,20 @@ def test_limits_that_exclude_everything_say_how_near_it_came():
         zcfast.design(space, by="params", limits={"params": 10}, evaluations=64)
 
 
-def test_a_missing_optuna_is_one_clear_error():
+def run_elsewhere(tmp_path, *arguments):
+    """What a Python prints that does not start in the checkout, where nothing is compiled."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", *arguments]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=200, cwd=tmp_path, env=environment
+    )
+    return done.stdout.strip()
+
+
+def test_a_missing_optuna_is_one_clear_error(tmp_path):
     code = "import sys; sys.modules['optuna'] = None; import zcfast; from tests.designing.own_space import space\n"
     code += "try: zcfast.design(space, by='params')\nexcept ImportError as error: print(error)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
-    assert done.stdout.strip().endswith("pip install 'zcfast[design]'"), done.stderr
+    assert run_elsewhere(tmp_path, code).endswith("pip install 'zcfast[design]'")
 
 
 def test_a_file_of_an_own_space(found, tmp_path):
@@ -212,8 +222,7 @@ print(Counting.looked)
 
 def test_finished_parts_are_found_by_another_process(tmp_path):
     texts = space.format(space.sample(2, torch.Generator().manual_seed(0)))
-    command = [sys.executable, "-c", ONE_RUN, str(tmp_path / "parts"), *texts]
-    looked = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]
+    looked = [run_elsewhere(tmp_path, ONE_RUN, str(tmp_path / "parts"), *texts) for _ in range(2)]
     assert looked == ["2", "0"]
 
 

@@ -11,7 +11,7 @@ CODE = """
 import json, zcfast
 space = zcfast.space("nasbench201")
 made = zcfast.score_architectures(space, ["params", "l2_norm"], space.enumerate()[:1], None)
-print(json.dumps(made.protocol["columns"]))
+print(json.dumps(made.provenance.as_json()["columns"]))
 """
 
 

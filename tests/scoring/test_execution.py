@@ -158,6 +158,7 @@ def test_workers_take_no_signal_of_the_group(hanging):
     _, workers = hanging
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         os.kill(workers[0], number)
+    time.sleep(0.3)  # one that takes a signal needs a moment to end
     assert is_running(workers[0])
 
 

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -98,6 +99,7 @@ class Processes(Executor):
         crew: list[_Worker] = []
 
         def run(items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
+            resource_tracker.ensure_running()  # started with the first worker, it would let signals through to it
             with _signals_held_back():
                 while len(crew) < min(self.workers, len(items)):
                     crew.append(_Worker.start())
