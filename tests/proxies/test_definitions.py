@@ -1,5 +1,6 @@
 import inspect
 import json
+import os
 import subprocess
 import sys
 
@@ -22,10 +23,11 @@ def test_a_definition_is_the_first_line_of_the_documentation(name, proxy):
 
 
 @pytest.mark.slow
-def test_definitions_need_no_docstrings():
+def test_definitions_need_no_docstrings(tmp_path):
+    options = {"capture_output": True, "check": True, "cwd": tmp_path}
+    options["env"] = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     made = [
-        json.loads(subprocess.run([sys.executable, *flags, "-c", CODE], capture_output=True, check=True).stdout)
-        for flags in ([], ["-OO"])
+        json.loads(subprocess.run([sys.executable, *flags, "-c", CODE], **options).stdout) for flags in ([], ["-OO"])
     ]
     assert made[0] == made[1]
     assert made[0]["l2_norm"]["definition"] == "Sum of ||W_l||_2."
