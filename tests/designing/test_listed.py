@@ -199,3 +199,9 @@ def test_limits_that_exclude_everything_say_how_near_the_space_comes(space):
 def test_ranks_are_those_of_scipy(values):
     column = torch.tensor(values, dtype=torch.float64)
     assert average_ranks(column).tolist() == rankdata(column.numpy()).tolist()
+
+
+@pytest.mark.parametrize("name", ["design", "index", "architecture", "path_rank", "network"])
+def test_a_limit_with_the_name_of_another_column_is_refused(name):
+    with pytest.raises(ValueError, match=f"limits: expected another name than '{name}'"):
+        zcfast.design("nasbench201", by="path_rank", limits={name: (torch.ones(15_625), 1.0)})

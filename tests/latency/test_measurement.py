@@ -131,3 +131,25 @@ def test_bad_input():
             latency.measure(space, [0], **options)
     with pytest.raises(ValueError, match="rows: expected at least one architecture, got none"):
         latency.measure(space, space.enumerate()[:0])
+
+
+def test_more_networks_than_torch_compiles_are_refused():
+    with pytest.raises(ValueError, match=r"rows: expected at most 8 architectures with torch\.compile, got 9"):
+        latency.measure(own(), list(range(9)), runtime="torch.compile")
+
+
+def test_no_random_number_of_the_process_is_drawn():
+    before = torch.get_rng_state()
+    latency.measure(zcfast.spaces.of([Drawing], example=EXAMPLE_OF_DRAWING), [0], repeats=3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+EXAMPLE_OF_DRAWING = torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64)
+
+
+class Drawing(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(3, 2)
+
+    def forward(self, x):
+        return super().forward(x + torch.rand_like(x))

@@ -17,6 +17,7 @@ from zcfast.designing.considered import Considered, Ranking, finished
 from zcfast.designing.formulas import by_formulas, has_formulas
 from zcfast.designing.found import RANK, Design
 from zcfast.designing.limits import costs
+from zcfast.designing.look import BUILT, TEXT
 from zcfast.designing.plan import Plan, Progress, Stage, combined, scored
 from zcfast.designing.stages import RECOMMENDED, By, Stages, in_order, stages, terms
 from zcfast.errors import integer
@@ -133,6 +134,7 @@ def design(
             store,
             progress or (lambda done, of: None),
         )
+        _require_other_names(plan)
         if has_formulas(plan) and sampler is None and storage is None:
             return _ranked(plan, *by_formulas(plan))
         made, look, most = proposals(plan, sampler, storage, study_name)
@@ -166,6 +168,15 @@ def _ranked(plan: Plan, considered: Considered, stage: Stage, study: Any = None,
     columns = {**{name: column[top] for name, column in values.items()}, **again.columns}
     ranking = Ranking(first, top, again.columns, combined(plan.second, columns, top >= 0), again.reasons)
     return replace(finished(considered, ranking, _provenance(plan, [stage, again]), plan.seed), study=study)
+
+
+def _require_other_names(plan: Plan) -> None:
+    """Raise a ValueError where a cost of the caller's has the name of another column."""
+    stages_ = [plan.first] if plan.second is None else [plan.first, plan.second]
+    taken = {RANK, "rank", TEXT, BUILT, "index", "hash", *(name for each in stages_ for name in each.names)}
+    for cost in plan.costs:
+        if cost.source is not None and cost.name in taken:
+            raise ValueError(f"limits: expected another name than {cost.name!r}, which is that of another column")
 
 
 def _require_scores(plan: Plan, stage: Stage) -> None:

@@ -22,6 +22,7 @@ from zcfast.spaces import Cells, SearchSpace, as_space
 WARM_UP = 3  # runs of each network before the first that counts
 ROUNDS = 15  # of all networks, one after the other: what slows the machine for a while slows all of them
 SHORTEST = 2e-3  # s, of what the clock is read around: a shorter network runs several times
+COMPILED = 8  # networks of one class that torch compiles; it runs later ones as they are, without a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def measure(
         space: the search space or its name.
         rows: n architectures, or their rows in a space that lists them.
         device: "cpu" or "cuda".
-        runtime: "torch", "torch.compile" or "onnxruntime".
+        runtime: "torch", "torch.compile" (at most 8 architectures a call) or "onnxruntime".
         batch: samples at once, taken from the space's example, again and again if it has fewer.
         threads: of the CPU, torch's or onnxruntime's.
         repeats: how often each network is measured, >= 3.
@@ -93,8 +94,12 @@ def measure(
     where, cells = find_device(device), rows_of(searched, rows)
     if not len(cells):
         raise ValueError("rows: expected at least one architecture, got none")
+    if runtime == "torch.compile":
+        if len(cells) > COMPILED:
+            raise ValueError(f"rows: expected at most {COMPILED} architectures with torch.compile, got {len(cells)}")
+        torch.compiler.reset()  # so that none of what was compiled before counts
     inputs = _repeated(checked_inputs(searched.example_with(options).inputs, "example"), batch)
-    with _threads(threads):
+    with torch.random.fork_rng(), _threads(threads):  # networks may draw
         runs = [_runner(searched, cells[row], inputs, where, runtime, threads, options) for row in range(len(cells))]
         counts = [_warmed_up(run) for run in runs]
         rounds = [[_seconds(run, count) for run, count in zip(runs, counts, strict=True)] for _ in range(repeats)]
