@@ -16,6 +16,13 @@ HOSTILE = "[/b][red]x\x1b[31m\x9b2J‮:smile:"
 COMMAND = (sys.executable, "-m", "zcfast")
 
 
+@pytest.fixture(autouse=True)
+def _away_from_the_checkout(tmp_path_factory, monkeypatch):
+    """Where Python would find the package's source, of which nothing is compiled."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.chdir(tmp_path_factory.mktemp("away"))
+
+
 def run(*words, **options):
     return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=300, **options)
 

@@ -56,11 +56,11 @@ for line in sys.stdin:
 
 
 @pytest.fixture(scope="module")
-def refused():
+def refused(tmp_path_factory):
     """A function of a kind of file and a path: what the reader says, if that is one line, and soon and little."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
+    away = {"cwd": tmp_path_factory.mktemp("away"), "env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", SERVER], **pipes, **away) as server:
 
         def read(kind, path) -> str:
             server.stdin.write(json.dumps([kind, str(path)]) + "\n")
