@@ -1,7 +1,6 @@
 """Designs on spaces whose architectures have to be built."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ import zcfast
 from tests.designing import own_space
 from tests.designing.own_space import EXAMPLE, space
 from tests.spaces.own import TwoLayers
+from tests.test_cli import environment
 from zcfast.designing import Design, DesignInterrupted, Stages
 
 LIMITS = {"flops": 1e6, "params": 2e4}
@@ -174,10 +174,9 @@ def test_limits_that_exclude_everything_say_how_near_it_came():
 
 def run_elsewhere(tmp_path, *arguments):
     """What a Python prints that does not start in the checkout, where nothing is compiled."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", *arguments]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=200, cwd=tmp_path, env=environment
+        command, capture_output=True, text=True, check=True, timeout=200, cwd=tmp_path, env=environment()
     )
     return done.stdout.strip()
 

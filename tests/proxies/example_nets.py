@@ -143,6 +143,13 @@ def small_cnn(batchnorm=True, inplace=False):
     )
 
 
+CONVOLUTIONAL = {
+    "small": small_cnn,
+    "in place": lambda: small_cnn(inplace=True),
+    "resnet": lambda: ResNet((1, 1, 1, 1), width=4, classes=5),
+}
+
+
 def image_batch(size=6, dtype=torch.float64, classes=5):
     """Images [size, 3, 8, 8] and targets."""
     generator = torch.Generator().manual_seed(1)

@@ -1,11 +1,11 @@
 import inspect
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 
+from tests.test_cli import environment
 from zcfast.proxies.base import registered
 
 CODE = """
@@ -24,8 +24,7 @@ def test_a_definition_is_the_first_line_of_the_documentation(name, proxy):
 
 @pytest.mark.slow
 def test_definitions_need_no_docstrings(tmp_path):
-    options = {"capture_output": True, "check": True, "cwd": tmp_path}
-    options["env"] = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    options = {"capture_output": True, "check": True, "cwd": tmp_path, "env": environment()}
     made = [
         json.loads(subprocess.run([sys.executable, *flags, "-c", CODE], **options).stdout) for flags in ([], ["-OO"])
     ]

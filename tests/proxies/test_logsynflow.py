@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from example_nets import ResNet, image_batch, small_cnn
+from example_nets import CONVOLUTIONAL, image_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -41,19 +41,12 @@ def plainly(net, shape):
     return total
 
 
-NETS = {
-    "small": small_cnn,
-    "in place": lambda: small_cnn(inplace=True),
-    "resnet": lambda: ResNet((1, 1, 1, 1), width=4, classes=5),
-}
-
-
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("kind", NETS)
+@pytest.mark.parametrize("kind", CONVOLUTIONAL)
 def test_against_a_plain_computation(kind, dtype, memory_format):
     torch.manual_seed(2)
-    net, (inputs, targets) = NETS[kind]().to(dtype), image_batch(4, dtype)
+    net, (inputs, targets) = CONVOLUTIONAL[kind]().to(dtype), image_batch(4, dtype)
     result = score(net, (inputs.contiguous(memory_format=memory_format), targets), ["logsynflow"])["logsynflow"]
     assert result.value == pytest.approx(plainly(net, (3, 8, 8)), rel=1e-11)
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from example_nets import ResNet, image_batch, small_cnn
+from example_nets import CONVOLUTIONAL, image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -38,19 +38,12 @@ def plainly(net, inputs):
     return -(torch.linalg.cond(jacobian).item() ** 2)
 
 
-NETS = {
-    "small": small_cnn,
-    "in place": lambda: small_cnn(inplace=True),
-    "resnet": lambda: ResNet((1, 1, 1, 1), width=4, classes=5),
-}
-
-
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-2)])
-@pytest.mark.parametrize("kind", NETS)
+@pytest.mark.parametrize("kind", CONVOLUTIONAL)
 def test_against_a_plain_computation(kind, dtype, tolerance, memory_format):
     torch.manual_seed(2)
-    net, (inputs, targets) = NETS[kind](), image_batch(6)
+    net, (inputs, targets) = CONVOLUTIONAL[kind](), image_batch(6)
     expected = plainly(net, inputs)
     batch = inputs.to(dtype).contiguous(memory_format=memory_format), targets
     alone = score(net.to(dtype), batch, ["ntk_cond"])["ntk_cond"].value

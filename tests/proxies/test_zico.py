@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from example_nets import ResNet, Tokens, image_batch, small_cnn
+from example_nets import CONVOLUTIONAL, Tokens, image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -47,20 +47,13 @@ def plainly(net, inputs, targets, parts, logits=lambda out: out):
     return total
 
 
-NETS = {
-    "small": small_cnn,
-    "in place": lambda: small_cnn(inplace=True),
-    "resnet": lambda: ResNet((1, 1, 1, 1), width=4, classes=5),
-}
-
-
 # Of two minibatches, weights with nearly equal gradients decide, which float32 moves.
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(("dtype", "parts", "tolerance"), [(torch.float64, 2, 1e-6), (torch.float32, 3, 1e-4)])
-@pytest.mark.parametrize("kind", NETS)
+@pytest.mark.parametrize("kind", CONVOLUTIONAL)
 def test_against_a_plain_computation(kind, dtype, parts, tolerance, memory_format):
     torch.manual_seed(2)
-    net, (inputs, targets) = NETS[kind]().double(), image_batch(13)
+    net, (inputs, targets) = CONVOLUTIONAL[kind]().double(), image_batch(13)
     expected = plainly(net, inputs, targets, parts)
     batch = inputs.to(dtype).contiguous(memory_format=memory_format), targets
     proxy = zico(minibatches=parts)

@@ -18,6 +18,7 @@ import torch
 from pyarrow import parquet
 
 from tests.tables.writers import varint
+from tests.test_cli import environment
 from zcfast.data.header import TRAJECTORIES, sealed
 from zcfast.search import Trajectory
 
@@ -58,7 +59,7 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory):
     """A function of a kind of file and a path: what the reader says, if that is one line, and soon and little."""
-    away = {"cwd": tmp_path_factory.mktemp("away"), "env": {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}}
+    away = {"cwd": tmp_path_factory.mktemp("away"), "env": environment()}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", SERVER], **pipes, **away) as server:
 
