@@ -142,7 +142,9 @@ class Design:
 
     @property
     def best(self) -> Pick:
-        """The best architecture."""
+        """The best architecture. A design that Ctrl-C ended may have none, which is a ValueError."""
+        if not len(self):
+            raise ValueError(f"{self.space.name}: expected a design with a ranked architecture, got one without")
         return self.top(1)[0]
 
     def top(self, n: int) -> list[Pick]:
@@ -231,5 +233,5 @@ def summary(found: Design) -> str:
     if made["failed"]:
         parts.append(f"{made['failed']:,} without a network or a score")
     stages = [" + ".join(each) for each in made["stages"]]
-    then = f", then the best {made['second']:,} by {stages[1]}" if len(stages) > 1 else ""
+    then = f", then the best {made['second']:,} by {stages[1]}" if made["second"] else ""
     return f"{', '.join(parts)}; ranked by {stages[0]}{then}"
