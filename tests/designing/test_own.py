@@ -104,7 +104,7 @@ def test_an_interrupted_design_goes_on_where_it_ended(found, tmp_path):
 
     with pytest.raises(DesignInterrupted) as interrupted:
         zcfast.design(space, **SIZED, evaluations=150, seed=3, parts=tmp_path / "parts", progress=progress)
-    assert len(interrupted.value.found.tried) == 61
+    assert len(interrupted.value.found.tried) == 95
     looked = []
     again = zcfast.design(
         space, **SIZED, evaluations=150, seed=3, parts=tmp_path / "parts", progress=lambda done, of: looked.append(done)

@@ -195,7 +195,31 @@ def without_gradients(x):
     return x.tanh() * factor
 
 
+@torch.jit.script
+def scripted(x):
+    return x.tanh().tanh() * x.sigmoid()
+
+
+@torch.jit.script
+def scripted_norm(x):
+    return torch.layer_norm(x, list(x.shape[1:]))
+
+
+@torch.jit.script
+def scripted_batch_norm(x):
+    return F.batch_norm(x, None, None, training=True)
+
+
+@torch.jit.script
+def scripted_detach(x):
+    return x.tanh() * x.sigmoid().detach()
+
+
 OTHERWISE = {
+    "scripted function": scripted,
+    "scripted layer norm": scripted_norm,
+    "scripted batch norm": scripted_batch_norm,
+    "scripted detach": scripted_detach,
     "layer norm": lambda x: F.layer_norm(x, x.shape[1:]),
     "group norm": lambda x: F.group_norm(x, 2),
     "instance norm": F.instance_norm,
@@ -212,6 +236,8 @@ OTHERWISE = {
 @pytest.mark.parametrize("name", OTHERWISE)
 def test_takes_the_other_way(name, monkeypatch, calls):
     net, batch = with_operation(OTHERWISE[name]), image_batch()
+    for _ in range(3):  # torch compiles scripted functions once they have run
+        net(batch[0])
     got = score(net, batch, ["grasp"])["grasp"]
     assert calls == ["double_backward"]
     assert got.value == by_double_backward(monkeypatch, net, batch).value

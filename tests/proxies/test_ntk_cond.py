@@ -76,6 +76,15 @@ def test_equal_samples_make_it_infinitely_low():
     assert (result.value, result.status) == (-math.inf, "ok")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_samples_whose_gradients_sum_to_rounding_make_it_infinitely_low(dtype):
+    """Behind a BatchNorm the logits of the samples sum to a constant."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 5), nn.BatchNorm1d(5)).to(dtype)
+    result = score(net, (torch.randn(6, 12, dtype=dtype), torch.arange(6) % 5), ["ntk_cond"])["ntk_cond"]
+    assert (result.value, result.status) == (-math.inf, "ok")
+
+
 def test_one_sample_has_no_kernel():
     result = score(small_cnn(batchnorm=False).double(), image_batch(1), ["ntk_cond"])["ntk_cond"]
     assert (result.status, "two samples" in result.reason) == ("undefined", True)

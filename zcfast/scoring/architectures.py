@@ -126,7 +126,8 @@ def score_architectures(
     }
     meanings = _meanings(searched, chosen, described.columns)
     provenance = dataclasses.replace(described, seed=seed, columns=meanings, options={**described.options, **given})
-    scores = with_populations(_table(task, rows, provenance, columns, sampled), proxies)
+    table = _table(task, rows, provenance, columns, sampled)
+    scores = with_populations(table, proxies, [proxy.label for proxy in sampled])
     if interrupted:
         raise ScoringInterrupted(scores)
     return scores
