@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.test_cli import environment
+from tests.shared import environment
 from zcfast.designing import Design
 from zcfast.designing.limits import quantity
 

@@ -7,7 +7,7 @@ computes by convolutions with kernels as large as the image, and it reaches only
 
 Not every forward derivative of torch can be differentiated: those of the normalisations take their saved statistics for
 constants, which would give a wrong number and no error. So only operations that were compared with the gradient of a
-gradient run here (tests/proxies/test_tangent.py); BatchNorm has a rule of its own. What runs where no mode sees it, as
+gradient run here (tests/passes/test_tangent.py); BatchNorm has a rule of its own. What runs where no mode sees it, as
 in functions of torch.jit.script, shows in the graph, or in the loss, whose slope along the direction is known before.
 """
 

@@ -3,9 +3,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_torch import check
 from torch import nn
 
+from tests.proxies.plain_torch import check
 from tests.reductions import same_on_any_thread_count
 from zcfast import score
 from zcfast.passes.cpu_backend import channels_last

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from plain_torch import evaluate
 from torch import nn
 
+from tests.proxies.plain_torch import evaluate
 from zcfast.scoring import score
 
 PROXIES = ["jacob_cov", "epe_nas"]

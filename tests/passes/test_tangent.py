@@ -3,15 +3,14 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import image_batch, small_cnn
 
 import zcfast.passes.hessian_product as ways
+from tests.proxies.example_nets import image_batch, small_cnn
 from zcfast.passes.tangent import COMPARED
 from zcfast.scoring import score
 
@@ -247,8 +246,10 @@ def test_takes_the_other_way(name, monkeypatch, calls):
 IMPORTS = """
 import sys
 import torch, zcfast
-from example_nets import Tokens
-from test_tangent import IMAGES, SEQUENCES, Apply, image_batch, nn, small_cnn, to_five_logits, with_operation
+from tests.proxies.example_nets import Tokens
+from tests.passes.test_tangent import (
+    IMAGES, SEQUENCES, Apply, image_batch, nn, small_cnn, to_five_logits, with_operation
+)
 nets = {"small": small_cnn().double(), **{name: with_operation(each) for name, each in IMAGES.items()}}
 for name, each in SEQUENCES.items():
     parts = Apply(lambda x: x.flatten(2)), each(), nn.Tanh(), Apply(to_five_logits), nn.Linear(5, 5)
@@ -264,7 +265,7 @@ print(len(set(sys.modules) - before))
 
 def test_the_first_grasp_of_a_process_imports_next_to_nothing(tmp_path):
     """Forward derivatives ask for rules in Python where an operand has no tangent, which import 800 modules."""
-    paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+    paths = os.pathsep.join(sys.path)
     command, environment = [sys.executable, "-c", IMPORTS], {**os.environ, "PYTHONPATH": paths}
     ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert ran.returncode == 0, ran.stderr
