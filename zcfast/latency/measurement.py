@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.devices import find_device
-from zcfast.errors import first_line, integer, unknown
+from zcfast.errors import Portable, first_line, integer, unknown
 from zcfast.latency.runners import RUNTIMES, Run
 from zcfast.nets.inputs import Inputs, checked_inputs, mapped, sample_count
 from zcfast.search.features import rows_of
@@ -40,7 +40,7 @@ class Measured:
     protocol: dict[str, Any]
 
 
-class TooNoisyError(RuntimeError):
+class TooNoisyError(Portable, RuntimeError):
     """The repeats of one network differ more than the networks do; ``measured`` has the numbers all the same."""
 
     def __init__(self, measured: Measured) -> None:
