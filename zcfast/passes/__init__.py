@@ -3,6 +3,8 @@
 `Pass` is what one's own derive from; a proxy names them in `needs` and reads their results by their classes.
 """
 
+from zcfast.passes.activation_blocks import ActivationBlocks
+from zcfast.passes.activation_correlations import ActivationCorrelations, Correlations
 from zcfast.passes.activations import Activations
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
@@ -11,12 +13,14 @@ from zcfast.passes.channel_correlations import ChannelCorrelations
 from zcfast.passes.class_labels import ClassLabels, Labels
 from zcfast.passes.draws import Draws
 from zcfast.passes.failures import Failure, ProxyError
+from zcfast.passes.fisher_spectrum import FisherSpectrum
 from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, LogLinearFlow, SignedLinearFlow
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.gradient_signs import GradientSigns
 from zcfast.passes.gradient_spread import GradientSpread, Spread
 from zcfast.passes.hessian_product import HessianProduct, HessianProducts
 from zcfast.passes.input_jacobian import InputJacobian
+from zcfast.passes.longest_path import LongestPath
 from zcfast.passes.loss_gradient import LossGradient, LossGradients
 from zcfast.passes.map_difference import MapDifference
 from zcfast.passes.net import Net
@@ -30,15 +34,19 @@ from zcfast.passes.tangent_kernel import TangentKernel
 from zcfast.passes.weights import Weights, WeightsOfNet
 
 __all__ = [
+    "ActivationBlocks",
+    "ActivationCorrelations",
     "Activations",
     "Batch",
     "BatchNormLinearFlow",
     "BlockFlow",
     "ChannelCorrelations",
     "ClassLabels",
+    "Correlations",
     "DrawnSignPatterns",
     "Draws",
     "Failure",
+    "FisherSpectrum",
     "Flow",
     "FlowOfBlocks",
     "Forward",
@@ -50,6 +58,7 @@ __all__ = [
     "Labels",
     "LinearFlow",
     "LogLinearFlow",
+    "LongestPath",
     "LossGradient",
     "LossGradients",
     "MapDifference",

@@ -2,6 +2,7 @@
 
 from zcfast.proxies.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zcfast.proxies.base import Proxy, register, registered, resolve
+from zcfast.proxies.depth import Depth
 from zcfast.proxies.epe_nas import EpeNas
 from zcfast.proxies.fisher import Fisher
 from zcfast.proxies.flops import Flops
@@ -23,11 +24,13 @@ from zcfast.proxies.snip import Snip
 from zcfast.proxies.swap import RegSwap, Swap, SwapUniversal
 from zcfast.proxies.synflow import Synflow
 from zcfast.proxies.synflow_bn import SynflowBatchNorm
+from zcfast.proxies.vkdnw import Vkdnw, VkdnwDim, VkdnwEntropy
+from zcfast.proxies.wrcor import WeightedWrCor, WrCor
 from zcfast.proxies.zen import Zen
 from zcfast.proxies.zico import Zico
 
 # The names by which scores are known; they take the place of the modules of the same names.
-epe_nas = EpeNas
+depth, epe_nas = Depth, EpeNas
 fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
 logsynflow = LogSynflow
 multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
@@ -36,6 +39,8 @@ meco, meco_opt = Meco, MecoOpt
 az_expressivity, az_progressivity, az_trainability = AzExpressivity, AzProgressivity, AzTrainability
 linear_regions, swap, reg_swap, swap_universal = LinearRegions, Swap, RegSwap, SwapUniversal
 gradsign, ntk_cond = GradSign, NtkCond
+vkdnw, vkdnw_dim, vkdnw_entropy = Vkdnw, VkdnwDim, VkdnwEntropy
+wrcor, wrcor_weighted = WrCor, WeightedWrCor
 zen, zico = Zen, Zico
 
 __all__ = [
@@ -44,6 +49,7 @@ __all__ = [
     "az_expressivity",
     "az_progressivity",
     "az_trainability",
+    "depth",
     "epe_nas",
     "fisher",
     "flops",
@@ -70,6 +76,11 @@ __all__ = [
     "swap_universal",
     "synflow",
     "synflow_bn",
+    "vkdnw",
+    "vkdnw_dim",
+    "vkdnw_entropy",
+    "wrcor",
+    "wrcor_weighted",
     "zen",
     "zico",
 ]
