@@ -185,14 +185,13 @@ def tensor_restore(held: Tensor, *, copied: bool) -> Restore:
     needed, gradient = (held.requires_grad, held.grad) if leaf else (False, None)
     readable = not (is_lazy(held) or held.is_meta or held.is_nested)
     memory = held.detach() if readable else None
-    content = held.detach().clone() if readable and copied else None
+    content = memory.clone() if memory is not None and copied else None
 
     def restore() -> None:
-        if leaf and held.is_leaf:
+        if leaf and held.is_leaf and (held.requires_grad is not needed or held.grad is not gradient):
             if held.requires_grad is not needed:
                 held.requires_grad_(needed)
-            if held.grad is not gradient:
-                held.grad = gradient
+            held.grad = gradient
         if memory is not None and not _same_memory(held, memory):
             held.data = memory
         if content is not None and not _equal(held, content):  # else a graph of the caller's may need it unwritten

@@ -4,8 +4,8 @@ import functools
 import gc
 import types
 import warnings
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -33,6 +33,8 @@ _ATOMS = frozenset(
     | {torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format}
     | {types.FunctionType, types.BuiltinFunctionType, types.ModuleType}
 )
+# What is compared by whether it is empty, where it is: most of a module's dictionaries.
+_PLAIN = frozenset({dict, OrderedDict, list, set, deque})
 # What cannot change, and holds what can.
 _FIXED = (tuple, frozenset, types.MappingProxyType, types.MethodType, functools.partial)
 # Whose objects belong to the process or to other threads: loggers that a pass makes are kept, for one.
@@ -56,6 +58,7 @@ class Snapshot:
         self._classes = [(module, module.__class__) for module in modules]
         self._restores: list[Restore] = []
         self._open: dict[Any, Group] = {}  # by base or class: the group that takes more
+        self._empty: list[Any] = []
         self._kept: list[list[Any]] = []  # ids stay those of one object
         self._seen = {id(module) for module in modules}
         own = self._note_parameters(modules, copied=parameters)
@@ -90,6 +93,9 @@ class Snapshot:
         for module, kind in self._classes:
             if module.__class__ is not kind:
                 module.__class__ = kind
+        if any(self._empty):
+            for each in filter(None, self._empty):
+                each.clear()
         with torch.inference_mode():  # which may write to what was made in it
             failed = tried(self._restores)
             raised = [error for _, error in tried(restore for restore, _ in failed)]
@@ -102,7 +108,9 @@ class Snapshot:
 
     def _new(self, values: Iterable[Any]) -> list[Any]:
         """Those that can change, or hold what can, and were not seen before."""
-        found = {id(value): value for value in values if type(value) not in _ATOMS}
+        values = [value for value in values if type(value) not in _ATOMS]
+        self._empty += (value for value in values if type(value) in _PLAIN and not value)
+        found = {id(value): value for value in values if type(value) not in _PLAIN or value}
         for known in self._seen & found.keys():
             del found[known]
         self._seen.update(found)
@@ -111,6 +119,7 @@ class Snapshot:
 
     def _level(self, found: list[Any]) -> list[Any]:
         """Note objects, and give what they hold."""
+        self._open.clear()  # buffers change together, and the modules that hold them do not
         values: list[Any] = []
         for kind, held in _by_kind(found).items():
             values += self._of_kind(kind, held)
@@ -154,8 +163,10 @@ class Snapshot:
     def _tensors(self, held: list[Any]) -> list[Any]:
         with torch.no_grad():
             for each in held:
-                with suppress(Exception):  # tensors of others' making may not be copied
+                try:
                     self._restores.append(tensor_restore(each, copied=True))
+                except Exception:  # tensors of others' making may not be copied
+                    continue
             return [each.grad for each in held if each.is_leaf]
 
 
