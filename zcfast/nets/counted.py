@@ -1,7 +1,5 @@
 """What the published scores count: layers, at how many places each was applied, and parameters."""
 
-from typing import NamedTuple
-
 from torch import Tensor, nn
 
 COUNTABLE: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -31,21 +29,6 @@ def layer_kind(layer: nn.Module) -> str:
     depthwise = layer.groups == layer.in_channels > 1
     groups = "" if layer.groups == 1 else " depthwise" if depthwise else " grouped"
     return f"conv {'x'.join(map(str, layer.kernel_size))}{stride}{groups}"
-
-
-class ParameterCounts(NamedTuple):
-    """Numbers in all trainable parameters, and how many parameters there are; tied ones count once."""
-
-    trainable: int
-    tensors: int
-
-
-NO_PARAMETERS = ParameterCounts(0, 0)
-
-
-def parameter_counts(module: nn.Module) -> ParameterCounts:
-    """Both numbers of a net."""
-    return ParameterCounts(trainable(module), sum(1 for _ in module.parameters()))
 
 
 def trainable(module: nn.Module) -> int:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from zcfast.nets.counted import ParameterCounts
 from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count
 from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.blame import is_nets_own
@@ -38,7 +37,8 @@ class Net:
         layers: the counted layers.
         slots: the places of its parameters and what stands there.
         per_layer: whether the caller wants the share of each layer too.
-        counts: of its parameters, as the caller gave it.
+        trainable: how many numbers its trainable parameters have, as the caller gave it.
+        tensors: how many parameters it has, as the caller gave it.
         seed: of the random numbers that passes draw.
         channels_last: images flow with their channels innermost in the shared forward pass and those compared with it.
         random_devices: those whose generators the net may draw from, beside the CPU.
@@ -56,13 +56,15 @@ class Net:
         *,
         channels_last: bool,
         per_layer: bool,
-        counts: ParameterCounts,
+        trainable: int,
         seed: int,
+        tensors: int = 0,
     ) -> None:
         """Take the net as `isolated` gives it."""
         self.module, self.modules, self.layers = isolated.module, isolated.modules, layers
         self.slots = Slots(isolated.modules, layers)
-        self.channels_last, self.per_layer, self.counts, self.seed = channels_last, per_layer, counts, seed
+        self.channels_last, self.per_layer, self.trainable, self.seed = channels_last, per_layer, trainable, seed
+        self.tensors = tensors
         self.mismatch: Failure | None = None
         self._isolated, self._batch = isolated, batch
         self.random_devices = random_devices(isolated.module)

@@ -32,4 +32,4 @@ class Weights(Pass):
 
     def run(self, net: Net, batch: Batch, done: Results) -> WeightsOfNet:
         """Look at the net."""
-        return WeightsOfNet(net.slots.weights, *net.counts)
+        return WeightsOfNet(net.slots.weights, net.trainable, net.tensors)
