@@ -18,6 +18,7 @@ from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.gradient_signs import GradientSigns
 from zcfast.passes.gradient_spread import GradientSpread, Spread
+from zcfast.passes.head_maxima import HeadMaxima
 from zcfast.passes.hessian_product import HessianProduct, HessianProducts
 from zcfast.passes.input_jacobian import InputJacobian
 from zcfast.passes.longest_path import LongestPath
@@ -52,6 +53,7 @@ __all__ = [
     "Forward",
     "GradientSigns",
     "GradientSpread",
+    "HeadMaxima",
     "HessianProduct",
     "HessianProducts",
     "InputJacobian",

@@ -9,6 +9,7 @@ from zcfast.proxies.flops import Flops
 from zcfast.proxies.grad_norm import GradNorm
 from zcfast.proxies.gradsign import GradSign
 from zcfast.proxies.grasp import Grasp
+from zcfast.proxies.head_confidence import HeadConfidence
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
 from zcfast.proxies.linear_regions import LinearRegions
@@ -32,7 +33,7 @@ from zcfast.proxies.zico import Zico
 # The names by which scores are known; they take the place of the modules of the same names.
 depth, epe_nas = Depth, EpeNas
 fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
-logsynflow = LogSynflow
+head_confidence, logsynflow = HeadConfidence, LogSynflow
 multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
 snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
 meco, meco_opt = Meco, MecoOpt
@@ -56,6 +57,7 @@ __all__ = [
     "grad_norm",
     "gradsign",
     "grasp",
+    "head_confidence",
     "jacob_cov",
     "l2_norm",
     "linear_regions",
