@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from zcfast.nets.inputs import mapped
@@ -13,7 +13,7 @@ from zcfast.passes.batch import Batch
 from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.draws import Draws
 from zcfast.passes.failures import ProxyError
-from zcfast.passes.net import Net
+from zcfast.passes.net import Net, evaluate
 from zcfast.passes.redraw import kaiming_fan_in, redrawn
 from zcfast.passes.repeated import Repeated
 
@@ -47,7 +47,7 @@ class FisherSpectrum(Repeated):
         for sample in range(batch.samples):
             one = mapped(lambda x, sample=sample: x[sample : sample + 1], inputs)  # type: ignore[misc]
             with _FixedStatistics():
-                output = net.forward(one, before=[(net.module, _evaluate)])
+                output = net.forward(one, before=[(net.module, evaluate)])
             logits = batch.found_logits(output, 1)
             if logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
                 raise ProxyError("undefined", f"logits [N, classes] are needed, got {tuple(logits.shape)} for a sample")
@@ -58,10 +58,6 @@ class FisherSpectrum(Repeated):
             raise ProxyError("undefined", "a logit or a derivative of it is not finite")
         spectrum: Tensor = torch.linalg.svdvals(total / batch.samples)
         return spectrum
-
-
-def _evaluate(module: nn.Module, *_: Any) -> None:
-    module.eval()
 
 
 def _first(net: Net) -> list[list[Tensor]]:

@@ -267,6 +267,11 @@ class Net:
         self._repeats = True
 
 
+def evaluate(module: nn.Module, *_: Any) -> None:
+    """A hook before a net: it runs in evaluation mode, until the next `restart`."""
+    module.eval()
+
+
 def may_keep_state(modules: Sequence[nn.Module], batch: Batch) -> bool:
     """Whether a forward pass runs code of the user's: only that may keep what no snapshot sees."""
     hooks = torch.nn.modules.module

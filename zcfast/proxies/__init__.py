@@ -3,6 +3,8 @@
 from zcfast.proxies.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zcfast.proxies.base import Proxy, register, registered, resolve
 from zcfast.proxies.depth import Depth
+from zcfast.proxies.dextr import Dextr
+from zcfast.proxies.dss import Dss
 from zcfast.proxies.epe_nas import EpeNas
 from zcfast.proxies.fisher import Fisher
 from zcfast.proxies.flops import Flops
@@ -10,6 +12,7 @@ from zcfast.proxies.grad_norm import GradNorm
 from zcfast.proxies.gradsign import GradSign
 from zcfast.proxies.grasp import Grasp
 from zcfast.proxies.head_confidence import HeadConfidence
+from zcfast.proxies.hidden_cov import HiddenCov
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
 from zcfast.proxies.linear_regions import LinearRegions
@@ -31,9 +34,9 @@ from zcfast.proxies.zen import Zen
 from zcfast.proxies.zico import Zico
 
 # The names by which scores are known; they take the place of the modules of the same names.
-depth, epe_nas = Depth, EpeNas
+depth, dextr, dss, epe_nas = Depth, Dextr, Dss, EpeNas
 fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
-head_confidence, logsynflow = HeadConfidence, LogSynflow
+head_confidence, hidden_cov, logsynflow = HeadConfidence, HiddenCov, LogSynflow
 multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
 snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
 meco, meco_opt = Meco, MecoOpt
@@ -51,6 +54,8 @@ __all__ = [
     "az_progressivity",
     "az_trainability",
     "depth",
+    "dextr",
+    "dss",
     "epe_nas",
     "fisher",
     "flops",
@@ -58,6 +63,7 @@ __all__ = [
     "gradsign",
     "grasp",
     "head_confidence",
+    "hidden_cov",
     "jacob_cov",
     "l2_norm",
     "linear_regions",
