@@ -11,8 +11,8 @@ import torch
 import zcfast
 from tests.designing import own_space
 from tests.designing.own_space import EXAMPLE, space
+from tests.shared import environment
 from tests.spaces.own import TwoLayers
-from tests.test_cli import environment
 from zcfast.designing import Design, DesignInterrupted, Stages
 
 LIMITS = {"flops": 1e6, "params": 2e4}
@@ -104,7 +104,7 @@ def test_an_interrupted_design_goes_on_where_it_ended(found, tmp_path):
 
     with pytest.raises(DesignInterrupted) as interrupted:
         zcfast.design(space, **SIZED, evaluations=150, seed=3, parts=tmp_path / "parts", progress=progress)
-    assert len(interrupted.value.found.tried) == 61
+    assert len(interrupted.value.found.tried) == 95
     looked = []
     again = zcfast.design(
         space, **SIZED, evaluations=150, seed=3, parts=tmp_path / "parts", progress=lambda done, of: looked.append(done)

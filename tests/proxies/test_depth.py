@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import ResNet, Tokens, image_batch, small_cnn
 from torch.utils.checkpoint import checkpoint
 
 from tests.golden.modern_cases import build
+from tests.proxies.example_nets import ResNet, Tokens, image_batch, small_cnn
 from zcfast.scoring import score
 
 

@@ -6,13 +6,13 @@ import math
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import Tokens, image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from official_nesting import nested
 
 from tests.golden.draws import inject
 from tests.golden.modern_cases import build, values
+from tests.proxies.example_nets import Tokens, image_batch, small_cnn
+from tests.proxies.official_nesting import nested
 from zcfast.passes import Curve, Draws
 from zcfast.proxies import Proxy, dextr
 from zcfast.scoring import score

@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 import torch.nn as nn
-from attention_nets import WAYS, Encoder
-from example_nets import Tokens, image_batch, small_cnn
 
 from tests.golden import nets
 from tests.golden.modern_cases import CASES, batch
+from tests.proxies.attention_nets import WAYS, Encoder
+from tests.proxies.example_nets import Tokens, image_batch, small_cnn
 from zcfast.scoring import score
 
 

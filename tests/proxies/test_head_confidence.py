@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from attention_nets import WAYS, Encoder
-from example_nets import Tokens, image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.golden.modern_cases import build
+from tests.proxies.attention_nets import WAYS, Encoder
+from tests.proxies.example_nets import Tokens, image_batch, small_cnn
 from zcfast.scoring import score
 
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.proxies.example_nets import image_batch, small_cnn
 from zcfast.proxies import hidden_cov
 from zcfast.scoring import score
 

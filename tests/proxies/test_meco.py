@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import ResNet, image_batch, small_cnn
-from official_nesting import nested
 
 from tests.golden.draws import inject
 from tests.golden.modern_cases import CASES, build
+from tests.proxies.example_nets import ResNet, image_batch, small_cnn
+from tests.proxies.official_nesting import nested
 from zcfast.passes import Draws
 from zcfast.proxies import meco, meco_opt
 from zcfast.scoring import score

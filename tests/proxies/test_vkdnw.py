@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import Tokens, image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.golden.draws import inject
 from tests.golden.modern_cases import CASES, build, values
+from tests.proxies.example_nets import Tokens, image_batch, small_cnn
 from zcfast.passes import Draws
 from zcfast.proxies import vkdnw_entropy
 from zcfast.scoring import score

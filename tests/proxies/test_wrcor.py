@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import CONVOLUTIONAL, Tokens, image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.golden.modern_cases import build, values
+from tests.proxies.example_nets import CONVOLUTIONAL, Tokens, image_batch, small_cnn
 from zcfast.passes import ActivationBlocks
 from zcfast.proxies import Proxy, wrcor, wrcor_weighted
 from zcfast.scoring import score

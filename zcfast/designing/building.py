@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,8 +14,9 @@ from torch import Tensor
 from zcfast.designing.considered import Considered
 from zcfast.designing.limits import infeasible, within
 from zcfast.designing.look import BUILT, TEXT, Look, questions
-from zcfast.designing.plan import Plan, Stage, scored
+from zcfast.designing.plan import Plan, Stage
 from zcfast.designing.proposals import Drawn, Listed, Proposals
+from zcfast.designing.whole import Unsampled
 from zcfast.scoring.architectures import claims, described_as, task_of
 from zcfast.scoring.execution import InProcess, Run
 from zcfast.scoring.fingerprint import fingerprint, package
@@ -27,17 +28,6 @@ STALE = 30  # batches without a new architecture after which there are no more
 DRAWN = 1_000  # architectures that are considered where nobody says how many and not all can be
 LISTED = 10_000  # the most that are all considered where nobody says how many
 MISSING = "design proposes architectures by Optuna, which is not installed: pip install 'zcfast[design]'"
-
-
-@dataclass
-class Tried:
-    """Rows of different architectures, by their texts, in the order in which they were met."""
-
-    rows: dict[str, Row] = field(default_factory=dict)
-
-    def add(self, row: Row) -> None:
-        """Note a row; equal choices are counted once."""
-        self.rows.setdefault(row[TEXT][1], row)
 
 
 def proposals(plan: Plan, sampler: Any, storage: Any, study_name: str | None) -> tuple[Proposals, Look, int]:
@@ -68,7 +58,7 @@ def proposals(plan: Plan, sampler: Any, storage: Any, study_name: str | None) ->
             from zcfast.designing.studies import Asked
         except ImportError as error:
             raise ImportError(MISSING) from error
-        names = [name for name, _ in objectives(plan)]
+        names = list(objectives(plan))
         name = study_name or space.name
         made = Asked(asked, plan.costs, names, sampler=sampler, storage=storage, name=name, seed=plan.seed)
         return made, look, most
@@ -83,14 +73,23 @@ def _weights(plan: Plan) -> dict[str, Any]:
     return {name: plan.own[name] for name in ("initialisation",) if name in plan.own}
 
 
-def objectives(plan: Plan) -> list[tuple[str, float]]:
+def objectives(plan: Plan) -> dict[str, float]:
     """What a study maximises: the names of scores and costs, -1 where a small number is the better."""
-    scores = [(name, -1.0 if name in plan.first.small else 1.0) for name in plan.first.names]
-    return [*scores, *((name, -1.0) for name in plan.minimise if name not in plan.first.names)]
+    minimised = {name: -1.0 for name in plan.minimise if name not in plan.first.names}
+    return {**plan.first.told, **minimised}
 
 
-def by_building(plan: Plan, made: Proposals, look: Look, most: int) -> tuple[Considered, Stage, bool]:
-    """Up to so many different architectures with their costs and first scores, and whether Ctrl-C ended it.
+def by_building(
+    plan: Plan, made: Proposals, look: Look, most: int, hold: Callable[[Considered, Stage], None]
+) -> tuple[Considered, Stage]:
+    """Up to so many different architectures with their costs and first scores.
+
+    Args:
+        plan: the design.
+        made: proposes architectures.
+        look: looks at them.
+        most: how many are considered.
+        hold: gets what there is when Ctrl-C comes.
 
     Raises:
         ValueError: no architecture is within the limits.
@@ -99,54 +98,84 @@ def by_building(plan: Plan, made: Proposals, look: Look, most: int) -> tuple[Con
     known: dict[str, Row] = dict(made.begin(fingerprint(claimed)))
     if plan.parts is not None:
         known |= plan.parts.begin(claimed, ())
-    tried, interrupted = Tried(), False
-    executor = plan.executor or InProcess()
+    search = _Search(plan, made, Unsampled(plan), known)
     try:
-        with executor.session(look) as run:
-            _search(plan, made, run, known, tried, most)
+        with (plan.executor or InProcess()).session(look) as run:
+            search.run(run, most)
+        return _considered(plan, list(search.tried.values()), search.unsampled)
     except KeyboardInterrupt:
-        interrupted = True
-        if not tried.rows:
+        hold(*_columns(plan, list(search.tried.values()), search.unsampled))
+        raise
+
+
+@dataclass
+class _Search:
+    """Batch after batch of proposals.
+
+    Attributes:
+        plan, made, unsampled: the design, what proposes, and the scores that take no network.
+        known: rows of this run and of earlier ones, by proposal.
+        tried: rows of different architectures by their texts, in the order in which they were proposed; equal choices
+            are counted once.
+    """
+
+    plan: Plan
+    made: Proposals
+    unsampled: Unsampled
+    known: dict[str, Row]
+    tried: dict[str, Row] = field(default_factory=dict)
+
+    def run(self, run: Run[str, Row], most: int) -> None:
+        """Look at up to so many architectures."""
+        stale, batch = 0, list[str]()
+        try:
+            while len(self.tried) < most and stale < STALE:
+                before = len(self.tried)
+                batch = self.made.next(min(BATCH, most - before))
+                if not batch:
+                    return
+                self._look(run, batch, most)
+                rows = [self.known[each] for each in batch]
+                if self.made.learns:
+                    self.made.tell(batch, rows, _scores(self.plan, rows, self.unsampled))
+                self._add(rows)
+                stale = stale + 1 if len(self.tried) == before else 0
+                self.plan.progress(len(self.tried), most)
+        except KeyboardInterrupt:
+            looked = {each: self.known[each] for each in batch if each in self.known}
+            self.made.keep(looked)
+            self._add(looked.values())
             raise
-    rows = list(tried.rows.values())
-    if interrupted and not bool(_columns(plan, rows)[0].kept.any()):
-        raise KeyboardInterrupt
-    return *_considered(plan, rows), interrupted
 
-
-def _search(plan: Plan, made: Proposals, run: Run[str, Row], known: dict[str, Row], tried: Tried, most: int) -> None:
-    stale = 0
-    while len(tried.rows) < most and stale < STALE:
-        before, report = len(tried.rows), plan.progress
-        batch = made.next(min(BATCH, most - before))
-        if not batch:
-            return
-        new = [each for each in dict.fromkeys(batch) if each not in known]
+    def _look(self, run: Run[str, Row], batch: Sequence[str], most: int) -> None:
+        parts, before = self.plan.parts, len(self.tried)
+        if parts is not None:
+            parts.want(batch)
+        new = [each for each in dict.fromkeys(batch) if each not in self.known]
         with closing(run(new)) as results:
             for done, (place, row) in enumerate(results, 1):
-                known[new[place]] = row
-                if plan.parts is not None:
-                    plan.parts.keep(new[place], row)
-                report(min(before + done, most), most)
-        rows = [known[each] for each in batch]
-        made.tell(batch, rows, _scores(plan, rows))
+                self.known[new[place]] = row
+                if parts is not None:
+                    parts.keep(new[place], row)
+                self.plan.progress(min(before + done, most), most)
+
+    def _add(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            tried.add(row)
-        stale = stale + 1 if len(tried.rows) == before else 0
-        report(len(tried.rows), most)
+            self.tried.setdefault(row[TEXT][1], row)
 
 
-def _scores(plan: Plan, rows: Sequence[Row]) -> list[list[float] | None]:
+def _scores(plan: Plan, rows: Sequence[Row], unsampled: Unsampled) -> list[list[float] | None]:
     """What a study is told of each row: its objectives; None where it is over a limit or lacks one."""
-    considered, stage = _columns(plan, rows)
+    considered, stage = _columns(plan, rows, unsampled)
+    unsampled.require_alone(considered.cells[considered.kept])
     columns = {**considered.costs, **stage.columns}
-    values = [sign * columns[name].double() for name, sign in objectives(plan)]
+    values = [sign * columns[name].double() for name, sign in objectives(plan).items()]
     whole = considered.kept & ~torch.stack(values).isnan().any(0)
     return [[each[row].item() for each in values] if whole[row] else None for row in range(len(rows))]
 
 
-def _considered(plan: Plan, rows: Sequence[Row]) -> tuple[Considered, Stage]:
-    considered, stage = _columns(plan, rows)
+def _considered(plan: Plan, rows: Sequence[Row], unsampled: Unsampled) -> tuple[Considered, Stage]:
+    considered, stage = _columns(plan, rows, unsampled)
     if not bool(considered.kept.any()):
         why = [reason for reason in considered.reasons if reason]
         if len(why) == len(rows):
@@ -156,11 +185,11 @@ def _considered(plan: Plan, rows: Sequence[Row]) -> tuple[Considered, Stage]:
     return considered, stage
 
 
-def _columns(plan: Plan, rows: Sequence[Row]) -> tuple[Considered, Stage]:
+def _columns(plan: Plan, rows: Sequence[Row], unsampled: Unsampled) -> tuple[Considered, Stage]:
     """Rows as columns, with the first scores that take no network of their own."""
     costs = {cost.name: _column(rows, cost.name) for cost in plan.costs}
     reasons = [row[BUILT][1] for row in rows]
-    kept = torch.tensor([not reason for reason in reasons])
+    kept = torch.tensor([not reason for reason in reasons], dtype=torch.bool)
     kept &= within(plan.costs, costs) if costs else kept
     sampled = {name: _column(rows, name) for name in plan.first.sampled}
     texts = [[row.get(name, (math.nan, ""))[1] for row in rows] for name in sampled]
@@ -168,7 +197,7 @@ def _columns(plan: Plan, rows: Sequence[Row]) -> tuple[Considered, Stage]:
         reason or next(filter(None, more), "") for reason, more in zip(reasons, _each(texts, len(rows)), strict=True)
     ]
     cells = _cells(plan, [row[TEXT][1] for row in rows])
-    others = scored(plan, replace(plan.first, sampled={}), cells[kept]) if bool(kept.any()) else Stage({}, {}, {})
+    others = unsampled.of(cells[kept]) if bool(kept.any()) else Stage({}, {}, {})
     spread = {name: _spread(column, kept) for name, column in others.columns.items()}
     meanings = {**others.meanings, **{name: described_as(proxy) for name, proxy in plan.first.sampled.items()}}
     stage = Stage({**sampled, **spread}, meanings, {})
@@ -189,8 +218,8 @@ def _spread(column: Tensor, kept: Tensor) -> Tensor:
 
 def _cells(plan: Plan, texts: list[str]) -> Cells:
     """The architectures of texts that the space itself has written, which therefore need no check."""
-    kind = plan.space.sample(0)
-    return Texts(tuple(texts)) if isinstance(kind, Texts) else plan.space.parse(texts)
+    kind: Cells = plan.space.sample(0)
+    return Texts(tuple(texts)) if isinstance(kind, Texts) else plan.space.parse(texts) if texts else kind
 
 
 def _claims(plan: Plan, look: Look) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Ranking:
     Attributes:
         first: [N] float64, higher is better, NaN for what is not ranked.
         second: scores of the best rows anew, by name, [K] each.
-        combined: of these rows by the second stage, [K].
+        combined: of these rows by the second stage, [K]; None where it does not rank.
         rows: the K rows, best first by the first stage.
         reasons: of the second stage's scores, by name.
     """
@@ -76,7 +76,10 @@ def finished(considered: Considered, ranking: Ranking, provenance: Provenance, s
     reasons = {name: [given[row] for row in order.tolist()] for name, given in reasons.items()}
     reasons |= {name: _where_missing(column, texts) for name, column in columns.items() if texts and name not in again}
     counts = {"within": int(considered.kept.sum()), "failed": sum(map(bool, considered.reasons))}
-    counts |= {"considered": len(order) + considered.over, "second": len(ranking.rows)}
+    counts |= {
+        "considered": len(order) + considered.over,
+        "second": 0 if ranking.combined is None else len(ranking.rows),
+    }
     made = dataclasses.replace(
         provenance,
         columns={name: meaning for name, meaning in provenance.columns.items() if name in columns},

@@ -142,7 +142,9 @@ class Design:
 
     @property
     def best(self) -> Pick:
-        """The best architecture."""
+        """The best architecture. A design that Ctrl-C ended may have none, which is a ValueError."""
+        if not len(self):
+            raise ValueError(f"{self.space.name}: expected a design with a ranked architecture, got one without")
         return self.top(1)[0]
 
     def top(self, n: int) -> list[Pick]:
@@ -224,12 +226,12 @@ def choices(text: str, cell: Any) -> dict[str, Any]:
 def summary(found: Design) -> str:
     """One line: what was considered and how it ended."""
     made = found.protocol
-    limits = " and ".join(f"{name} <= {most:,.6g}" for name, most in made["limits"].items())
+    limits = " and ".join(f"{name} <= {notebook.number(most)}" for name, most in made["limits"].items())
     parts = [f"{made['considered']:,} architectures of {found.space.title} considered"]
     if limits:
         parts.append(f"{made['within']:,} with {limits}")
     if made["failed"]:
         parts.append(f"{made['failed']:,} without a network or a score")
     stages = [" + ".join(each) for each in made["stages"]]
-    then = f", then the best {made['second']:,} by {stages[1]}" if len(stages) > 1 else ""
+    then = f", then the best {made['second']:,} by {stages[1]}" if made["second"] else ""
     return f"{', '.join(parts)}; ranked by {stages[0]}{then}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,10 @@ from torch import Tensor
 from zcfast.data.provenance import Meaning
 from zcfast.designing.limits import Cost
 from zcfast.designing.stages import Terms, ranked
-from zcfast.scoring.architectures import score_architectures
+from zcfast.scores import Scores
+from zcfast.scoring.architectures import ScoringInterrupted, score_architectures
 from zcfast.scoring.execution import Executor
+from zcfast.scoring.populations import set_meaning
 from zcfast.scoring.space import in_closed_form
 from zcfast.scoring.store import Store
 from zcfast.spaces import Cells, SearchSpace
@@ -64,21 +66,27 @@ class Stage:
     reasons: dict[str, list[str]]
 
 
+class StageInterrupted(KeyboardInterrupt):
+    """Ctrl-C within a stage, with what was scored: rows of its cells, and their scores."""
+
+    def __init__(self, rows: Tensor, stage: Stage) -> None:
+        """Take both."""
+        super().__init__()
+        self.rows, self.stage = rows, stage
+
+
 def scored(plan: Plan, terms: Terms, cells: Cells, progress: Progress | None = None) -> Stage:
-    """The scores that a stage names, but for sizes, which are among the costs.
+    """The scores that a stage names, but for sizes, which are among the costs, and for scores of sets.
 
     Raises:
-        ScoringInterrupted: Ctrl-C, with the scores so far.
+        StageInterrupted: Ctrl-C, with the scores so far.
     """
     if terms.ranker is not None:
         meaning = Meaning(f"what {type(terms.ranker).__name__} gives", "rank", "the caller")
         return Stage({"rank": ranked(plan.space, terms.ranker, cells)}, {"rank": meaning}, {})
-    forms = closed_forms(plan.space)
-    taken = {option for name in terms.closed for option in forms[name].options}
-    own = {
-        name: value for name, value in plan.own.items() if name in taken or (name == "initialisation" and terms.sampled)
-    }
-    if terms.sampled:
+    if not terms.sampled:
+        return _in_closed_form(plan, terms.closed, cells, progress)
+    try:
         made = score_architectures(
             plan.space,
             [*terms.closed, *terms.sampled.values()],
@@ -87,17 +95,52 @@ def scored(plan: Plan, terms: Terms, cells: Cells, progress: Progress | None = N
             executor=plan.executor,
             parts=plan.parts,
             progress=progress,
-            **own,
+            **_own(plan, terms.closed, {"initialisation"}),
             **plan.scoring,
         )
-        return Stage(made.columns, dict(made.provenance.columns), made.reasons)
-    if not terms.closed:
+    except ScoringInterrupted as error:
+        done = set(plan.space.format(error.scores.cells))
+        rows = [row for row, text in enumerate(plan.space.format(cells)) if text in done]
+        raise StageInterrupted(torch.tensor(rows), _stage(error.scores)) from error
+    return _stage(made)
+
+
+def _in_closed_form(plan: Plan, names: Sequence[str], cells: Cells, progress: Progress | None) -> Stage:
+    if not names:
         return Stage({}, {}, {})
-    columns, described = in_closed_form(plan.space, terms.closed, cells, progress, **plan.network, **own)
+    own = _own(plan, names, set())
+    columns, described = in_closed_form(plan.space, names, cells, progress, **plan.network, **own)
     return Stage({name: column.cpu() for name, column in columns.items()}, dict(described.columns), {})
 
 
-def combined(terms: Terms, columns: dict[str, Tensor], kept: Tensor) -> Tensor:
+def _own(plan: Plan, closed: Sequence[str], beside: set[str]) -> dict[str, Any]:
+    """Those options that some of the closed forms take, and those beside."""
+    forms = closed_forms(plan.space)
+    taken = beside.union(*(forms[name].options for name in closed))
+    return {name: value for name, value in plan.own.items() if name in taken}
+
+
+def _stage(scores: Scores) -> Stage:
+    columns = {name: column.cpu() for name, column in scores.columns.items()}
+    return Stage(columns, dict(scores.provenance.columns), scores.reasons)
+
+
+def with_sets(terms: Terms, stage: Stage, columns: Mapping[str, Tensor], kept: Tensor) -> Stage:
+    """A stage with its scores of sets, among the rows that are kept.
+
+    Args:
+        columns: of all their parts, [N] by name.
+        kept: bool [N].
+    """
+    found = {}
+    if terms.sets and bool(kept.any()):
+        for name, values in terms.of_sets({name: column[kept] for name, column in columns.items()}).items():
+            found[name] = torch.full((len(kept),), torch.nan, dtype=torch.float64).masked_scatter(kept, values)
+    meanings = {each.name: set_meaning(each) for each in terms.sets}
+    return Stage({**found, **stage.columns}, {**meanings, **stage.meanings}, stage.reasons)
+
+
+def combined(terms: Terms, columns: Mapping[str, Tensor], kept: Tensor) -> Tensor:
     """What a stage gives those rows that are kept, [N] float64, NaN for the others."""
     values = torch.full((len(kept),), torch.nan, dtype=torch.float64)
     if bool(kept.any()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,13 @@ from zcfast.spaces import Enumerated, SearchSpace
 
 
 class Proposals(ABC):
-    """Architectures to look at, in batches: the next batch may depend on what came of the last."""
+    """Architectures to look at, in batches: the next batch may depend on what came of the last.
+
+    Attributes:
+        learns: whether it is told what came of a batch.
+    """
+
+    learns = False
 
     def begin(self, claims: str) -> dict[str, Row]:
         """What an earlier run found, by proposal; `claims` is a checksum of what a row depends on beside it."""
@@ -25,6 +31,10 @@ class Proposals(ABC):
 
     def tell(self, proposals: Sequence[str], rows: Sequence[Row], scores: Sequence[Sequence[float] | None]) -> None:
         """What came of the last batch: rows, and scores to maximise, None for an architecture without any."""
+        return None
+
+    def keep(self, rows: Mapping[str, Row]) -> None:
+        """Keep what came of a part of the last batch, by proposal, for the run that goes on from here."""
         return None
 
 

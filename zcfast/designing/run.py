@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
-import torch
-
-from zcfast.data.provenance import Meaning, Provenance
 from zcfast.designing.building import by_building, proposals
-from zcfast.designing.considered import Considered, Ranking, finished
 from zcfast.designing.formulas import by_formulas, has_formulas
 from zcfast.designing.found import RANK, Design
+from zcfast.designing.held import Held
 from zcfast.designing.limits import costs
 from zcfast.designing.look import BUILT, TEXT
-from zcfast.designing.plan import Plan, Progress, Stage, combined, scored
-from zcfast.designing.stages import RECOMMENDED, By, Stages, in_order, stages, terms
+from zcfast.designing.plan import Plan, Progress
+from zcfast.designing.stages import RECOMMENDED, By, Stages, stages, terms
 from zcfast.errors import integer
-from zcfast.scoring.architectures import ScoringInterrupted, minibatch
+from zcfast.scoring.architectures import minibatch
 from zcfast.scoring.execution import Executor, InProcess, Processes
 from zcfast.scoring.space import own_options
 from zcfast.scoring.store import Store
 from zcfast.spaces import SearchSpace, as_space
 from zcfast.spaces.base import WEIGHTS
-from zcfast.version import __version__
 
-_DEFINITION = "share of the ranked architectures that come no earlier: 1 for the best"
-_SIZES = {
-    "flops": ("multiply-adds of one sample in the counted layers", "multiply-adds"),
-    "params": ("trainable parameters of the network", "parameters"),
-}
 _OF_SCORES = ("loss_fn", "logits", "layers")  # options of zcfast.score
 
 
 class DesignInterrupted(KeyboardInterrupt):
-    """Ctrl-C, with the design of what was considered so far."""
+    """Ctrl-C, with the design of what was considered so far, which may be nothing."""
 
     def __init__(self, found: Design) -> None:
         """Take the design."""
-        super().__init__(f"{found.protocol['considered']} architectures were considered")
+        super().__init__(found)
         self.found = found
+
+    def __str__(self) -> str:
+        """How much there is."""
+        return f"{self.found.protocol['considered']} architectures were considered"
 
 
 def design(
@@ -75,9 +68,9 @@ def design(
 
     Args:
         space: a search space, its name or its import path.
-        by: what ranks: "recommended"; a name or a proxy, where "-snip" ranks a small snip first; several of these, by
-            the sum of the logarithms of their ranks; an object with ``rank(space, cells)``, numbers [N] of which higher
-            ones are better; or ``zcfast.designing.Stages`` of two of these.
+        by: what ranks: "recommended"; a name or a proxy, where "-snip" ranks a small snip first; several of these, or a
+            set such as "paper", by the sum of the logarithms of their ranks; an object with ``rank(space, cells)``,
+            numbers [N] of which higher ones are better; or ``zcfast.designing.Stages`` of two of these.
         limits: the most that an architecture may have, by name: "flops" (multiply-adds of one sample) and "params" of
             any space that counts them, and under any name of the user's own a pair (column, number), the column being
             numbers of all rows of an enumerated space or a function of space and cells.
@@ -103,7 +96,8 @@ def design(
     Raises:
         ValueError, TypeError: a wrong argument; limits that no architecture keeps to, with how near they come; no
             architecture with a score, with a reason.
-        DesignInterrupted: Ctrl-C, with what was found so far.
+        DesignInterrupted: Ctrl-C at any moment, with what was found so far; where ``parts`` or ``storage`` is given the
+            same call goes on from there.
     """
     searched: SearchSpace[Any] = as_space(space)
     for name, value, least in (("seed", seed, 0), ("evaluations", evaluations, 1), ("workers", workers, 1)):
@@ -135,73 +129,39 @@ def design(
             progress or (lambda done, of: None),
         )
         _require_other_names(plan)
-        if has_formulas(plan) and sampler is None and storage is None:
-            return _ranked(plan, *by_formulas(plan))
-        made, look, most = proposals(plan, sampler, storage, study_name)
-        considered, stage, interrupted = by_building(plan, made, look, most)
-        return _ranked(plan, considered, stage, getattr(made, "study", None), interrupted)
+        held = Held(plan)
+        try:
+            return _designed(plan, held, sampler, storage, study_name)
+        except KeyboardInterrupt as error:
+            raise DesignInterrupted(held.design()) from error
 
 
 def _processes(workers: int) -> Executor:
     return Processes(workers) if workers > 1 else InProcess()
 
 
-def _ranked(plan: Plan, considered: Considered, stage: Stage, study: Any = None, interrupted: bool = False) -> Design:
-    """Order what was considered, and score the best of it again where there is a second stage."""
-    values = {**considered.costs, **considered.scores}
-    first = combined(plan.first, values, considered.kept)
-    if bool(first.isnan().all()):
-        why = next(filter(None, considered.reasons), "no score is a number")
-        raise ValueError(f"{plan.space.name}: none of {len(first):,} architectures has a score: {why}")
-    top = in_order(first, plan.seed)[: plan.keep(int((~first.isnan()).sum()))]
-    alone = replace(finished(considered, Ranking(first, top[:0]), _provenance(plan, [stage]), plan.seed), study=study)
-    if interrupted:
-        raise DesignInterrupted(alone)
-    if plan.second is None:
-        return alone
-    done, base = len(first) + considered.over, plan.progress
-    try:
-        again = scored(plan, plan.second, considered.cells[top], lambda n, of: base(done + n, done + of))
-    except ScoringInterrupted as error:
-        raise DesignInterrupted(alone) from error
-    _require_scores(plan, again)
-    columns = {**{name: column[top] for name, column in values.items()}, **again.columns}
-    ranking = Ranking(first, top, again.columns, combined(plan.second, columns, top >= 0), again.reasons)
-    return replace(finished(considered, ranking, _provenance(plan, [stage, again]), plan.seed), study=study)
+def _designed(plan: Plan, held: Held, sampler: Any, storage: Any, study_name: str | None) -> Design:
+    """Consider architectures, order them, and score the best of them again where there is a second stage."""
+    if has_formulas(plan) and sampler is None and storage is None:
+        held.hold(*by_formulas(plan, held.hold))
+    else:
+        made, look, most = proposals(plan, sampler, storage, study_name)
+        held.study = getattr(made, "study", None)
+        held.hold(*by_building(plan, made, look, most, held.hold))
+    assert held.considered is not None
+    assert held.first is not None
+    if bool(held.first.isnan().all()):
+        why = next(filter(None, held.considered.reasons), "no score is a number")
+        raise ValueError(f"{plan.space.name}: none of {len(held.first):,} architectures has a score: {why}")
+    if plan.second is not None:
+        held.rank_again()
+    return held.design()
 
 
 def _require_other_names(plan: Plan) -> None:
     """Raise a ValueError where a cost of the caller's has the name of another column."""
     stages_ = [plan.first] if plan.second is None else [plan.first, plan.second]
-    taken = {RANK, "rank", TEXT, BUILT, "index", "hash", *(name for each in stages_ for name in each.names)}
+    taken = {RANK, "rank", TEXT, BUILT, "index", "hash", *(name for each in stages_ for name in each.columns)}
     for cost in plan.costs:
         if cost.source is not None and cost.name in taken:
             raise ValueError(f"limits: expected another name than {cost.name!r}, which is that of another column")
-
-
-def _require_scores(plan: Plan, stage: Stage) -> None:
-    """Raise a ValueError where no architecture has one of the scores, which then would rank nothing."""
-    for name, column in stage.columns.items():
-        if bool(column.isnan().all()):
-            why = next(filter(None, stage.reasons.get(name, [])), "no score is a number")
-            raise ValueError(f"by: none of the best {len(column)} of {plan.space.name} has {name}: {why}")
-
-
-def _provenance(plan: Plan, made: list[Stage]) -> Provenance:
-    """What a reader of the design needs to make it again."""
-    meanings = {RANK: Meaning(_DEFINITION, "share", "zcfast")}
-    for stage in reversed(made):
-        meanings |= stage.meanings
-    for cost in plan.costs:
-        own = Meaning("a cost of the caller's", "", "the caller")
-        meanings[cost.name] = Meaning(*_SIZES[cost.name], plan.space.source) if cost.source is None else own
-    used = [plan.first] if plan.second is None else [plan.first, plan.second]
-    asked = {
-        "limits": {cost.name: cost.most for cost in plan.costs if cost.most < math.inf},
-        "minimise": list(plan.minimise),
-        "stages": [[f"{'-' if name in each.small else ''}{name}" for name in each.names] for each in used],
-        "network": plan.network,
-        "seed": plan.seed,
-    }
-    options = {"space": plan.space.title, "network": plan.space.network_options(plan.network), "design": asked}
-    return Provenance(__version__, torch.__version__, plan.seed, meanings, options)

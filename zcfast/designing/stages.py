@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,7 +15,10 @@ from zcfast.designing.limits import SIZES
 from zcfast.errors import integer
 from zcfast.order import best_first
 from zcfast.proxies import Proxy
+from zcfast.proxies.populations import Population, populations, with_parts
+from zcfast.proxies.sets import SETS, expanded
 from zcfast.scoring.architectures import resolve_columns
+from zcfast.scoring.populations import set_score
 from zcfast.spaces import ClosedForms, Graph, SearchSpace, Sizes
 
 RECOMMENDED = "recommended"
@@ -27,7 +30,11 @@ class Ranker(Protocol):
     """What ranks architectures in a way of its own, such as a predictor."""
 
     def rank(self, space: SearchSpace[Any], cells: Any) -> Any:
-        """Numbers [N] of architectures of the space, higher is better."""
+        """Numbers [N] of architectures of the space, higher is better.
+
+        On a benchmark with formulas it is asked once, for all rows within the limits. Anywhere else it is asked in
+        batches, so there a number may depend on its own architecture alone.
+        """
 
 
 Scored = str | Proxy
@@ -84,7 +91,9 @@ class Terms:
         sampled: proxies that need networks, by label.
         closed: names of closed forms.
         sizes: names of sizes of the space.
-        small: the names, of all these, of which small numbers rank first.
+        small: the names, of all that are combined, of which small numbers rank first.
+        names: the columns that are combined.
+        sets: scores of the set of architectures, of which the columns above are the parts.
         ranker: an object that ranks in place of scores.
     """
 
@@ -92,18 +101,38 @@ class Terms:
     closed: tuple[str, ...]
     sizes: tuple[str, ...]
     small: frozenset[str]
+    names: tuple[str, ...]
+    sets: tuple[Population, ...] = ()
     ranker: Ranker | None = None
 
     @property
-    def names(self) -> list[str]:
-        """The columns that are combined."""
-        return ["rank"] if self.ranker is not None else [*self.sizes, *self.closed, *self.sampled]
+    def columns(self) -> set[str]:
+        """All columns that there are: those that are combined, and parts."""
+        return {*self.names, *self.sizes, *self.closed, *self.sampled}
+
+    @property
+    def told(self) -> dict[str, float]:
+        """What a sampler maximises: columns, and -1 for those of which small numbers are good.
+
+        A score of a set means something else in every batch, so its parts stand for it.
+        """
+        parts = {each.name: each.of for each in self.sets}
+        signs = {name: -1.0 if name in self.small else 1.0 for name in self.names}
+        found: dict[str, float] = {}
+        for name, sign in signs.items():
+            for part in parts.get(name, (name,)):
+                found.setdefault(part, sign)
+        return found
 
     def oriented(self, name: str, column: Tensor) -> Tensor:
         """A column [N], higher is better."""
         return -column.double() if name in self.small else column.double()
 
-    def combined(self, columns: dict[str, Tensor]) -> Tensor:
+    def of_sets(self, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The scores of the set by name, [N] each, of the columns of their parts."""
+        return {each.name: set_score(each, columns, list(self.sampled)) for each in self.sets}
+
+    def combined(self, columns: Mapping[str, Tensor]) -> Tensor:
         """One number an architecture, [N], higher is better; NaN where a score is missing."""
         ours = [self.oriented(name, columns[name]) for name in self.names]
         return ours[0] if len(ours) == 1 else log_rank_sum(*ours)
@@ -117,24 +146,41 @@ def terms(space: SearchSpace[Any], by: By) -> Terms:
         TypeError: something else than names, proxies and objects with ``rank``.
     """
     if isinstance(by, Ranker):
-        return Terms({}, (), (), frozenset(), by)
-    given = [by] if isinstance(by, (str, Proxy)) else by
-    if not isinstance(given, Sequence) or not all(isinstance(each, (str, Proxy)) for each in given):
+        return Terms({}, (), (), frozenset(), ("rank",), (), by)
+    given = _given(by)
+    if given is None:
         raise TypeError(f"by: expected names, proxies, Stages or an object with rank(space, cells), got {by!r}")
     names = [each.removeprefix("-") if isinstance(each, str) else each for each in given]
-    has_sizes = space.offers(Sizes) is not None
-    sizes = tuple(name for name in names if isinstance(name, str) and name in SIZES and has_sizes)
-    others = [name for name in names if name not in sizes]
-    resolved = resolve_columns(space, others) if others or not sizes else {}
-    if len(set(sizes)) < len(sizes):
+    if len({id(each) if isinstance(each, Proxy) else each for each in names}) < len(names):
         raise ValueError(f"by: expected each score once, got {', '.join(map(str, given))}")
+    has_sizes = space.offers(Sizes) is not None
+    parts = with_parts(names)
+    sizes = tuple(name for name in parts if isinstance(name, str) and name in SIZES and has_sizes)
+    others = [name for name in parts if name not in sizes]
+    resolved = resolve_columns(space, others) if others or not sizes else {}
     sampled = {proxy.label: proxy for proxy in resolved.values() if proxy is not None}
     closed = tuple(name for name, proxy in resolved.items() if proxy is None)
     for name in closed:
         columns = space.capability(ClosedForms).forms[name].columns
         if list(columns) != [name]:
             raise ValueError(f"by: expected a score of one column, got {name} of {len(columns)}")
-    return Terms(sampled, closed, sizes, frozenset(_small(given, sampled)))
+    asked = {each.label if isinstance(each, Proxy) else each for each in names}
+    combined = tuple(name for name in (*sizes, *closed, *sampled) if name in asked)
+    sets = tuple(each for name, each in populations().items() if name in asked)
+    small = frozenset(_small(given, sampled))
+    return Terms(sampled, closed, sizes, small, (*combined, *(each.name for each in sets)), sets)
+
+
+def _given(by: Any) -> list[Scored] | None:
+    """Names and proxies, each set as its members; None for anything else."""
+    several = [by] if isinstance(by, (str, Proxy)) else by
+    if not isinstance(several, Sequence) or not all(isinstance(each, (str, Proxy)) for each in several):
+        return None
+    names: list[Scored] = expanded(several)
+    for name in names:
+        if isinstance(name, str) and name.removeprefix("-") in SETS:
+            raise ValueError(f"by: expected the name of one score behind a minus, got {name!r}, a set of several")
+    return names
 
 
 def _small(given: Sequence[Scored], sampled: dict[str, Proxy]) -> list[str]:

@@ -34,6 +34,7 @@ SAMPLERS = {
 _OVER = "zcfast:over"  # by how large a share a trial exceeds each limit
 _ROW = "zcfast:row"
 _CLAIMS = "zcfast:claims"
+_UNFINISHED = "zcfast:unfinished"  # rows of a batch that Ctrl-C ended
 
 
 class Generations(NSGAIISampler):
@@ -63,6 +64,8 @@ class Asked(Proposals):
     Attributes:
         study: in memory, or the user's in a storage, which gets every trial of a finished batch.
     """
+
+    learns = True
 
     def __init__(
         self,
@@ -114,11 +117,11 @@ class Asked(Proposals):
                 f"other limits, scores, pictures, weights or code; give the study another name"
             )
         self.study.set_user_attr(_CLAIMS, claims)
-        rows = {}
+        unfinished = json.loads(self.study.user_attrs.get(_UNFINISHED, "{}"))
+        rows = {proposal: _row(row) for proposal, row in unfinished.items()}
         for trial in self._stored:
             if _ROW in trial.user_attrs and trial.distributions == self._distributions:
-                row = json.loads(trial.user_attrs[_ROW])
-                rows[self._proposal(trial.params)] = {name: (float(x), str(why)) for name, (x, why) in row.items()}
+                rows[self._proposal(trial.params)] = _row(json.loads(trial.user_attrs[_ROW]))
         return rows
 
     def next(self, n: int) -> list[str]:
@@ -143,6 +146,11 @@ class Asked(Proposals):
         if self.study is not self._memory:
             self._mirror()
 
+    def keep(self, rows: Mapping[str, Row]) -> None:
+        """Keep them in the storage, beside the trials: a sampler is told whole batches alone."""
+        if self.study is not self._memory:
+            self.study.set_user_attr(_UNFINISHED, json.dumps(rows))
+
     def _stop(self) -> None:
         self._ended = True
 
@@ -160,6 +168,11 @@ class Asked(Proposals):
     def _proposal(self, params: Mapping[str, Any]) -> str:
         """Answers as JSON: the place of each option, a number of a range without steps as it is."""
         return json.dumps({key: place(self._questions[key], params[key]) for key in self._questions})
+
+
+def _row(values: Mapping[str, Sequence[Any]]) -> Row:
+    """A row of JSON values."""
+    return {name: (float(number), str(why)) for name, (number, why) in values.items()}
 
 
 def distribution(choice: Choice) -> BaseDistribution:

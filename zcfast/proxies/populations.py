@@ -14,7 +14,8 @@ from zcfast.order import log_rank_sum
 class Population:
     """A sum over several columns of ln(rank / N), average ranks and N the best: the score of each of N networks.
 
-    A network without a score in some column ranks last there. A column whose values are all equal moves no rank.
+    A network without a score in some column ranks last there; one that gives none has no score of the set, and is
+    none of the N. A column whose values are all equal moves no rank.
 
     Attributes:
         name: the column's.

@@ -8,7 +8,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,7 +68,7 @@ class Store:
 
         Args:
             claims: JSON values; kept rows are taken where these are equal.
-            architectures: what the run is to score.
+            architectures: what the run is to score, as far as it is known; ``want`` names the others.
         """
         self.flush()  # of the run before
         self._wanted |= set(architectures)
@@ -83,6 +83,10 @@ class Store:
                     self._files[path] = set(part["rows"])
                     found |= part["rows"]
         return found
+
+    def want(self, architectures: Iterable[str]) -> None:
+        """Say that the run needs these, which it did not know when it began: ``clear`` removes their rows."""
+        self._wanted.update(architectures)
 
     def keep(self, architecture: str, row: Row) -> None:
         """Keep a row, which is on the disk a second later at most, if rows keep coming. Errors: OSError."""

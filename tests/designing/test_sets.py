@@ -1,0 +1,41 @@
+"""Sets of proxies as what ranks."""
+
+import pytest
+
+import zcfast
+from tests.designing.own_space import EXAMPLE, small
+from zcfast.proxies.sets import PAPER
+
+
+def test_a_set_ranks_by_the_scores_that_are_its_members():
+    space = zcfast.Space(small, EXAMPLE)
+    found = zcfast.design(space, by="paper")
+    (stage,) = found.protocol["stages"]
+    assert sorted(stage) == sorted(PAPER)
+    assert found.rows.tolist() == zcfast.design(space, by=list(PAPER)).rows.tolist()
+    again = zcfast.design(space, by=zcfast.designing.Stages("flops", ["paper", "-params"], 4))
+    assert sorted(again.protocol["stages"][1]) == sorted([*PAPER, "-params"])
+
+
+def test_a_set_behind_a_minus_is_refused():
+    with pytest.raises(ValueError, match="by: expected the name of one score behind a minus, got '-paper', a set"):
+        zcfast.design(zcfast.Space(small, EXAMPLE), by="-paper")
+
+
+def test_on_the_command_line(run, tmp_path):
+    out = str(tmp_path / "f.parquet")
+    arguments = (
+        "--by",
+        "paper",
+        "--evaluations",
+        "2",
+        "--images",
+        "random",
+        "--batch-size",
+        "4",
+        "--option",
+        "modules=1",
+    )
+    status, printed, error = run("design", "nasbench201", *arguments, "--out", out)
+    assert (status, error) == (0, "")
+    assert "grad_norm" in printed
