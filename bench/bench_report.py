@@ -28,7 +28,7 @@ def table() -> Table:
 @pytest.mark.benchmark(group="report of NAS-Bench-101, three scores", timer=time.process_time)
 def test_report(benchmark, table):
     scores = zcfast.score_space("nasbench101", ["expected_synflow", "params", "flops"])
-    page = benchmark.pedantic(report.html, (scores, table), setup=report.page._plot_library.cache_clear, rounds=3)
+    page = benchmark.pedantic(report.html, (scores, table), setup=report.document._plot_library.cache_clear, rounds=3)
     benchmark.extra_info["megabytes"] = len(page.encode()) / 1e6
     assert len(page.encode()) < 6e6
     assert measured(benchmark).median < 20

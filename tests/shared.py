@@ -1,6 +1,7 @@
-"""Where the real accuracies and images lie, and skipping without them."""
+"""Where the real accuracies and images lie, and skipping without them; what another Python needs."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,3 +25,8 @@ def released_nasbench101():
     released = np.load(shared_data("nasbench101/accuracies.npz"))
     columns = released["vertices"].astype(np.int8), released["adj_bits"].astype(np.int32), released["ops"]
     return NasBench101Cells(*map(torch.from_numpy, columns)), released
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """For another Python, which imports what this one can; run it outside of the checkout, which compiles nothing."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}

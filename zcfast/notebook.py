@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 ROWS, COLUMNS = 5, 8  # that are shown
+EXACT = 1e15  # a float below has all its digits
 
 
 def table(
@@ -23,5 +24,6 @@ def count(count: int, noun: str) -> str:
 
 
 def number(value: float) -> str:
-    """A count with its thousands apart, any other number with six digits."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    """A whole number with its thousands apart, any other number with six digits."""
+    whole = abs(value) < EXACT and value == int(value)
+    return f"{int(value):,}" if whole or isinstance(value, int) else f"{value:.6g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from zcfast.data.provenance import Provenance
 from zcfast.errors import check_kind, first_line, integer, printable, unknown
 from zcfast.order import best_first
 from zcfast.spaces import Cells, Enumerated, SearchSpace, as_space
+from zcfast.spaces.absent import AbsentSpace
 from zcfast.spaces.registry import loaded_space
 
 if TYPE_CHECKING:
@@ -155,6 +157,10 @@ class Scores:
         Errors: ValueError for a missing, unreadable or damaged file, one that `save` did not write, and one of another
             space.
         """
+        return cls._loaded(path, loaded_space if space is None else lambda _: as_space(space))
+
+    @classmethod
+    def _loaded(cls, path: str | os.PathLike[str], find: Callable[[str], SearchSpace[Any]]) -> Scores:
         from zcfast.data.saved import open_saved
 
         with open_saved(path, SCORES) as file:
@@ -163,7 +169,7 @@ class Scores:
             provenance = Provenance.of(header.get("provenance"))
             table = file.read()
         try:
-            found = loaded_space(header["space"]) if space is None else as_space(space)
+            found = find(header["space"])
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         if found.name != header["space"]:
@@ -178,6 +184,22 @@ class Scores:
                 f"{path}: expected the columns of {found.name} scores, got a file without them: {first_line(error)}"
             )
             raise ValueError(message) from error
+
+
+def readable(path: str | os.PathLike[str], space: str | SearchSpace[Any] | None = None) -> Scores:
+    """Scores to look at: as ``Scores.load``, or of a space that is not here with the texts of its architectures alone.
+
+    Errors: as ``Scores.load``, and for a file without texts of a space that is not here.
+    """
+
+    def find(name: str) -> SearchSpace[Any]:
+        try:
+            found: SearchSpace[Any] = loaded_space(name)
+        except ValueError:
+            return AbsentSpace(name)
+        return found
+
+    return Scores.load(path, space) if space is not None else Scores._loaded(path, find)
 
 
 def _cells(space: SearchSpace[Any], table: pyarrow.Table) -> Cells:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.test_cli import environment
+from tests.shared import environment
 from zcfast.designing import Design
 from zcfast.designing.limits import quantity
 
@@ -51,7 +51,7 @@ def test_a_benchmark_space(run, tmp_path):
     status, printed, error = run("design", "nasbench201", "--limit", "flops=60M", "--by", "params", "--out", out)
     assert (status, error) == (0, "")
     assert "15,625 architectures of NAS-Bench-201 considered" in printed
-    assert "with flops <= 6e+07; ranked by params" in printed
+    assert "with flops <= 60,000,000; ranked by params" in printed
     found = Design.load(out)
     assert found.best.values["flops"] <= 60e6
     status, shown, error = run("show", out, "--top", "1")

@@ -11,8 +11,8 @@ import torch
 import zcfast
 from tests.designing import own_space
 from tests.designing.own_space import EXAMPLE, space
+from tests.shared import environment
 from tests.spaces.own import TwoLayers
-from tests.test_cli import environment
 from zcfast.designing import Design, DesignInterrupted, Stages
 
 LIMITS = {"flops": 1e6, "params": 2e4}

@@ -1,4 +1,4 @@
-"""What takes a device says so where it is not there; the command line's tests are in tests/test_cli_sampled.py."""
+"""What takes a device says so where it is not there; the command line's tests are in tests/cli/test_sampled.py."""
 
 import pytest
 import torch

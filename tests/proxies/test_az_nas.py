@@ -7,13 +7,13 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import ResNet, image_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.golden import benchmark_nets
 from tests.golden.draws import inject
 from tests.golden.modern_cases import CASES, build
+from tests.proxies.example_nets import ResNet, image_batch
 from zcfast.passes import Draws
 from zcfast.proxies import az_expressivity, az_progressivity, az_trainability
 from zcfast.scoring import score

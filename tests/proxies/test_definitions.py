@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.test_cli import environment
+from tests.shared import environment
 from zcfast.proxies.base import registered
 
 CODE = """

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from example_nets import CONVOLUTIONAL, image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from tests.golden.modern_cases import build, values
+from tests.proxies.example_nets import CONVOLUTIONAL, image_batch, small_cnn
 from zcfast.proxies.epe_nas import _score
 from zcfast.scoring import score
 

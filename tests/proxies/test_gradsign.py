@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from example_nets import image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from tests.golden.modern_cases import build, values
+from tests.proxies.example_nets import image_batch, small_cnn
 from zcfast.scoring import score
 
 

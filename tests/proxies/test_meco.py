@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import ResNet, image_batch, small_cnn
 
 from tests.golden.draws import inject
 from tests.golden.modern_cases import CASES, build
+from tests.proxies.example_nets import ResNet, image_batch, small_cnn
 from zcfast.passes import Draws
 from zcfast.proxies import meco, meco_opt
 from zcfast.scoring import score

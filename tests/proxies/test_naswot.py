@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import ResNet, image_batch, small_cnn
 
 from tests.golden import benchmark_nets, nets
 from tests.golden.modern_cases import CASES, WithModules, build
+from tests.proxies.example_nets import ResNet, image_batch, small_cnn
 from zcfast.proxies import Naswot
 from zcfast.scoring import score
 

@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
-from example_nets import CONVOLUTIONAL, image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from tests.golden.modern_cases import build, values
+from tests.proxies.example_nets import CONVOLUTIONAL, image_batch, small_cnn
 from zcfast.scoring import score
 
 
@@ -73,6 +73,15 @@ def test_tied_weights_are_one():
 def test_equal_samples_make_it_infinitely_low():
     images, targets = image_batch(4)
     result = score(small_cnn(batchnorm=False).double(), (images[[0, 1, 2, 0]], targets), ["ntk_cond"])["ntk_cond"]
+    assert (result.value, result.status) == (-math.inf, "ok")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_samples_whose_gradients_sum_to_rounding_make_it_infinitely_low(dtype):
+    """Behind a BatchNorm the logits of the samples sum to a constant."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 5), nn.BatchNorm1d(5)).to(dtype)
+    result = score(net, (torch.randn(6, 12, dtype=dtype), torch.arange(6) % 5), ["ntk_cond"])["ntk_cond"]
     assert (result.value, result.status) == (-math.inf, "ok")
 
 

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from plain_torch import ALL, check
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from tests.proxies.plain_torch import ALL, check
 from zcfast.scoring import score
 
 IMAGES, CLASSES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(4)

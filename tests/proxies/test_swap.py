@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import ResNet, image_batch, small_cnn
 
 from tests.golden import nets
 from tests.golden.draws import inject
 from tests.golden.modern_cases import CASES, build
+from tests.proxies.example_nets import ResNet, image_batch, small_cnn
 from zcfast.passes import Draws
 from zcfast.proxies import reg_swap, swap
 from zcfast.scoring import score

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import image_batch, small_cnn
 
 from tests.golden.draws import inject
 from tests.golden.modern_cases import CASES, build
+from tests.proxies.example_nets import image_batch, small_cnn
 from zcfast.passes import Draws
 from zcfast.proxies import zen
 from zcfast.scoring import score

@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from example_nets import CONVOLUTIONAL, Tokens, image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from tests.golden import modern_cases
+from tests.proxies.example_nets import CONVOLUTIONAL, Tokens, image_batch, small_cnn
 from zcfast.proxies import zico
 from zcfast.scoring import score
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 import zcfast
+from tests.designing.own_space import EXAMPLE, build
 from tests.report.pages import HOSTILE, needs_extra, scores, table
 from zcfast import analysis, report
 
@@ -184,3 +185,91 @@ def test_other_sizes(visit, tmp_path, name, rows):
     for part in range(5):
         page.select_option("#fraction", str(part))
         drawn(page)
+
+
+@pytest.fixture(scope="module")
+def design():
+    pytest.importorskip("optuna")
+    by = zcfast.designing.Stages("flops")
+    return zcfast.design(zcfast.Space(build, EXAMPLE), by=by, limits={"params": 20_000}, evaluations=120)
+
+
+@pytest.fixture(scope="module")
+def design_file(design, tmp_path_factory):
+    needs_extra()
+    path = tmp_path_factory.mktemp("report") / "design.html"
+    path.write_text(report.design(design), encoding="utf-8")
+    return path
+
+
+def column_of(page, heading: str) -> list[str]:
+    names = page.locator("#tried thead button").all_inner_texts()
+    return page.locator(f"#tried tbody tr > :nth-child({names.index(heading) + 1})").all_inner_texts()
+
+
+def test_the_front_of_a_design_is_drawn(visit, design_file, design):
+    page = visit(design_file)
+    front, over = len(design.pareto("params")), len(design.tried) - len(design)
+    label = page.get_attribute("#trade-off", "aria-label")
+    assert label.startswith(f"place (1 is the best) against params: {120 - design.protocol['failed']} architectures")
+    assert f"{front} on the front" in label
+    marks = [group.locator("path").count() for group in page.locator("#trade-off g.mark-symbol.role-mark").all()]
+    assert marks == [len(design) - front, front]
+    assert page.locator("#trade-off g.mark-rect.role-mark path").count() == over - design.protocol["failed"]
+    assert page.locator("#trade-off g.mark-rule.role-mark line").count() == 1  # the limit
+    page.select_option("#cost", label="flops")
+    drawn(page)
+    assert page.locator("#trade-off g.mark-rule.role-mark line").count() == 0
+    page.select_option("#against", label="flops")
+    drawn(page)
+    assert "flops (multiply-adds) against flops" in page.get_attribute("#trade-off", "aria-label")
+
+
+def test_the_table_of_a_design_is_sorted(visit, design_file, design):
+    page = visit(design_file)
+    assert column_of(page, "place") == [str(place + 1) for place in range(50)]
+    page.locator("#tried thead button", has_text="width").click()
+    widths = [int(width) for width in column_of(page, "width")]
+    assert widths == sorted(widths)
+    assert page.locator("#tried th[aria-sort=ascending]").inner_text().startswith("width")
+    assert page.evaluate("document.activeElement.textContent") == "width"
+    page.keyboard.press("Enter")
+    widths = [int(width) for width in column_of(page, "width")]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] == 64
+    page.locator("#more").click()
+    assert page.locator("#tried tbody tr").count() == 120
+    assert page.locator("#more").is_hidden()
+    page.select_option("#show", label="over a limit or without a score")
+    drawn(page)
+    states = column_of(page, "state")
+    assert len(states) == 120 - len(design)
+    assert states.count("over a limit") == len(design.tried) - len(design) - design.protocol["failed"]
+    page.select_option("#show", label="on the front")
+    drawn(page)
+    assert set(column_of(page, "state")) == {"on the front"}
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_design_on_a_phone(visit, design_file, width):
+    page = visit(design_file, viewport={"width": width, "height": 800}, has_touch=True, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_design_in_the_dark(visit, design_file):
+    page = visit(design_file, color_scheme="dark")
+    assert page.get_attribute("#theme", "aria-pressed") == "true"
+    page.locator("#theme").click()
+    drawn(page)
+    assert page.get_attribute("#theme", "aria-pressed") == "false"
+
+
+def test_a_design_of_nothing_that_costs(visit, tmp_path):
+    needs_extra()
+    space = zcfast.space("nasbench201")
+    made = zcfast.design(space, by="expected_synflow").tried
+    columns = {name: made[name][:70] for name in ("design", "expected_synflow")}
+    found = zcfast.designing.Design(zcfast.Scores(space, made.cells[:70], columns, made.provenance))
+    path = tmp_path / "design.html"
+    path.write_text(report.design(found), encoding="utf-8")
+    assert "nothing to trade off" in visit(path).locator("#trade-off").inner_text()

@@ -165,7 +165,7 @@ def test_without_the_extra(monkeypatch, name):
             raise ImportError(module)
         return real(module, *rest, **options)
 
-    report.page._plot_library.cache_clear()
+    report.document._plot_library.cache_clear()
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(ImportError, match=r"not installed: pip install 'zcfast\[report\]'"):
         report.html(scores(5), table())
@@ -179,7 +179,7 @@ def test_command(tmp_path, run):
     arguments = ["report", str(tmp_path / "s.parquet"), "--table", str(tmp_path / "t.parquet"), "--metrics", "test"]
     status, output, error = run(*arguments, "--out", str(tmp_path / "r.html"))
     assert (status, error) == (0, "")
-    assert "40 cells of nasbench201" in output
+    assert "40 architectures of nasbench201" in output
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page == report.html(Scores.load(tmp_path / "s.parquet"), table(), metrics=["test"])
     status, _, error = run(*arguments[:-1], "tset", "--out", str(tmp_path / "other.html"))

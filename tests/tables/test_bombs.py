@@ -17,8 +17,8 @@ import pytest
 import torch
 from pyarrow import parquet
 
+from tests.shared import environment
 from tests.tables.writers import varint
-from tests.test_cli import environment
 from zcfast.data.header import TRAJECTORIES, sealed
 from zcfast.search import Trajectory
 

@@ -23,7 +23,7 @@ EXAMPLES = """Examples:
 
 def show(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A Parquet file that zcfast score or zcfast search wrote.")
+        Path, typer.Argument(metavar="FILE", help="A Parquet file that zcfast score, design or search wrote.")
     ],
     table: TableOption = None,
     top: TopOption = None,
@@ -48,11 +48,16 @@ def show(
 
 def _show_scores(file: Path, table: Path | None, top: int | None, space: str | None) -> None:
     from zcfast import tables
-    from zcfast.scores import Scores
+    from zcfast.designing import Design, summary
+    from zcfast.designing.found import is_design
+    from zcfast.scores import Scores, readable
 
-    loaded = Scores.load(file, space)
+    loaded = readable(file, space) if table is None else Scores.load(file, space)
     accuracies = None if table is None else tables.load(loaded.space, table)
-    terminal.say(f"{len(loaded):,} cells of {loaded.space.name}: {', '.join(loaded.columns)}")
+    terminal.say(f"{len(loaded):,} architectures of {loaded.space.name}: {', '.join(loaded.columns)}")
+    summaries.absence(loaded)
+    if is_design(loaded):
+        terminal.say(summary(Design(loaded)))
     summaries.scores(loaded, accuracies, top)
 
 

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 TOP = 5  # architectures that are drawn where --top does not say how many
 
 
+def absence(scores: Scores) -> None:
+    """A line where the space of a file is not here: what there is, and how to have more."""
+    from zcfast.spaces.absent import AbsentSpace
+
+    if isinstance(scores.space, AbsentSpace):
+        path = scores.space.name if ":" in scores.space.name else "mymodule:space"
+        terminal.say(
+            f"the space {scores.space.name} is not here, so architectures are shown as the file has them; "
+            f"--space {path} checks them, and takes a --table"
+        )
+
+
 def scores(scores: Scores, table: Table | None, top: int | None) -> None:
     """What is missing, the best architectures, and how well each column ranks the accuracies of a table."""
     from zcfast.report import text

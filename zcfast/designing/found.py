@@ -226,7 +226,7 @@ def choices(text: str, cell: Any) -> dict[str, Any]:
 def summary(found: Design) -> str:
     """One line: what was considered and how it ended."""
     made = found.protocol
-    limits = " and ".join(f"{name} <= {most:,.6g}" for name, most in made["limits"].items())
+    limits = " and ".join(f"{name} <= {notebook.number(most)}" for name, most in made["limits"].items())
     parts = [f"{made['considered']:,} architectures of {found.space.title} considered"]
     if limits:
         parts.append(f"{made['within']:,} with {limits}")

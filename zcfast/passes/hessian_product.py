@@ -49,7 +49,11 @@ class HessianProduct(Pass):
             net.restart()
             try:
                 found = hessian_products(
-                    net.slots, along, lambda: net.logits(inputs), lambda logits: batch.loss(logits, targets)
+                    net.slots,
+                    gradients.by_place,
+                    along,
+                    lambda: net.logits(inputs),
+                    lambda logits: batch.loss(logits, targets),
                 )
             except Exception:  # where the faster way raises, the slower one decides whether net or rule is at fault
                 method = "double backward"

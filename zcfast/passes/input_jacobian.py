@@ -8,9 +8,10 @@ from torch import Tensor
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
 from zcfast.passes.embedding import require_real
-from zcfast.passes.forward import Forward, SharedForward
+from zcfast.passes.forward import Forward, SharedForward, differentiate
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
+from zcfast.passes.sum_of_logits import check_sum_of_logits
 
 
 class InputJacobian(Pass):
@@ -33,5 +34,10 @@ class InputJacobian(Pass):
         forward.recording.check_gradients()
         logits = forward.logits
         require_real(batch.inputs, forward.points)
-        rows = forward.differentiate(logits.sum(), forward.points)
-        return torch.cat([each.detach().reshape(len(each), math.prod(each.shape[1:])) for each in rows], 1)
+        found = differentiate(logits.sum(), forward.points, retain_graph=True)
+        rows = torch.cat([each.detach().reshape(len(each), math.prod(each.shape[1:])) for each in found], 1)
+        moved = sum((row * point.detach()).abs().sum().item() for row, point in zip(found, forward.points, strict=True))
+        check_sum_of_logits(
+            logits, moved, rows.norm().item(), lambda value: forward.differentiate(value, forward.points)
+        )
+        return rows

@@ -38,7 +38,7 @@ _PLAIN = frozenset({dict, OrderedDict, list, set, deque})
 # What cannot change, and holds what can.
 _FIXED = (tuple, frozenset, types.MappingProxyType, types.MethodType, functools.partial)
 # Whose objects belong to the process or to other threads: loggers that a pass makes are kept, for one.
-_SHARED = frozenset({"asyncio", "concurrent", "logging", "multiprocessing", "queue", "threading", "weakref"})
+_SHARED = frozenset({"asyncio", "concurrent", "logging", "multiprocessing", "queue", "threading"})
 
 
 class Snapshot:
@@ -62,6 +62,7 @@ class Snapshot:
         self._kept: list[list[Any]] = []  # ids stay those of one object
         self._seen = {id(module) for module in modules}
         own = self._note_parameters(modules, copied=parameters)
+        self._walk(self._new(module._buffers for module in modules), LARGEST)  # before what may be too much
         found = self._new(vars(module) for module in modules)
         for kind, of_kind in _by_kind(modules).items():
             found += self._new(self._slots(kind, of_kind))

@@ -7,9 +7,11 @@ computes by convolutions with kernels as large as the image, and it reaches only
 
 Not every forward derivative of torch can be differentiated: those of the normalisations take their saved statistics for
 constants, which would give a wrong number and no error. So only operations that were compared with the gradient of a
-gradient run here (tests/proxies/test_tangent.py); BatchNorm has a rule of its own.
+gradient run here (tests/passes/test_tangent.py); BatchNorm has a rule of its own. What runs where no mode sees it, as
+in functions of torch.jit.script, shows in the graph, or in the loss, whose slope along the direction is known before.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -59,9 +61,24 @@ COMPARED = frozenset(
     }
 )
 
+# What these operations leave in the graph, whoever runs them; a name of torch's ends in Backward and a number.
+_NODES = """
+    AccumulateGrad Identity Alias View UnsafeView ReshapeAlias AsStrided Permute Transpose T Unsqueeze Squeeze
+    Select Slice Split SplitWithSizes Index Expand Clone Cat CopySlices Copy Add Sub Mul Div Neg Sum Mean Mm Mv
+    Dot Bmm Addmm Addmv Convolution ConstantPadNd ReflectionPad1D ReflectionPad2D ReflectionPad3D
+    ReplicationPad1D ReplicationPad2D ReplicationPad3D AvgPool2D AvgPool3D AdaptiveAvgPool2D AdaptiveAvgPool3D
+    AdaptiveMaxPool2D MaxPool2DWithIndices MaxPool3DWithIndices UpsampleNearest1D UpsampleNearest2D
+    UpsampleNearest3D UpsampleLinear1D UpsampleBilinear2D UpsampleTrilinear3D Relu LeakyRelu Elu Hardtanh
+    Hardswish Gelu Silu Sigmoid Tanh
+"""
+_KNOWN = frozenset(_NODES.split())
+_BATCH_NORM = "NativeBatchNorm"
+_SHARE = 10  # roots of a float's eps: by as much of itself may rounding move the slope of the loss
+
 
 def hessian_products(
     slots: Slots,
+    gradients: Sequence[Tensor],
     directions: Sequence[Tensor],
     logits_of_net: Callable[[], Tensor],
     loss_of_logits: Callable[[Tensor], Tensor],
@@ -70,6 +87,7 @@ def hessian_products(
 
     Args:
         slots: the places of the net's parameters, where stand-ins are installed.
+        gradients: of the loss, one tensor for each counted slot.
         directions: one tensor for each counted slot.
         logits_of_net: runs the net and gives its logits.
         loss_of_logits: the loss; of nothing but the logits.
@@ -92,26 +110,40 @@ def hessian_products(
 
     with forward_ad.dual_level():
         slots.install(stand_in)
-        with _TangentRules():
+        with _TangentRules() as rules:
             dual = logits_of_net()
         logits, tangent = forward_ad.unpack_dual(dual)  # type: ignore[no-untyped-call]
     # Outside the level: a backward pass within it would carry tangents too.
+    slope = sum((gradient * along).sum().item() for gradient, along in zip(gradients, directions, strict=True))
     if tangent is None or not logits.requires_grad:
+        if slope:
+            raise UnsupportedError("an operation without a tangent")
         return [torch.zeros_like(point) for point in points]
     if loss_of_logits(logits.detach()).requires_grad:
         raise UnsupportedError("the loss takes more than the logits")
-    if _has_foreign_function(logits.grad_fn):
-        raise UnsupportedError("a custom function, whose forward derivative may not be differentiable")
-    (slope,) = torch.autograd.grad(loss_of_logits(logits), [logits], create_graph=True)
-    found = torch.autograd.grad((slope * tangent).sum(), points, allow_unused=True)
+    _check_nodes(logits.grad_fn, rules.norms)
+    (by_logits,) = torch.autograd.grad(loss_of_logits(logits), [logits], create_graph=True)
+    total = (by_logits * tangent).sum()
+    if not math.isclose(total.item(), slope, rel_tol=_SHARE * torch.finfo(logits.dtype).eps ** 0.5):
+        raise UnsupportedError("an operation whose tangent is not that of its derivative")
+    found = torch.autograd.grad(total, points, allow_unused=True)
     return [torch.zeros_like(p) if part is None else part for p, part in zip(points, found, strict=True)]
 
 
 class _TangentRules(TorchFunctionMode):
-    """Runs the operations that were compared, BatchNorm by its rule, and refuses all others."""
+    """Runs the operations that were compared, BatchNorm by its rule, and refuses all others.
+
+    Attributes:
+        norms: how many BatchNorms ran.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = 0
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
         if func is F.batch_norm:
+            self.norms += 1
             return _batch_norm(*args, **(kwargs or {}))
         if func not in COMPARED:
             raise UnsupportedError(f"{func} was not compared")
@@ -157,16 +189,24 @@ def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool
     return input.copy_(result) if inplace else result
 
 
-def _has_foreign_function(root: Node | None) -> bool:
+def _check_nodes(root: Node | None, norms: int) -> None:
+    """Raise UnsupportedError where another operation has run than the rules have seen."""
     seen, stack = {root}, [root]
     while stack:
         node = stack.pop()
-        if isinstance(node, BackwardCFunction) and not isinstance(node, BatchNorm._backward_cls):
-            return True
-        following = {source for source, _ in node.next_functions} - seen if node is not None else set()
+        if node is None:
+            continue
+        name = node.name().removeprefix("torch::autograd::").rstrip("0123456789").removesuffix("Backward")
+        norms -= name == _BATCH_NORM
+        if isinstance(node, BackwardCFunction):
+            known = isinstance(node, BatchNorm._backward_cls)
+        else:
+            known = name in _KNOWN or (name == _BATCH_NORM and norms >= 0)
+        if not known:
+            raise UnsupportedError(f"{node.name()}, whose forward derivative may not be differentiable")
+        following = {source for source, _ in node.next_functions} - seen
         seen |= following
         stack += following
-    return False
 
 
 def _batch_norm(*args: Any, **kwargs: Any) -> Tensor:

@@ -10,6 +10,7 @@ from zcfast.passes.forward import Forward, SharedForward, differentiate
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
 from zcfast.passes.references import check_references
+from zcfast.passes.sum_of_logits import check_sum_of_logits
 
 
 class TangentKernel(Pass):
@@ -43,16 +44,20 @@ class TangentKernel(Pass):
         for slot, copy in zip(net.slots.all, forward.installed, strict=True):
             if "weight" in slot.name:
                 places.setdefault(id(slot.parameter), []).append(copy)
-        rows = []
-        for sample in range(samples):
-            retain = sample < samples - 1 or len(forward.users) > 1
-            rows.append(_gradient(logits[sample].sum(), list(places.values()), retain))
-        jacobian = torch.stack(rows).double()
+        groups = list(places.values())
+        jacobian = torch.stack([_gradient(each.sum(), groups) for each in logits]).double()
+        weights = torch.cat([group[0].detach().abs().flatten() for group in groups]) if groups else jacobian[0]
+        check_sum_of_logits(
+            logits,
+            (jacobian.abs() @ weights.double()).sum().item(),
+            jacobian.norm().item(),
+            lambda value: forward.differentiate(value, [copy for group in groups for copy in group]),
+        )
         return jacobian @ jacobian.T
 
 
-def _gradient(value: Tensor, groups: list[list[Tensor]], retain_graph: bool) -> Tensor:
+def _gradient(value: Tensor, groups: list[list[Tensor]]) -> Tensor:
     """All gradients in a row, of tied weights their sum."""
-    found = iter(differentiate(value, [copy for group in groups for copy in group], retain_graph=retain_graph))
+    found = iter(differentiate(value, [copy for group in groups for copy in group], retain_graph=True))
     sums = [torch.stack([next(found) for _ in group]).sum(0) if len(group) > 1 else next(found) for group in groups]
     return torch.cat([each.flatten() for each in sums]) if sums else value.new_zeros(0)

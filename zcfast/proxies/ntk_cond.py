@@ -6,7 +6,10 @@ from torch import Tensor
 from zcfast.passes.base import Results
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.tangent_kernel import TangentKernel
+from zcfast.passes.weights import Weights
 from zcfast.proxies.base import Proxy, register
+
+_ROUNDING = 8  # times a float's eps: what rounding may add to a gradient, of its own size
 
 
 @register
@@ -20,7 +23,7 @@ class NtkCond(Proxy):
     name = "ntk_cond"
     definition = "-(largest / smallest eigenvalue) of the neural tangent kernel of the minibatch."
     source = "Chen et al. 2021 (TE-NAS)"
-    needs = (TangentKernel,)
+    needs = (TangentKernel, Weights)
     sums_layers = False
 
     def value(self, results: Results) -> float:
@@ -31,6 +34,8 @@ class NtkCond(Proxy):
         if kernel.isfinite().all() and not kernel.any():
             raise ProxyError("undefined", "no logit depends on a weight")
         values = torch.linalg.eigvalsh(kernel) if kernel.isfinite().all() else kernel.new_full((2,), torch.nan)
-        if values[0] <= len(values) * torch.finfo(values.dtype).eps * values[-1]:
+        eps = max((torch.finfo(each.dtype).eps for each in results[Weights].weights), default=0.0)
+        least = max(len(values) * torch.finfo(values.dtype).eps, (_ROUNDING * eps) ** 2)  # products of gradients
+        if values[0] <= least * values[-1]:
             return -torch.inf
         return float(-values[-1] / values[0])

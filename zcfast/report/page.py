@@ -1,14 +1,9 @@
-"""The report as one HTML page that opens without a network."""
+"""How well scores rank accuracies, as one HTML page that opens without a network."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from torch import Tensor
@@ -18,12 +13,11 @@ from zcfast.analysis.summary import chosen_metrics
 from zcfast.errors import check_kind
 from zcfast.notebook import number
 from zcfast.report import cell_svg, provenance
+from zcfast.report.document import rendered
 from zcfast.report.numbers import TRAINED, names, numbers
 from zcfast.scores import Scores
 from zcfast.spaces import Graph, released_names
 from zcfast.tables import Table
-
-MISSING = "the report needs {}, which is not installed: pip install 'zcfast[report]'"
 
 LEGEND = {
     "conv3": "3×3 convolution",
@@ -53,7 +47,6 @@ def html(scores: Scores, table: Table, *, metrics: Sequence[str] | None = None, 
     Errors: ValueError for a table of another space, an unknown metric, none, a negative `top`, cells outside the space;
     ImportError that names the extra where vl-convert-python or Jinja2 is missing.
     """
-    page, library = _template(), _plot_library()
     check_kind("scores", scores, Scores)
     check_kind("table", table, Table)
     if scores.space.name != table.space:
@@ -68,24 +61,21 @@ def html(scores: Scores, table: Table, *, metrics: Sequence[str] | None = None, 
     best, cells = _best(scores, accuracies, top)
     data = {**names(scores, accuracies, table), "results": numbers(scores, accuracies), "best": best}
     data["points"] = _point_labels(scores, data["results"])
-    scripts = {"library": library, "program": _asset("charts.js") + _asset("page.js")}
-    rendered: str = page.render(
+    return rendered(
+        "page.html",
+        ("charts.js", "common.js", "page.js"),
+        data,
         scores=scores,
         table=table,
         title=scores.space.title,
         rows=f"{len(scores):,}",
         trained=TRAINED,
         cells=cells,
-        legend=_legend(scores),
+        legend=legend(scores),
         columns=provenance.of_columns(scores),
         run=provenance.of_run(scores),
         metrics=provenance.of_metrics(table, chosen, accuracies),
-        data=_json_for_script(data),
-        style=_asset("page.css"),
-        scripts=scripts,
-        hashes=" ".join(map(_hash, scripts.values())),
     )
-    return rendered
 
 
 def _best(scores: Scores, accuracies: dict[str, Tensor], top: int) -> tuple[list[Any], list[dict[str, Any]]]:
@@ -107,7 +97,7 @@ def _best(scores: Scores, accuracies: dict[str, Tensor], top: int) -> tuple[list
     return lists, [{"name": label, "svg": svg} for label, svg in zip(labels, drawn, strict=True)]
 
 
-def _legend(scores: Scores) -> list[tuple[str, str]]:
+def legend(scores: Scores) -> list[tuple[str, str]]:
     """The operations that drawings of the space's architectures have: kind and words."""
     graph = scores.space.offers(Graph)
     kinds = () if graph is None else [mark.kind for mark in graph.marks]
@@ -138,37 +128,3 @@ def _point_labels(scores: Scores, results: list[dict[str, Any]]) -> dict[int, An
     values = [[number(value) for value in row] for row in zip(*columns, strict=True)]
     labels = released_names(scores.space, scores.cells[rows])
     return {row: [name, each] for row, name, each in zip(rows, labels, values, strict=True)}
-
-
-def _json_for_script(data: Any) -> str:
-    """JSON that no text in it can end the <script> around it."""
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _hash(script: str) -> str:
-    """The source of a script as the page's policy names it, so that no other script can run."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-def _asset(name: str) -> str:
-    return (resources.files("zcfast.report") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _template() -> Any:
-    try:
-        from jinja2 import Environment
-    except ImportError as error:
-        raise ImportError(MISSING.format("Jinja2")) from error
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_asset("page.html"))
-
-
-@cache
-def _plot_library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script."""
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise ImportError(MISSING.format("vl-convert-python")) from error
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return bundle

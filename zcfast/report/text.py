@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping
 
@@ -15,6 +16,7 @@ from zcfast.spaces import Drawing, Graph, released_names
 from zcfast.tables import Table
 
 WIDTH, INDENT, GAP = 80, "     ", "   "
+_FIXED = "\u00a0"  # a space that no line is broken at
 
 
 def best(scores: Scores, by: str, k: int) -> str:
@@ -31,9 +33,16 @@ def best(scores: Scores, by: str, k: int) -> str:
         values = [f"{name} {number(column[row].item())}" for name, column in scores.columns.items()]
         first, *more = _lines(values)
         drawn = [] if graph is None else draw(graph.drawing(cells[place]))
-        lines = [*more, names[place], *drawn]
+        lines = [*more, *wrapped(names[place]), *drawn]
         blocks.append("\n".join([f"{place + 1:3d}. {first}", *(INDENT + line for line in lines)]))
     return "\n\n".join(blocks)
+
+
+def wrapped(text: str) -> list[str]:
+    """A text on as many lines as it needs, broken at its spaces but for those behind colons: JSON stays JSON."""
+    kept = text.replace(": ", f":{_FIXED}")
+    lines = textwrap.wrap(kept, WIDTH - len(INDENT), break_long_words=False, break_on_hyphens=False)
+    return [line.replace(f":{_FIXED}", ": ") for line in lines] or [text]
 
 
 def _lines(items: list[str]) -> list[str]:

@@ -1,11 +1,12 @@
 """Images with the channels innermost, the memory format in which most of a net runs fastest on a CPU.
 
-Five of torch's operations are replaced there. BatchNorm sums such images one position after the other in float32,
+Six of torch's operations are replaced there. BatchNorm sums such images one position after the other in float32,
 which moves the scores of deep nets by up to 5e-5: the operator here sums in float64. An average pool whose windows
 overlap is several times slower than the same sums as a convolution with one constant filter a channel. The weight
 gradient of a 1 x 1 convolution with a stride and 2 to 7 channels writes beyond its memory (torch 2.13, oneDNN). A
 convolution with far more weights than inputs is faster with the channels outermost, where the weights lie as they are.
-Dropout draws its mask in the order of memory, here in that of the contiguous format: so all passes have the same mask.
+Dropout and alpha dropout draw their masks in the order of memory, here in that of the contiguous format: so all passes
+have the same mask.
 """
 
 from collections.abc import Callable
@@ -176,6 +177,13 @@ def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool
     return input.mul_(mask) if inplace else input * mask
 
 
+def _alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor | None:
+    if not training or p in (0, 1) or not is_channels_last(input):
+        return None
+    result = F.alpha_dropout(input.contiguous(), p, True)
+    return input.copy_(result) if inplace else result.contiguous(memory_format=torch.channels_last)
+
+
 def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
     pair = (value, value) if isinstance(value, int) else tuple(value)
     return (pair[0], pair[-1])
@@ -210,6 +218,7 @@ _RULES: dict[Any, Callable[..., Tensor | None]] = {
     F.batch_norm: _batch_norm,
     F.avg_pool2d: _avg_pool2d,
     F.dropout: _dropout,
+    F.alpha_dropout: _alpha_dropout,
     F.conv2d: _conv2d,
 }
 

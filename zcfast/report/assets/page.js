@@ -1,15 +1,5 @@
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const find = (id) => document.getElementById(id);
-  const views = new Map();
-
-  // -- Text ------------------------------------------------------------------------------------------------------------
-  const UNDEFINED = "–";
-  const fixed = (value, digits) => (value === null ? UNDEFINED : value.toFixed(digits).replace("-", "−"));
-  const whole = (value) => (value === null ? UNDEFINED : Math.round(value).toLocaleString("en"));
-  const percent = (share) => `${+(100 * share).toFixed(2)} %`;
-
   function accuracy(value, metric) {
     if (value === null) return UNDEFINED;
     const unit = data.metrics[metric].unit;
@@ -17,50 +7,22 @@
     return unit === "percent" ? `${value.toFixed(2)} %` : `${+value.toPrecision(6)}${unit ? ` ${unit}` : ""}`;
   }
 
-  function element(tag, text, properties = {}) {
-    const made = Object.assign(document.createElement(tag), properties);
-    if (text !== undefined) made.textContent = text;
-    return made;
-  }
-
-  function fillTable(table, caption, headings, rows) {
-    const head = element("thead"), body = element("tbody"), line = element("tr");
-    line.append(...headings.map((heading) => element("th", heading, { scope: "col" })));
-    head.append(line);
-    body.append(...rows);
-    table.replaceChildren(head, body);
-    table.setAttribute("aria-label", caption);
-  }
-
-  function tableRow(cells, chosen = false) {
-    const row = element("tr", undefined, { className: chosen ? "chosen" : "" });
-    row.append(element("th", cells[0], { scope: "row" }), ...cells.slice(1).map((cell) => element("td", cell)));
-    return row;
-  }
-
   // -- Filters ---------------------------------------------------------------------------------------------------------
   function fillSelect(id, options) {
-    find(id).append(...options.map(([value, text]) => element("option", text, { value })));
-    find(id).addEventListener("change", update);
+    byId(id).append(...options.map(([value, text]) => element("option", text, { value })));
+    byId(id).addEventListener("change", update);
   }
 
   function state() {
-    const [score, metric, fraction] = ["score", "metric", "fraction"].map((id) => Number(find(id).value));
+    const [score, metric, fraction] = ["score", "metric", "fraction"].map((id) => Number(byId(id).value));
     return { score, metric, fraction, result: data.results[metric], shown: data.scores.map((_, id) => id).filter((id) => score < 0 || id === score) };
   }
 
   const partName = (fraction) => (fraction === 1 ? "all" : `most accurate ${percent(fraction)}`);
 
   // -- Plots -----------------------------------------------------------------------------------------------------------
-  async function plot(target, specification, renderer) {
-    views.get(target)?.finalize();
-    views.delete(target);
-    const result = await vegaEmbed(target, specification, { actions: false, ast: true, renderer, tooltip: { theme: isDark() ? "dark" : "light" } });
-    views.set(target, result);
-  }
-
   function drawScatters({ result, fraction, metric, shown }) {
-    const cards = find("scatters");
+    const cards = byId("scatters");
     views.forEach((view, target) => {
       if (cards.contains(target)) { view.finalize(); views.delete(target); }
     });
@@ -92,13 +54,13 @@
       id, name, steps: result.curves[id], colour: colours[id % LINES], dashed: id >= LINES,
     })).filter((line) => (score < 0 || line.id === score) && line.steps.length);
     lines.push({ name: "random order", steps: result.random, colour: colour("faint"), dashed: true });
-    find("legend").replaceChildren(...lines.map((line) => {
+    byId("legend").replaceChildren(...lines.map((line) => {
       const entry = element("span"), mark = element("i", undefined, { className: line.dashed ? "dashed" : "" });
       mark.style.borderColor = line.colour;
       entry.append(mark, element("span", line.name));
       return entry;
     }));
-    const target = find("curves");
+    const target = byId("curves");
     target.setAttribute("aria-label", "Best accuracy so far by the number of architectures trained; the table below has the numbers.");
     if (lines.length === 1) return empty(target);
     // Over all architectures the lower half of the accuracies would flatten the curves.
@@ -108,10 +70,10 @@
 
   function drawMatrix({ result, fraction, metric }) {
     const names = [...data.scores.map(({ name }) => name), `accuracy ${data.metrics[metric].name}`];
-    const matrix = result.correlations[fraction], target = find("matrix");
+    const matrix = result.correlations[fraction], target = byId("matrix");
     const words = matrix.flatMap((row, i) => row.slice(0, i).map((value, j) => `${names[i]} and ${names[j]} ${fixed(value, 2)}`));
     target.setAttribute("aria-label", `Spearman: ${words.join("; ")}`);
-    const room = find("matrix").parentElement.clientWidth;
+    const room = byId("matrix").parentElement.clientWidth;
     const width = Math.max(Math.min(room, 150 + names.length * 90), 140 + names.length * 40);
     return plot(target, correlationMatrix(matrix, names, width, ""), "svg");
   }
@@ -130,29 +92,29 @@
       const cells = [name, whole(result.scatters[fraction][id].rows), fixed(of.spearman, 3), fixed(of.kendall, 3), shared, accuracy(of.best, metric)];
       return tableRow(cells, id === score);
     });
-    const best = find("ranking").dataset.best;
-    fillTable(find("ranking"), "How well each score ranks", ["score", "architectures", "Spearman", "Kendall", "shared", best], rows);
+    const best = byId("ranking").dataset.best;
+    fillTable(byId("ranking"), "How well each score ranks", ["score", "architectures", "Spearman", "Kendall", "shared", best], rows);
   }
 
   function fillTargets({ result, metric, score }) {
     const columns = result.targets.map((target) => `${target.name} (${accuracy(target.accuracy, metric)})`);
     const rows = data.scores.map(({ name }, id) => tableRow([name, ...result.targets.map((target) => whole(target.trainings[id]))], id === score));
     rows.push(tableRow(["random order", ...result.targets.map((target) => whole(target.random))]));
-    fillTable(find("targets"), "Trainings until a target", ["score", ...columns], rows);
+    fillTable(byId("targets"), "Trainings until a target", ["score", ...columns], rows);
   }
 
   function fillBest({ metric, score }) {
     const by = Math.max(0, score), { name, unit } = data.scores[by];
-    find("best-by").textContent = name;
+    byId("best-by").textContent = name;
     const headings = ["", "cell", unit || "score", data.metrics[metric].name, "place"];
     const rows = data.best[by].map((entry, place) => {
-      const template = find(`cell-${entry.cell}`), [value, rank] = entry.reached[metric];
+      const template = byId(`cell-${entry.cell}`), [value, rank] = entry.reached[metric];
       const row = tableRow([place + 1, undefined, entry.score, accuracy(value, metric), whole(rank)]);
       headings.forEach((heading, column) => { row.children[column].dataset.heading = heading; });
       row.children[1].append(template.content.cloneNode(true), element("code", template.dataset.name));
       return row;
     });
-    fillTable(find("best"), `The best by ${name}`, headings, rows);
+    fillTable(byId("best"), `The best by ${name}`, headings, rows);
   }
 
   // -- Together --------------------------------------------------------------------------------------------------------
@@ -161,35 +123,15 @@
     fillRanking(now);
     fillTargets(now);
     fillBest(now);
-    find("status").textContent = `${now.score < 0 ? "all scores" : data.scores[now.score].name}, ${data.metrics[now.metric].name}, ${partName(data.fractions[now.fraction])}`;
+    byId("status").textContent = `${now.score < 0 ? "all scores" : data.scores[now.score].name}, ${data.metrics[now.metric].name}, ${partName(data.fractions[now.fraction])}`;
     document.body.dataset.drawn = "no";
     await Promise.all([...drawScatters(now), drawCurves(now), drawMatrix(now)]);
     document.body.dataset.drawn = "yes";
   }
 
-  function setTheme(dark) {
-    document.documentElement.dataset.theme = dark ? "dark" : "light";
-    labelTheme();
-    update();
-  }
-
-  function labelTheme() {
-    find("theme").setAttribute("aria-pressed", String(isDark()));
-  }
-
   fillSelect("score", [[-1, "all"], ...data.scores.map(({ name }, id) => [id, name])]);
   fillSelect("metric", data.metrics.map(({ name }, id) => [id, name]));
   fillSelect("fraction", data.fractions.map((fraction, id) => [id, partName(fraction)]));
-  find("filters").addEventListener("submit", (event) => event.preventDefault());
-  find("theme").addEventListener("click", () => setTheme(!isDark()));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { labelTheme(); update(); });
-  let width = innerWidth, waiting;
-  addEventListener("resize", () => {
-    if (innerWidth === width) return;
-    width = innerWidth;
-    clearTimeout(waiting);
-    waiting = setTimeout(update, 150);
-  });
-  labelTheme();
-  update();
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  start(update);
 })();

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -12,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zcfast.errors import integer
+from zcfast.errors import Notice, integer
 from zcfast.spaces.base import CapabilityT, Example, SearchSpace
 from zcfast.spaces.capabilities import Decisions, Enumerated, LayerKinds, NeighbourGraph, Neighbourhood, Sizes
 from zcfast.spaces.cells import Texts
@@ -23,6 +25,7 @@ from zcfast.spaces.own.digits import Digits
 from zcfast.spaces.own.trial import Answer, Trial, changed
 
 LISTED = 10_000  # the most architectures, as the product of all choices, that are listed: each is asked for once
+SILENT = 2.0  # s of listing after which it says how long it takes
 _ASKED = 16  # architectures whose choices are known of a space that cannot be counted
 _CHUNK = 256  # rows of the list that are compared with all others at once
 
@@ -224,8 +227,21 @@ class ListedSpace(CountedSpace, Enumerated, NeighbourGraph):
 
     @cached_property
     def _listed(self) -> Texts:
-        numbers = range(math.prod(self._digits.sizes))
-        return Texts(tuple(dict.fromkeys(text(self._digits.numbered(number).params) for number in numbers)))
+        count, started, told = math.prod(self._digits.sizes), time.monotonic(), False
+        listed: dict[str, None] = {}
+        for number in range(count):
+            listed[text(self._digits.numbered(number).params)] = None
+            took = time.monotonic() - started
+            if took > SILENT and not told:
+                told = True
+                left = took / (number + 1) * (count - number - 1)
+                warnings.warn(
+                    Notice(
+                        f"{self.name}: asks for each of {count:,} combinations of choices, about {left:,.0f} s more"
+                    ),
+                    stacklevel=2,
+                )
+        return Texts(tuple(listed))
 
     @cached_property
     def _places(self) -> dict[str, int]:

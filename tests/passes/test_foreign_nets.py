@@ -5,9 +5,9 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
 import torch.nn.utils.prune
-from example_nets import ANY_NET, image_batch
 from torch.utils.checkpoint import checkpoint
 
+from tests.proxies.example_nets import ANY_NET, image_batch
 from zcfast.scoring import score
 
 ALL = ANY_NET

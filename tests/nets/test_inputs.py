@@ -7,13 +7,14 @@ from collections import UserDict, namedtuple
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import Tokens, image_batch, small_cnn
-from plain_torch import ALL, evaluate
 
+from tests.proxies.example_nets import Tokens, image_batch, small_cnn
+from tests.proxies.plain_torch import ALL, evaluate
 from zcfast.passes import Pass
 from zcfast.proxies import Proxy, registered
 from zcfast.scoring import score
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 N = 6
 TARGETS = torch.arange(N) % 3
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from tests.proxies.plain_torch import check
 from zcfast.scoring import score
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 INPUTS = torch.randn(6, 5, generator=torch.Generator().manual_seed(1))
 NAMES = ["grad_norm", "snip", "grasp", "fisher", "plain"]
 

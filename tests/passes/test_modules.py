@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import ANY_NET, Tokens, image_batch, small_cnn
 from torch.nn.utils.parametrizations import orthogonal, spectral_norm, weight_norm
 from torch.utils.checkpoint import checkpoint
 
+from tests.proxies.example_nets import ANY_NET, Tokens, image_batch, small_cnn
 from zcfast.images import random_images
 from zcfast.ops import fisher_reduce, jacobian_correlation
 from zcfast.passes import LossGradient

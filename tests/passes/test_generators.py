@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import ANY_NET
 
+from tests.proxies.example_nets import ANY_NET
 from zcfast.scoring import score
 
 BATCH = torch.randn(6, 12, generator=torch.Generator().manual_seed(1)).double(), torch.arange(6) % 3

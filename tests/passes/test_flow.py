@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import DenseNet, ResNet, Tokens, image_batch, small_cnn
 
+from tests.proxies.example_nets import DenseNet, ResNet, Tokens, image_batch, small_cnn
 from zcfast.passes.batch import Batch
 from zcfast.passes.flow.linear_flow import LinearFlow, _FlowRun
 from zcfast.passes.isolation import isolated

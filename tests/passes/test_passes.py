@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import SMALL_NET, image_batch, small_cnn
-from traps import Trap
 
+from tests.passes.traps import Trap
+from tests.proxies.example_nets import SMALL_NET, image_batch, small_cnn
 from zcfast.proxies import fisher
 from zcfast.scoring import score
 

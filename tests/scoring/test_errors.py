@@ -6,12 +6,13 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F  # noqa: N812
-from example_nets import ANY_NET, image_batch, small_cnn
 from torch.nn.utils import parametrize
 
+from tests.proxies.example_nets import ANY_NET, image_batch, small_cnn
 from zcfast.proxies import fisher
 from zcfast.scoring import score
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ALL = (*ANY_NET, "naswot")
 IMAGES, TARGETS = image_batch()
 

@@ -3,9 +3,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_torch import check
 from torch import nn
 
+from tests.proxies.plain_torch import check
 from tests.reductions import same_on_any_thread_count
 from zcfast import score
 from zcfast.passes.cpu_backend import channels_last
@@ -224,3 +224,20 @@ class AsksForOrder(nn.Module):
 def test_nets_that_ask_for_the_order_of_memory(ask):
     torch.manual_seed(0)
     check(AsksForOrder(ask), (torch.randn(6, 3, 8, 8), torch.arange(6) % 3))
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_alpha_dropout_has_one_mask_in_all_passes(inplace):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.AlphaDropout(0.5, inplace), nn.Tanh(), nn.Flatten(), nn.Linear(216, 5))
+    inputs, targets = torch.randn(6, 3, 8, 8), torch.arange(6) % 5
+    torch.manual_seed(1)
+    got = score(net, (inputs, targets), ["grad_norm", "grasp", "fisher"])
+    torch.manual_seed(1)
+    loss = F.cross_entropy(net(inputs), targets)
+    weights = [net[0].weight, net[4].weight]
+    gradients = torch.autograd.grad(loss, weights, create_graph=True)
+    products = torch.autograd.grad(sum(each.square().sum() for each in gradients) / 2, weights)
+    assert got["grad_norm"].value == pytest.approx(sum(each.norm().item() for each in gradients), rel=1e-5)
+    expected = -sum((w * each).sum().item() for w, each in zip(weights, products, strict=True))
+    assert got["grasp"].value == pytest.approx(expected, rel=1e-4)

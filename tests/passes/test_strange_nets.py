@@ -253,3 +253,13 @@ def test_a_net_that_holds_more_than_is_looked_at(monkeypatch):
     monkeypatch.setattr(snapshot, "LARGEST", 100)
     with pytest.warns(RuntimeWarning, match="module: it holds more than 100 objects"):
         score(Net(held=[[number] for number in range(200)]), BATCH, ["snip"])
+
+
+def test_buffers_come_back_whatever_else_a_net_holds(monkeypatch):
+    monkeypatch.setattr(snapshot, "LARGEST", 100)
+    net = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)).double()
+    net.held = [[number] for number in range(200)]
+    before = copy.deepcopy(net.state_dict())
+    with pytest.warns(RuntimeWarning, match="module: it holds more than 100 objects"):
+        score(net, BATCH, ALL)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

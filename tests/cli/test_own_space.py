@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.test_cli import environment
+from tests.shared import environment
 
 SPACE = """
 import torch, zcfast
@@ -63,7 +63,13 @@ def test_from_scores_to_a_page(zcfast, tmp_path):
 def test_a_file_imports_nothing_by_itself(zcfast, tmp_path):
     zcfast("score", PATH, "--proxies", "flops", "--sample", "2", "--out", "s.parquet")
     (tmp_path / "familyspace.py").write_text("open('imported', 'w')")
-    for command in (("show", "s.parquet"), ("report", "s.parquet", "--table", "known.csv", "--out", "page.html")):
+    shown = zcfast("show", "s.parquet")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"the space {PATH} is not here" in shown.stdout
+    assert f"--space {PATH} checks them" in shown.stdout
+    assert '{"kernel": ' in shown.stdout
+    with_table = "--table", "known.csv"
+    for command in (("show", "s.parquet", *with_table), ("report", "s.parquet", *with_table, "--out", "page.html")):
         refused = zcfast(*command)
         assert refused.returncode == 1
         assert f"got one at an import path, {PATH}" in refused.stderr

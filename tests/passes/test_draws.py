@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import image_batch, small_cnn
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_restoration import fingerprint
 
+from tests.passes.test_restoration import fingerprint
+from tests.proxies.example_nets import image_batch, small_cnn
 from zcfast.passes import Draws, Repeated, redrawn, with_options
 from zcfast.passes.redraw import kaiming_fan_in, kaiming_fan_out, unit
 from zcfast.proxies import RepeatedProxy

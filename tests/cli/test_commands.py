@@ -1,4 +1,3 @@
-import os
 import runpy
 import signal
 import subprocess
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 import zcfast
-from tests.shared import shared_data
+from tests.shared import environment, shared_data
 from zcfast import cli
 from zcfast.cli import arguments, terminal
 from zcfast.scores import Scores
@@ -23,10 +22,6 @@ def _empty_directory(monkeypatch, tmp_path):
 
 def files() -> list[str]:
     return sorted(path.name for path in Path().iterdir())
-
-
-def environment(**variables: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
 
 
 SCORE = ("score", "nasbench201", "--proxies", "params,flops", "--out", "scores.parquet")

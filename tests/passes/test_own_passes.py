@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import ANY_NET, SMALL_NET, image_batch, small_cnn
-from test_restoration import fingerprint
 
+from tests.passes.test_restoration import fingerprint
+from tests.proxies.example_nets import ANY_NET, SMALL_NET, image_batch, small_cnn
 from zcfast.passes import Forward, InputJacobian, LossGradient, Pass, ProxyError, ReluPatterns, Weights
 from zcfast.proxies import Proxy, registered
 from zcfast.scoring import score

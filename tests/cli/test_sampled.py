@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import zcfast
+from tests.cli.test_commands import assert_interrupted, files
 from tests.shared import shared_data
-from tests.test_cli import assert_interrupted, files
 from zcfast.cli.spaces import _workers
 from zcfast.images import load_images, random_images
 from zcfast.scores import Scores

@@ -6,11 +6,11 @@ from collections import deque
 import pytest
 import torch
 import torch.nn as nn
-from example_nets import ANY_NET, SMALL_NET, image_batch
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
-from traps import Trap
 
+from tests.passes.traps import Trap
+from tests.proxies.example_nets import ANY_NET, SMALL_NET, image_batch
 from zcfast.proxies import fisher
 from zcfast.scoring import score
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from plain_torch import evaluate
 from torch import nn
 
+from tests.proxies.plain_torch import evaluate
 from zcfast.scoring import score
 
 BATCH = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).double(), torch.arange(6) % 3

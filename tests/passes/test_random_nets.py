@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_torch import KINDS, evaluate
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
+from tests.proxies.plain_torch import KINDS, evaluate
 from zcfast.scoring import score
 
 WIDTH = 4

@@ -9,6 +9,7 @@ import itertools
 import random
 import threading
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -110,6 +111,11 @@ def turn(ordered):
 def grow(values):
     values.append(1)
     return len(values)
+
+
+def halve_entry(values):
+    values[Schedule] *= 0.5
+    return values[Schedule]
 
 
 def halve_item(values):
@@ -219,6 +225,7 @@ SEEN_BY_SNAPSHOTS = {
     "counter": (lambda: collections.Counter(a=1), lambda net: net.held.update("a") or net.held["a"]),
     "ordered dictionary": (lambda: collections.OrderedDict(a=1.0, b=0.5), lambda net: turn(net.held)),
     "default dictionary": (lambda: collections.defaultdict(list), lambda net: grow(net.held["a"])),
+    "dictionary of weak keys": (lambda: weakref.WeakKeyDictionary({Schedule: 1.0}), lambda net: halve_entry(net.held)),
     "set": (lambda: {1.0}, lambda net: net.held.add(len(net.held) + 1.0) or len(net.held)),
     "bytes": (lambda: bytearray(b"\x40"), lambda net: halve_item(net.held)),
     "bytes that grow": (lambda: bytearray(b"a"), lambda net: net.held.append(1) or len(net.held)),

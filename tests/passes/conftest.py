@@ -1,0 +1,3 @@
+"""One thread for every test."""
+
+from tests.proxies.conftest import _one_thread  # noqa: F401
