@@ -114,7 +114,8 @@ def _without_samples(module: nn.Module, inputs: Inputs) -> Kinds:
     for each in module.modules():
         if isinstance(each, nn.modules.batchnorm._BatchNorm):
             each._buffers["num_batches_tracked"] = None  # nothing to count: one call less of each
-    with NoSamples(tensors_of(none)) as mode:
+    mode = NoSamples(tensors_of(none))
+    with mode:
         output = call_net(module, none)
     mode.require_seen(output)
     return mode.kinds
