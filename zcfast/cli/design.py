@@ -39,7 +39,12 @@ def design(
         typer.Option("--costs", metavar="FILE", help="A table of costs by architecture, such as measured latencies."),
     ] = None,
     by: Annotated[
-        str, typer.Option("--by", metavar="A,B,...", help="Scores that rank; -NAME: a small one is good.")
+        str,
+        typer.Option(
+            "--by",
+            metavar="A,B,...",
+            help="Scores that rank, or a set of them (zcfast proxies); -NAME: a small one is good.",
+        ),
     ] = "recommended",
     minimise: Annotated[
         list[str] | None, typer.Option("--minimise", metavar="NAME", help="A cost to trade off; repeatable.")

@@ -68,9 +68,9 @@ def design(
 
     Args:
         space: a search space, its name or its import path.
-        by: what ranks: "recommended"; a name or a proxy, where "-snip" ranks a small snip first; several of these, by
-            the sum of the logarithms of their ranks; an object with ``rank(space, cells)``, numbers [N] of which higher
-            ones are better; or ``zcfast.designing.Stages`` of two of these.
+        by: what ranks: "recommended"; a name or a proxy, where "-snip" ranks a small snip first; several of these, or a
+            set such as "paper", by the sum of the logarithms of their ranks; an object with ``rank(space, cells)``,
+            numbers [N] of which higher ones are better; or ``zcfast.designing.Stages`` of two of these.
         limits: the most that an architecture may have, by name: "flops" or "multiply_adds" (of one sample, all that
             runs: half of what torch's FlopCounterMode counts) and "params" of any space that counts them, and under
             any name of the user's own a pair (column, number), the column being numbers of all rows of an enumerated
