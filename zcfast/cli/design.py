@@ -39,7 +39,12 @@ def design(
         typer.Option("--costs", metavar="FILE", help="A table of costs by architecture, such as measured latencies."),
     ] = None,
     by: Annotated[
-        str, typer.Option("--by", metavar="A,B,...", help="Scores that rank; -NAME: a small one is good.")
+        str,
+        typer.Option(
+            "--by",
+            metavar="A,B,...",
+            help="Scores that rank, or a set of them (zcfast proxies); -NAME: a small one is good.",
+        ),
     ] = "recommended",
     minimise: Annotated[
         list[str] | None, typer.Option("--minimise", metavar="NAME", help="A cost to trade off; repeatable.")
@@ -114,7 +119,7 @@ def _finish(found: Design, out: Path) -> None:
 def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> dict[str, Any]:
     """Limits by name: numbers of sizes, and columns of a table with numbers."""
     from zcfast import tables
-    from zcfast.designing.limits import SIZES, quantity
+    from zcfast.designing.limits import COUNTED, quantity
     from zcfast.errors import unknown
     from zcfast.spaces import Enumerated
 
@@ -127,8 +132,8 @@ def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> di
         most = quantity(name, text)
         if table is not None and name in table.metrics:
             limits[name] = table.query(range(len(space.capability(Enumerated))), name), most
-        elif name in SIZES:
+        elif name in COUNTED:
             limits[name] = most
         else:
-            raise unknown("limit", name, [*SIZES, *(table.metrics if table is not None else ())])
+            raise unknown("limit", name, [*COUNTED, *(table.metrics if table is not None else ())])
     return limits

@@ -68,12 +68,13 @@ def design(
 
     Args:
         space: a search space, its name or its import path.
-        by: what ranks: "recommended"; a name or a proxy, where "-snip" ranks a small snip first; several of these, by
-            the sum of the logarithms of their ranks; an object with ``rank(space, cells)``, numbers [N] of which higher
-            ones are better; or ``zcfast.designing.Stages`` of two of these.
-        limits: the most that an architecture may have, by name: "flops" (multiply-adds of one sample) and "params" of
-            any space that counts them, and under any name of the user's own a pair (column, number), the column being
-            numbers of all rows of an enumerated space or a function of space and cells.
+        by: what ranks: "recommended"; a name or a proxy, where "-snip" ranks a small snip first; several of these, or a
+            set such as "paper", by the sum of the logarithms of their ranks; an object with ``rank(space, cells)``,
+            numbers [N] of which higher ones are better; or ``zcfast.designing.Stages`` of two of these.
+        limits: the most that an architecture may have, by name: "flops" or "multiply_adds" (of one sample, all that
+            runs: half of what torch's FlopCounterMode counts) and "params" of any space that counts them, and under
+            any name of the user's own a pair (column, number), the column being numbers of all rows of an enumerated
+            space or a function of space and cells.
         minimise: names of costs to trade off against the score, see ``Design.pareto``.
         evaluations: how many architectures are considered, those over a limit included where they have to be built to
             know; by default all of a listed space, or 1,000.
