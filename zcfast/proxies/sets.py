@@ -8,7 +8,7 @@ from zcfast.passes.repeated import Repeated
 from zcfast.proxies.base import Proxy, registered, resolve
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
-_EARLIER = (*PAPER, "plain", "synflow_bn", "l2_norm", "params", "flops", "multiply_adds")
+_EARLIER = (*PAPER, "plain", "synflow_bn", "l2_norm", "params", "flops", "multiply_adds", "depth")
 SETS = ("paper", "modern", "cheap", "all")
 _CHEAP = 1.0  # forward passes of the minibatch
 
