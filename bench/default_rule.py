@@ -19,8 +19,8 @@ import zcfast
 from bench.picks import LATENCIES, QUANTILES, row
 from tests.shared import DATA
 
-PICTURES = 32
-SETS = {"test_cifar10": "cifar10_1000", "test_cifar100": "cifar100_1000", "test_imagenet16": "imagenet16_120_sample"}
+PICTURES = 32  # of CIFAR-10, for all accuracies
+NAMES = ("test_cifar10", "test_cifar100", "test_imagenet16")
 
 
 def lost(found: zcfast.designing.Design, accuracies: Tensor, allowed: Tensor) -> tuple[float, float]:
@@ -30,19 +30,20 @@ def lost(found: zcfast.designing.Design, accuracies: Tensor, allowed: Tensor) ->
 
 
 def compared(
-    title: str, space: str, accuracies: Tensor, limits: Mapping[str, tuple[Tensor, float]], **given: Any
+    space: str, reached: Mapping[str, Tensor], limits: Mapping[str, tuple[Tensor, float]], **given: Any
 ) -> None:
-    """A line a limit, and one of their mean: the first stage alone, and both."""
-    both = []
+    """For each kind of accuracy a line a limit, and one of their mean: the first stage alone, and both."""
+    numbers: dict[str, list[tuple[float, ...]]] = {title: [] for title in reached}
     for name, limit in limits.items():
         asked = {} if limit[1] == float("inf") else {"limits": {"cost": limit}}
         found = zcfast.design(space, **asked, **given)
         alone = zcfast.design(space, by="path_rank", **asked)
         allowed = limit[0] <= limit[1]
-        each = *lost(alone, accuracies, allowed), *lost(found, accuracies, allowed)
-        both.append(each)
-        line(f"{title}, {name}", each)
-    line(f"**{title}, mean of {len(both)}**", [float(np.mean(column)) for column in zip(*both, strict=True)])
+        for title, column in reached.items():
+            numbers[title].append((*lost(alone, column, allowed), *lost(found, column, allowed)))
+            line(f"{title}, {name}", numbers[title][-1])
+    for title, each in numbers.items():
+        line(f"**{title}, mean of {len(each)}**", [float(np.mean(column)) for column in zip(*each, strict=True)])
 
 
 def line(title: str, numbers: Any) -> None:
@@ -52,26 +53,21 @@ def line(title: str, numbers: Any) -> None:
 def main(parts: str) -> None:
     row("set", "first stage: first / best of ten", "both stages")
     row("---", "---:", "---:")
-    latency = {
-        name: torch.from_numpy(column).double()
-        for name, column in np.load(DATA / "latency/nasbench201_ms.npz").items()
-        if name in LATENCIES
+    given = {
+        "images": zcfast.load_images(DATA / "images/cifar10_1000.npz", PICTURES, seed=0),
+        "parts": parts,
+        "workers": 1,
     }
+    found = np.load(DATA / "latency/nasbench201_ms.npz")
+    latency = {name: torch.from_numpy(found[name]).double() for name in LATENCIES}
     table = zcfast.table("nasbench201", DATA / "nasbench201/accuracies.npz")
     limits = {f"{device} {ms} ms": (latency[device], float(ms)) for device, each in LATENCIES.items() for ms in each}
-    for name, file in SETS.items():
-        images = zcfast.load_images(DATA / f"images/{file}.npz", PICTURES, seed=0)
-        compared(f"NAS-Bench-201 {name}", "nasbench201", table[name], limits, images=images, parts=parts, workers=1)
-        if name == "test_cifar10":
-            nasbench101(images, parts)
-
-
-def nasbench101(images: Any, parts: str) -> None:
+    compared("nasbench201", {f"NAS-Bench-201 {name}": table[name] for name in NAMES}, limits, **given)
     test = 100 * zcfast.table("nasbench101", DATA / "nasbench101/accuracies.npz")["test"]
     flops = zcfast.score_space("nasbench101", ["flops"])["flops"].double()
-    limits = {f"FLOPs up to quantile {q}": (flops, float(np.quantile(flops.numpy(), q))) for q in QUANTILES}
-    limits["no limit"] = (flops, float("inf"))
-    compared("NAS-Bench-101", "nasbench101", test, limits, images=images, parts=parts, workers=1, stem_channels=32)
+    limits = {"no limit": (flops, float("inf"))}
+    limits |= {f"FLOPs up to quantile {q}": (flops, float(np.quantile(flops.numpy(), q))) for q in QUANTILES}
+    compared("nasbench101", {"NAS-Bench-101": test}, limits, stem_channels=32, **given)
 
 
 if __name__ == "__main__":

@@ -110,12 +110,7 @@ def design(
             raise ValueError(f"{name}: expected a number >= {least}, got {value}")
     if workers is not None and executor is not None:
         raise ValueError("executor: expected it or workers, got both")
-    if trained is not None:
-        if by != RECOMMENDED:
-            raise ValueError("trained: expected it or by, got both")
-        from zcfast.designing.trained import predictor_of  # pyarrow and the searches take a while to import
-
-        by = predictor_of(searched, trained)
+    by = by if trained is None else _predictor(searched, trained, by)
     batch = minibatch(searched, images, [])
     wanted = stages(searched, by, batch is not None)
     own = {name: options.pop(name) for name in own_options(searched) if name in options}
@@ -146,6 +141,15 @@ def design(
             return _designed(plan, held, sampler, storage, study_name)
         except KeyboardInterrupt as error:
             raise DesignInterrupted(held.design()) from error
+
+
+def _predictor(space: SearchSpace[Any], trained: Any, by: Any) -> By:
+    """What the caller's accuracies make that ranks, in place of what it does by default."""
+    if by != RECOMMENDED:
+        raise ValueError("trained: expected it or by, got both")
+    from zcfast.designing.trained import predictor_of  # pyarrow and the searches take a while to import
+
+    return predictor_of(space, trained)
 
 
 def _processes(workers: int) -> Executor:
