@@ -243,7 +243,7 @@ def test_proxies_are_listed_with_what_they_need(run):
     status, out, err = run("proxies")
     assert (status, err) == (0, "")
     lines = {line.split()[0]: line for line in out.splitlines() if not line.startswith("--")}
-    assert set(lines) == {*registered(), "az_nas"}
+    assert set(lines) == {*registered(), "az_nas", "vkdnw_agg"}
     assert all(kind.source in lines[name] for name, kind in registered().items())
     assert lines["snip"].split()[1:5] == ["3", "passes", "labels", "no"]
     assert "no labels" in lines["swap"]

@@ -70,8 +70,8 @@ def test_layers_by_kind():
         "conv 1x1, multiply-adds": 3 * 8 * 256,
         "conv 3x3": 2,
         "conv 3x3, multiply-adds": 2 * 9 * 64 * 256,
-        "linear": 1,
-        "linear, multiply-adds": 80,
+        "matrix product": 1,
+        "matrix product, multiply-adds": 80,
         "multiply-adds": 3 * 8 * 256 + 2 * 9 * 64 * 256 + 80,
     }
 

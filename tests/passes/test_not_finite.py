@@ -7,7 +7,7 @@ from torch import nn
 from zcfast import score
 from zcfast.proxies.base import registered
 
-COUNTS = {"params", "flops", "multiply_adds", "l2_norm", "depth"}
+COUNTS = {"params", "vkdnw_dim", "flops", "multiply_adds", "l2_norm", "depth"}
 FORWARD = {"naswot", "linear_regions", "swap", "swap_universal", "zen", "meco", "meco_opt"}  # take no gradient
 FORWARD |= {"az_expressivity", "az_progressivity"}
 

@@ -11,8 +11,9 @@ ANY_NET = (
     *("fisher", "flops", "grad_norm", "grasp", "jacob_cov", "l2_norm", "multiply_adds", "params", "plain", "snip"),
     *("synflow", "synflow_bn"),
 )
-# Without those that need 8 channels, or two blocks.
-SMALL_NET = tuple(name for name in registered() if name != "meco_opt" and not name.startswith("az_"))
+# Without those that need 8 channels, two blocks, attention or recurrence.
+_MORE = {"meco_opt", "head_confidence", "dss", "hidden_cov"}
+SMALL_NET = tuple(name for name in registered() if name not in _MORE and not name.startswith("az_"))
 
 
 class Bottleneck(nn.Module):

@@ -9,67 +9,12 @@ import torch.nn as nn
 from tests.golden.draws import inject
 from tests.golden.modern_cases import CASES, build
 from tests.proxies.example_nets import ResNet, image_batch, small_cnn
+from tests.proxies.official_nesting import nested
 from zcfast.passes import Draws
 from zcfast.proxies import meco, meco_opt
 from zcfast.scoring import score
 
 ONE = {"leaf": meco(repeats=1), "all": meco(repeats=1, calls="all"), "opt": meco_opt(repeats=1, calls="all")}
-
-
-class Called(nn.ModuleDict):
-    """Modules one behind the other, called as one."""
-
-    def forward(self, x):
-        for each in self._modules.values():
-            x = each(x)
-        return x
-
-    def values(self):
-        return [self]
-
-
-class Official201(nn.Module):
-    """A net with the nesting of the official code, which is what its hooks count."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.stem, pool = Called(dict(net.stem.items())), nn.AdaptiveAvgPool2d(1)
-        top = {"lastact": net.top["lastact"], "global_pooling": pool}
-        self.stages = nn.ModuleList(
-            nn.ModuleList(getattr(net, name)) if name.startswith("stack") else nn.ModuleList([getattr(net, name)])
-            for name in ("stack_cell1", "reduction1", "stack_cell2", "reduction2", "stack_cell3")
-        )
-        for module in list(self.stages.modules()):
-            if isinstance(module, nn.ModuleDict):
-                for key, edge in module.items():
-                    if isinstance(edge, nn.AvgPool2d):
-                        module[key] = Called({"avgpool": edge})
-        self.top = nn.ModuleDict({**top, "classifier": net.top["classifier"]})
-
-    def forward(self, x):
-        x = self.stem(x)
-        for stage in self.stages:
-            for cell in stage:
-                x = cell(x)
-        return self.top["classifier"](self.top["global_pooling"](self.top["lastact"](x)).flatten(1))
-
-
-class Official101(nn.Module):
-    def __init__(self, net):
-        super().__init__()
-        self.layers, self.classifier = nn.ModuleList(net.layers), net.classifier
-        for cell in self.layers:
-            for name, operations in getattr(cell, "vertex_op", {}).items():
-                cell.vertex_op[name] = Called(dict(operations.items()))
-
-    def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
-        return self.classifier(x.mean((2, 3)))
-
-
-def nested(net, name):
-    return {"b": Official201, "c": Official101}.get(name[0], nn.Module.double)(net)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

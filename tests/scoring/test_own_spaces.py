@@ -7,6 +7,7 @@ from torch import nn
 
 import zcfast
 from tests.spaces.own import TwoLayers
+from zcfast.proxies.sets import sets
 from zcfast.scores import Scores
 from zcfast.spaces import Example
 
@@ -105,3 +106,28 @@ def test_worker_processes_build_the_same(tmp_path):
 def test_closed_forms_are_refused_by_name():
     with pytest.raises(ValueError, match=r"expected a space with closed forms .*score_architectures scores networks"):
         zcfast.score_space(TwoLayers(), ["params"], cells=TwoLayers().parse(["8 tanh"]))
+
+
+@pytest.mark.parametrize("name", ["paper", "modern", "cheap", "all"])
+def test_sets_of_proxies_stand_wherever_names_do(name):
+    space = TwoLayers()
+    cells = space.parse(["8 tanh"])
+    members = list(sets()[name])
+    found = zcfast.score_architectures(space, name, cells)
+    assert list(found.columns) == members
+    for member, column in found.columns.items():  # none is left out without a word
+        assert bool(column.isnan()) == bool(found.reasons.get(member, [""])[0])
+    module = space.build(cells, generator=torch.Generator().manual_seed(0))
+    assert list(zcfast.score(module, (space.example.inputs, space.example.targets), name)) == members
+    first = next(each for each in members if each not in ("params", "flops"))
+    with pytest.raises(ValueError, match=f"proxies: expected closed forms of NAS-Bench-201 .* got {first}, which"):
+        zcfast.score_space("nasbench201", ["path_rank", name], cells=zcfast.space("nasbench201").sample(2))
+
+
+def test_proxies_without_layers_to_sum_leave_the_others_their_scores():
+    none = zcfast.score_architectures(
+        TwoLayers(), ["snip", "jacob_cov", "params"], TwoLayers().parse(["8 tanh"]), layers=(nn.Conv2d,)
+    )
+    assert "expected at least one layer that counts (Conv2d), got none" in none.reasons["snip"][0]
+    assert list(none.reasons) == ["snip"]
+    assert not (none["jacob_cov"].isnan() | none["params"].isnan()).any()

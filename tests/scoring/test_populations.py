@@ -31,6 +31,14 @@ def test_columns_and_their_order(tmp_path):
     assert scores.top(1, by="az_nas").tolist() == [expected.argmax().item()]
 
 
+def test_two_scores_of_sets_share_their_parts():
+    scores = scored(["vkdnw_agg", "az_nas"])
+    assert set(scores.columns) == {"vkdnw_agg", "az_nas", "vkdnw_entropy", *PARTS}
+    columns = [scores[part].nan_to_num(-math.inf, math.inf, -math.inf) for part in ("vkdnw_entropy", *PARTS)]
+    torch.testing.assert_close(scores["vkdnw_agg"], analysis.log_rank_sum(*columns))
+    assert torch.equal(scores["az_nas"], scored(["az_nas"])["az_nas"])
+
+
 def test_workers_change_nothing():
     one, two = (scored(["az_nas"], workers=workers) for workers in (1, 2))
     for name in one.columns:

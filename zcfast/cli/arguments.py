@@ -71,12 +71,9 @@ RANDOM = "random"  # what --images takes in place of a path
 
 def proxy_names(proxies: str) -> list[str]:
     """The names of a list with commas; paper, modern, cheap and all stand for the sets of these names."""
-    names = [name.strip() for name in proxies.split(",") if name.strip()]
-    if not {"paper", "modern", "cheap", "all"}.isdisjoint(names):
-        from zcfast.proxies.sets import sets
+    from zcfast.proxies.sets import expanded
 
-        known = sets()
-        names = [member for name in names for member in known.get(name, (name,))]
+    names: list[str] = expanded([name.strip() for name in proxies.split(",") if name.strip()])
     if not names or len(set(names)) != len(names):
         raise ValueError(f"--proxies: expected different names with commas between, got {proxies!r}")
     return names

@@ -22,6 +22,8 @@ EXAMPLES = """Examples:
 
     zcfast design nasbench201 --costs latency.csv --limit fpga=4.7ms --by expected_synflow --out found.parquet
 
+    zcfast design mymodule:space --trained accuracies.csv --limit params=5M --out found.parquet
+
     zcfast show found.parquet --top 3"""
 
 SHOWN = 5
@@ -39,8 +41,22 @@ def design(
         typer.Option("--costs", metavar="FILE", help="A table of costs by architecture, such as measured latencies."),
     ] = None,
     by: Annotated[
-        str, typer.Option("--by", metavar="A,B,...", help="Scores that rank; -NAME: a small one is good.")
+        str,
+        typer.Option(
+            "--by",
+            metavar="A,B,...",
+            help="Scores that rank, or a set of them (zcfast proxies); -NAME: a small one is good.",
+        ),
     ] = "recommended",
+    trained: Annotated[
+        str | None,
+        typer.Option(
+            "--trained", metavar="FILE", help="Accuracies that you have: a table, or an Optuna journal or URL."
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", metavar="NAME", help="Of a table of accuracies with several.")
+    ] = None,
     minimise: Annotated[
         list[str] | None, typer.Option("--minimise", metavar="NAME", help="A cost to trade off; repeatable.")
     ] = None,
@@ -80,6 +96,7 @@ def design(
                 found = zcfast.design(
                     searched,
                     by=names[0] if len(names) == 1 else names,
+                    trained=_trained(searched, trained, metric),
                     limits=limits,
                     minimise=minimise or (),
                     evaluations=evaluations,
@@ -111,10 +128,22 @@ def _finish(found: Design, out: Path) -> None:
     terminal.say(f"\nwritten to {out}")
 
 
+def _trained(space: SearchSpace[Any], source: str | None, metric: str | None) -> Any:
+    """A study or a table of accuracies, with the metric that is meant."""
+    if source is None:
+        if metric is not None:
+            raise ValueError("--metric: no effect without --trained")
+        return None
+    from zcfast.designing.trained import read
+
+    known = read(space, source)
+    return known if metric is None else (known, metric)
+
+
 def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> dict[str, Any]:
     """Limits by name: numbers of sizes, and columns of a table with numbers."""
     from zcfast import tables
-    from zcfast.designing.limits import SIZES, quantity
+    from zcfast.designing.limits import COUNTED, quantity
     from zcfast.errors import unknown
     from zcfast.spaces import Enumerated
 
@@ -127,8 +156,8 @@ def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> di
         most = quantity(name, text)
         if table is not None and name in table.metrics:
             limits[name] = table.query(range(len(space.capability(Enumerated))), name), most
-        elif name in SIZES:
+        elif name in COUNTED:
             limits[name] = most
         else:
-            raise unknown("limit", name, [*SIZES, *(table.metrics if table is not None else ())])
+            raise unknown("limit", name, [*COUNTED, *(table.metrics if table is not None else ())])
     return limits

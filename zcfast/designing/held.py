@@ -17,8 +17,10 @@ from zcfast.designing.stages import in_order
 from zcfast.version import __version__
 
 _DEFINITION = "share of the ranked architectures that come no earlier: 1 for the best"
+_WORK = "multiply-adds of one sample in all products and convolutions that run"
 SIZE_MEANINGS = {
-    "flops": ("multiply-adds of one sample in the counted layers", "multiply-adds"),
+    "flops": (_WORK, "multiply-adds"),
+    "multiply_adds": (_WORK, "multiply-adds"),
     "params": ("trainable parameters of the network", "parameters"),
 }
 
@@ -111,6 +113,7 @@ def _provenance(plan: Plan, made: tuple[Stage, ...]) -> Provenance:
         "stages": [[f"{'-' if name in each.small else ''}{name}" for name in each.names] for each in used],
         "network": plan.network,
         "seed": plan.seed,
+        **({} if plan.trained is None else {"trained": plan.trained}),
     }
     options = {"space": plan.space.title, "network": plan.space.network_options(plan.network), "design": asked}
     return Provenance(__version__, torch.__version__, plan.seed, meanings, options)

@@ -17,6 +17,7 @@ from zcfast.errors import unknown
 from zcfast.spaces import Cells, Enumerated, SearchSpace, Sizes
 
 SIZES = ("flops", "params")
+COUNTED = (*SIZES, "multiply_adds")  # what the space counts: multiply_adds is flops by the name of the proxy
 _COUNTS = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _TIMES = {"": 1.0, "ms": 1.0, "us": 1e-3, "s": 1e3}  # in milliseconds
 _QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?) ?([a-zA-Z]*)")
@@ -63,19 +64,19 @@ def costs(space: SearchSpace[Any], limits: Mapping[str, Any] | None, minimise: S
     found = {name: _cost(space, name, value) for name, value in (limits or {}).items()}
     has_sizes = space.offers(Sizes) is not None
     for name in minimise:
-        if name not in found and name not in SIZES:
-            raise unknown("cost to minimise", name, [*SIZES, *found])
-    wanted = [name for name in SIZES if has_sizes or name in minimise]
-    if any(name in SIZES and cost.source is None for name, cost in found.items()) or any(n in SIZES for n in minimise):
+        if name not in found and name not in COUNTED:
+            raise unknown("cost to minimise", name, [*COUNTED, *found])
+    wanted = [name for name in COUNTED if name in minimise or (has_sizes and name in SIZES)]
+    if any(cost.source is None for cost in found.values()) or any(name in COUNTED for name in minimise):
         space.capability(Sizes)
     return list({**{name: Cost(name, math.inf) for name in wanted}, **found}.values())
 
 
 def _cost(space: SearchSpace[Any], name: str, value: Any) -> Cost:
     if not isinstance(value, tuple):
-        if name not in SIZES:
+        if name not in COUNTED:
             expected = f"expected (a column of all rows, or a function of space and cells, and a number), got {value!r}"
-            raise ValueError(f"{unknown('limit', name, SIZES)}; for a cost of your own {expected}")
+            raise ValueError(f"{unknown('limit', name, COUNTED)}; for a cost of your own {expected}")
         return Cost(name, _most(name, value))
     if not isinstance(name, str) or not name.isidentifier():
         raise ValueError(f"limits: expected a name of letters, digits and _, got {name!r}")
@@ -141,7 +142,7 @@ def quantity(name: str, text: str) -> float:
         ValueError: no number, or a unit that its kind does not have.
     """
     match = _QUANTITY.fullmatch(text.strip())
-    units = _COUNTS if name in SIZES else {**_COUNTS, **_TIMES}
+    units = _COUNTS if name in COUNTED else {**_COUNTS, **_TIMES}
     if match is None or match[2] not in units:
         kinds = ", ".join(unit for unit in units if unit)
         raise ValueError(f"--limit {name}: expected a number with or without a unit ({kinds}), got {text!r}")

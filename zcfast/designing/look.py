@@ -19,7 +19,7 @@ from zcfast.scoring.store import Row
 from zcfast.scoring.task import Task
 from zcfast.spaces import Cells, Decisions, SearchSpace, Space, Texts
 from zcfast.spaces.own.choices import Categorical, Choice
-from zcfast.spaces.own.sizes import counted
+from zcfast.spaces.own.sizes import counted, work_of
 
 TEXT = "architecture"  # the entry of a row whose reason is the architecture's text
 BUILT = "network"  # the entry whose reason says why there is no network
@@ -58,15 +58,15 @@ class Look:
             row |= dataclasses.replace(self.task, cells=cell)(0)
         return row
 
-    def _cost(self, cost: Cost, cell: Cells, sizes: tuple[int, int] | None) -> float:
+    def _cost(self, cost: Cost, cell: Cells, sizes: dict[str, int] | None) -> float:
         if cost.source is None and sizes is not None:
-            return float(dict(zip(("params", "flops"), sizes, strict=True))[cost.name])
+            return float(sizes[cost.name])
         return float(cost.of(self.space, cell, **self.network)[0])
 
 
 def proposed(
     space: SearchSpace[Any], questions: Mapping[str, Choice], proposal: str
-) -> tuple[str, tuple[int, int] | None, str]:
+) -> tuple[str, dict[str, int] | None, str]:
     """The text of a proposed architecture, its sizes where the answers had to be built, and why it is none."""
     if not questions:
         return proposal, None, ""
@@ -81,7 +81,7 @@ def proposed(
 
 def _built(
     space: Space, questions: Mapping[str, Choice], answers: Mapping[str, Any], proposal: str
-) -> tuple[str, tuple[int, int] | None, str]:
+) -> tuple[str, dict[str, int] | None, str]:
     """As ``proposed``, for a function from choices, which is run once for its text and its sizes."""
     names = {choice: name for name, choice in questions.items()}
     # What the questions do not know is drawn.
@@ -96,7 +96,7 @@ def _built(
     try:
         with seeded(0), torch.no_grad():
             params, kinds = counted(made, lambda: space.outline(text), space.example.inputs)
-        return text, (params, sum(work for _, work in kinds.values())), ""
+        return text, {"params": params, **dict.fromkeys(("flops", "multiply_adds"), work_of(kinds))}, ""
     except Exception as error:  # a foreign net
         return text, None, first_line(error)
 

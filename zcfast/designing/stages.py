@@ -16,6 +16,7 @@ from zcfast.errors import integer
 from zcfast.order import best_first
 from zcfast.proxies import Proxy
 from zcfast.proxies.populations import Population, populations, with_parts
+from zcfast.proxies.sets import SETS, expanded
 from zcfast.scoring.architectures import resolve_columns
 from zcfast.scoring.populations import set_score
 from zcfast.spaces import ClosedForms, Graph, SearchSpace, Sizes
@@ -146,8 +147,8 @@ def terms(space: SearchSpace[Any], by: By) -> Terms:
     """
     if isinstance(by, Ranker):
         return Terms({}, (), (), frozenset(), ("rank",), (), by)
-    given = [by] if isinstance(by, (str, Proxy)) else by
-    if not isinstance(given, Sequence) or not all(isinstance(each, (str, Proxy)) for each in given):
+    given = _given(by)
+    if given is None:
         raise TypeError(f"by: expected names, proxies, Stages or an object with rank(space, cells), got {by!r}")
     names = [each.removeprefix("-") if isinstance(each, str) else each for each in given]
     if len({id(each) if isinstance(each, Proxy) else each for each in names}) < len(names):
@@ -168,6 +169,18 @@ def terms(space: SearchSpace[Any], by: By) -> Terms:
     sets = tuple(each for name, each in populations().items() if name in asked)
     small = frozenset(_small(given, sampled))
     return Terms(sampled, closed, sizes, small, (*combined, *(each.name for each in sets)), sets)
+
+
+def _given(by: Any) -> list[Scored] | None:
+    """Names and proxies, each set as its members; None for anything else."""
+    several = [by] if isinstance(by, (str, Proxy)) else by
+    if not isinstance(several, Sequence) or not all(isinstance(each, (str, Proxy)) for each in several):
+        return None
+    names: list[Scored] = expanded(several)
+    for name in names:
+        if isinstance(name, str) and name.removeprefix("-") in SETS:
+            raise ValueError(f"by: expected the name of one score behind a minus, got {name!r}, a set of several")
+    return names
 
 
 def _small(given: Sequence[Scored], sampled: dict[str, Proxy]) -> list[str]:

@@ -20,17 +20,6 @@ def channel_dim(layer: nn.Module, output: Tensor) -> int:
     return output.dim() - 1 - places
 
 
-def layer_kind(layer: nn.Module) -> str:
-    """What a counted layer does, in words: "linear", "conv 3x3", "conv 5x5 stride 2 depthwise"."""
-    if isinstance(layer, nn.Linear):
-        return "linear"
-    assert isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
-    stride = "" if set(layer.stride) == {1} else f" stride {'x'.join(map(str, dict.fromkeys(layer.stride)))}"
-    depthwise = layer.groups == layer.in_channels > 1
-    groups = "" if layer.groups == 1 else " depthwise" if depthwise else " grouped"
-    return f"conv {'x'.join(map(str, layer.kernel_size))}{stride}{groups}"
-
-
 def trainable(module: nn.Module) -> int:
     """How many numbers the parameters have that are trained, tied ones once."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

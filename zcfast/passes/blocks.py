@@ -36,7 +36,7 @@ def blocks(net: Net, inputs: Inputs) -> list[Call]:
     calls = _maps(net, inputs)
     called, opened = {id(module) for module, _, _ in calls}, {id(net.module)}
     while True:
-        level = {id(module) for module in _level(net.module, called, opened)}
+        level = {id(module) for module in outermost(net.module, called, opened)}
         found = list(_ends([call for call in calls if id(call[0]) in level]))
         if len(found) == 1 and found[0][0]._modules:
             opened.add(id(found[0][0]))
@@ -60,13 +60,13 @@ def _maps(net: Net, inputs: Inputs) -> list[tuple[nn.Module, int, bool]]:
     return calls
 
 
-def _level(module: nn.Module, called: set[int], opened: set[int]) -> Iterator[nn.Module]:
-    """The outermost modules that are not opened."""
+def outermost(module: nn.Module, called: set[int], opened: set[int]) -> Iterator[nn.Module]:
+    """The outermost modules that are not opened, nor lists, and are called."""
     for child in module._modules.values():
         if child is None:
             continue
         if type(child) in _LISTS or id(child) not in called or id(child) in opened:
-            yield from _level(child, called, opened)
+            yield from outermost(child, called, opened)
         else:
             yield child
 

@@ -69,9 +69,10 @@ def run_passes(
     """
     passes = with_requirements(which for consumer in consumers for which in consumer.needs)
     numbers = trainable(module) if Weights in passes else 0
+    tensors = sum(1 for _ in module.parameters()) if Weights in passes else 0
 
     if passes == [Weights] and all(isinstance(layer.module._parameters.get("weight"), Tensor) for layer in layers):
-        given: Results = {Weights: WeightsOfNet([layer.weight.detach() for layer in layers], numbers)}
+        given: Results = {Weights: WeightsOfNet([layer.weight.detach() for layer in layers], numbers, tensors)}
         if all(is_own(type(consumer)) for consumer in consumers):  # nothing runs that could change the net
             return [finish(consumer, given, 0.0) for consumer in consumers]
     foreign = not all(map(is_own, [*passes, *map(type, consumers)]))
@@ -79,7 +80,7 @@ def run_passes(
     def attempt(*, channels_last: bool, again: bool) -> _Run[C, T]:
         with isolated(module, train=train, parameters=foreign) as started:
             form = {"channels_last": channels_last, "per_layer": per_layer}
-            net = Net(started, layers, batch, **form, trainable=numbers, seed=seed)
+            net = Net(started, layers, batch, **form, trainable=numbers, tensors=tensors, seed=seed)
             run = _Run(net, batch, passes, consumers, finish)
             run.whole(again=again)
             # What another run begins with must not be what this one has left where nothing sees it.

@@ -18,6 +18,7 @@ from zcfast.passes.embedding import tapped_embeddings, tokens_in
 from zcfast.passes.failures import Failure, ProxyError, WrongArgumentError, describe
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation, is_own
+from zcfast.passes.pulls import Pulls
 from zcfast.passes.recording import Recording, has_inplace_modules, recorded
 from zcfast.passes.references import check_unchanged
 
@@ -35,6 +36,7 @@ class SharedForward:
         recording: what the counted layers put out.
         changed: that a layer has another weight after the pass.
         users: the passes that take derivatives of this graph and have not run yet.
+        pulls: what is to be seen at the activations when the loss is differentiated.
     """
 
     batch: Batch
@@ -46,6 +48,7 @@ class SharedForward:
     recording: Recording
     changed: Failure | None
     users: set[type]
+    pulls: Pulls | None
 
     @cached_property
     def logits(self) -> Tensor:
@@ -136,7 +139,9 @@ class Forward(Pass):
         points = [leaf for leaf in tensors_of(flowing) if leaf.requires_grad]
         points += [tap.output for tap in taps if tap.output is not None]
         weights = net.slots.of_layers(leaves)
-        return SharedForward(batch, output, points, leaves, weights, net.copies, recording, None, asked.users)
+        return SharedForward(
+            batch, output, points, leaves, weights, net.copies, recording, None, asked.users, asked.pulls
+        )
 
     def _is_harmed(self, result: SharedForward, net: Net) -> bool:
         """Whether a weight has changed while passes of the user's watched; they then watch no more."""

@@ -16,15 +16,16 @@ _TORCHS_RULES = (Tensor.__torch_function__.__func__, nn.Parameter.__torch_functi
 
 @dataclass(frozen=True)
 class Layer:
-    """One counted layer: its name in the net and the module whose weight counts."""
+    """One counted layer: its name in the net, the module whose weight counts, and that weight's name there."""
 
     name: str
     module: nn.Module
+    parameter: str = "weight"
 
     @property
     def weight(self) -> Tensor:
         """The weight that the layer multiplies by: with a parametrization, its result."""
-        weight = self.module.weight
+        weight = getattr(self.module, self.parameter)
         assert isinstance(weight, Tensor)
         return weight
 

@@ -1,6 +1,7 @@
 """The backward pass from the loss to the counted weights."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,7 +94,9 @@ class LossGradient(Pass):
         known = [*forward.installed, *forward.points]
         check_references(net.module, net.slots.parameters, known, logits, loss)
         recording, count = forward.recording, len(forward.leaves)
-        found = forward.differentiate(loss, [*forward.leaves, *recording.outputs])
+        with forward.pulls.listening() if forward.pulls else nullcontext():
+            others = forward.installed if forward.pulls else []  # to whose activations the backward pass must come too
+            found = forward.differentiate(loss, [*forward.leaves, *recording.outputs, *others])
         # As the weights lie in memory: what is summed with them, and what alone, is summed in the same order.
         by_place = [gradient.contiguous() for gradient in found[:count]]
         hidden = not recording.outputs or recording.transformed is not None
@@ -104,5 +107,7 @@ class LossGradient(Pass):
             by_place=by_place,
             logits=logits.detach(),
             loss=loss.detach(),
-            recorded=None if hidden else recording.with_gradients(net.layers, found[count:]),
+            recorded=None
+            if hidden
+            else recording.with_gradients(net.layers, found[count : count + len(recording.outputs)]),
         )

@@ -14,11 +14,11 @@ from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.draws import Draws
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
+from zcfast.passes.rectifiers import POOLS
 from zcfast.passes.redraw import redrawn, unit
 from zcfast.passes.repeated import Repeated
 
 _NOISE = 0.01
-_POOLS = frozenset({F.max_pool2d, F.avg_pool2d, F.adaptive_max_pool2d, F.adaptive_avg_pool2d, torch.max_pool2d})
 
 
 class MapDifference(Repeated):
@@ -93,7 +93,7 @@ class _Seen(TorchFunctionMode):
             result = self._normalised(BatchNormCall(*args, **(kwargs or {})))
         else:
             result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and func not in _POOLS and result.dim() == 4 and max(result.shape[2:]) > 1:
+        if isinstance(result, Tensor) and func not in POOLS and result.dim() == 4 and max(result.shape[2:]) > 1:
             self.last = result
         return result
 

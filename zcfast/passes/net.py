@@ -39,6 +39,7 @@ class Net:
         slots: the places of its parameters and what stands there.
         per_layer: whether the caller wants the share of each layer too.
         trainable: how many numbers its trainable parameters have, as the caller gave it.
+        tensors: how many parameters it has, as the caller gave it.
         seed: of the random numbers that passes draw.
         channels_last: images flow with their channels innermost in the shared forward pass and those compared with it.
         random_devices: those whose generators the net may draw from, beside the CPU.
@@ -58,11 +59,13 @@ class Net:
         per_layer: bool,
         trainable: int,
         seed: int,
+        tensors: int = 0,
     ) -> None:
         """Take the net as `isolated` gives it."""
         self.module, self.modules, self.layers = isolated.module, isolated.modules, layers
         self.slots = Slots(isolated.modules, layers)
         self.channels_last, self.per_layer, self.trainable, self.seed = channels_last, per_layer, trainable, seed
+        self.tensors = tensors
         self.mismatch: Failure | None = None
         self._isolated, self._batch = isolated, batch
         self.random_devices = random_devices(isolated.module)
@@ -119,12 +122,18 @@ class Net:
             if not before:
                 self.install()
 
-    def forward(self, inputs: Inputs, hooks: Sequence[tuple[nn.Module, Hook]] = ()) -> Any:
+    def forward(
+        self,
+        inputs: Inputs,
+        hooks: Sequence[tuple[nn.Module, Hook]] = (),
+        before: Sequence[tuple[nn.Module, Callable[[nn.Module, tuple[Any, ...]], Any]]] = (),
+    ) -> Any:
         """Run the net on any inputs, from the state and the random numbers that the first pass began with.
 
         Args:
             inputs: each [N, ...], as a batch has them; the net gets a copy.
             hooks: forward hooks with the modules that they are for, for this pass alone; what they return is obeyed.
+            before: the same of hooks that are called before their module.
 
         Returns:
             What the net returns, with its graph, whose leaves are the copies in `parameters`.
@@ -138,6 +147,8 @@ class Net:
             stack.enter_context(torch.random.fork_rng(self.random_devices))
             for module, hook in hooks:
                 stack.enter_context(module.register_forward_hook(hook))
+            for module, early in before:
+                stack.enter_context(module.register_forward_pre_hook(early))
             return self.call(mapped(Tensor.clone, inputs))
 
     @property
@@ -260,6 +271,11 @@ class Net:
             self.mismatch = UNREPEATABLE
             raise UNREPEATABLE.as_error()
         self._repeats = True
+
+
+def evaluate(module: nn.Module, *_: Any) -> None:
+    """A hook before a net: it runs in evaluation mode, until the next `restart`."""
+    module.eval()
 
 
 def may_keep_state(modules: Sequence[nn.Module], batch: Batch) -> bool:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from zcfast.passes.failures import Failure, ProxyError, describe
 from zcfast.passes.generators import GlobalState
 from zcfast.passes.net import Net
-from zcfast.passes.rectifiers import SeeRectifiers
+from zcfast.passes.pulls import Pulls
+from zcfast.passes.rectifiers import RectifierCall, SeeRectifiers
 from zcfast.torch_internals import outside_modes, outside_transforms
 
 
@@ -21,6 +22,7 @@ class _Watcher:
     owner: type
     function: Callable[[Tensor], Any]
     kinds: tuple[type[nn.Module], ...]  # none: rectifiers are watched
+    inputs: bool = False  # of rectifiers, what they got
     seen: list[Any] = field(default_factory=list)
 
 
@@ -32,6 +34,7 @@ class Observation:
         users: passes that take derivatives of the graph and have not run yet.
         takes_inputs: those of them that take derivatives by the inputs.
         keeps_outputs: whether outputs of the counted layers are kept.
+        pulls: derivatives by the inputs of rectifiers, if a pass asked for them.
         failures: passes whose wishes could not be met.
     """
 
@@ -42,6 +45,7 @@ class Observation:
         self.takes_inputs: set[type] = set()
         self.keeps_outputs = False
         self.failures: dict[type, Failure] = {}
+        self.pulls: Pulls | None = None
         self._watchers: list[_Watcher] = []
 
     def need_gradients(self) -> None:
@@ -68,13 +72,27 @@ class Observation:
         Returns:
             A list that holds, once the forward pass has run, what the function returned, in order of execution.
         """
-        watcher = _Watcher(self.observer, function, kinds)
-        self._watchers.append(watcher)
-        return watcher.seen
+        return self._begin(_Watcher(self.observer, function, kinds))
 
     def watch_rectifiers(self, function: Callable[[Tensor], Any]) -> list[Any]:
         """`watch` for the outputs of all activations that switch at zero, modules and functions (`SeeRectifiers`)."""
-        return self.watch(function)
+        return self._begin(_Watcher(self.observer, function, ()))
+
+    def watch_rectified(self, function: Callable[[Tensor], Any]) -> list[Any]:
+        """`watch_rectifiers` for their inputs; those of activations in place are seen as these leave them."""
+        return self._begin(_Watcher(self.observer, function, (), inputs=True))
+
+    def pull_rectified(self, function: Callable[[Tensor], Any]) -> Pulls:
+        """Call a function on the derivative of the loss by what each rectifier gets, through that call alone.
+
+        It holds, once `LossGradient` has run, what the function returned, in the order of `watch_rectified`.
+        """
+        self.pulls = Pulls(function)
+        return self.pulls
+
+    def _begin(self, watcher: _Watcher) -> list[Any]:
+        self._watchers.append(watcher)
+        return watcher.seen
 
     def give_up_inputs(self, failure: Failure) -> None:
         """Refuse derivatives by the inputs: the net takes none that need a gradient."""
@@ -94,6 +112,8 @@ class Observation:
     @contextmanager
     def watched(self, net: Net) -> Iterator[None]:
         """Watch a forward pass from its beginning."""
+        if self.pulls is not None:
+            self.pulls.clear()
         with ExitStack() as stack:
             for watcher in self._watchers:
                 watcher.seen.clear()
@@ -111,9 +131,11 @@ class Observation:
         if isinstance(output, Tensor):
             self._see(watcher, net, type(module).__name__, output)
 
-    def _see_rectifier(self, watchers: list[_Watcher], net: Net, output: Tensor) -> None:
+    def _see_rectifier(self, watchers: list[_Watcher], net: Net, call: RectifierCall) -> None:
+        if self.pulls is not None:
+            self.pulls.attach(call)
         for watcher in watchers:
-            self._see(watcher, net, "activation", output)
+            self._see(watcher, net, "activation", call.input if watcher.inputs else call.output)
 
     def _see(self, watcher: _Watcher, net: Net, what: str, output: Tensor) -> None:
         if watcher.owner in self.failures:
@@ -122,8 +144,10 @@ class Observation:
             if outside_transforms(output) is not output:
                 raise ProxyError("refused", f"a {what} runs inside torch.func.vmap or the like")
             with outside_modes(), torch.no_grad(), _undisturbed(watcher.owner, net):
-                copy = output.detach().clone(memory_format=torch.contiguous_format)
-                watcher.seen.append(watcher.function(copy))
+                seen = output.detach()
+                if not is_own(watcher.owner):
+                    seen = seen.clone(memory_format=torch.contiguous_format)
+                watcher.seen.append(watcher.function(seen))
         except Exception as error:  # the net and the other passes go on
             self.failures[watcher.owner] = describe(error)
 

@@ -1,12 +1,15 @@
-"""Activations that switch at zero: torch's functions, whoever calls them."""
+"""Activations that switch at zero, and pools: torch's functions, whoever calls them."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from zcfast.torch_internals import is_view, outside_modes
 
 # Modules call these functions too. What they call inside is behind the mode, so that each counts once.
 _RECTIFIERS = frozenset(
@@ -17,27 +20,47 @@ _RECTIFIERS = frozenset(
         *(F.gelu, F.silu, F.mish, F.hardswish),
     }
 )
+POOLS = frozenset({F.max_pool2d, F.avg_pool2d, F.adaptive_max_pool2d, F.adaptive_avg_pool2d, torch.max_pool2d})
 _CLAMPS = frozenset({F.hardtanh, F.hardtanh_})  # nn.ReLU6 is one from 0 on
 
 
+@dataclass(frozen=True)
+class RectifierCall:
+    """One call of a rectifier.
+
+    Attributes:
+        input: what it got; of one in place, its output by now.
+        output: what it gave.
+        hidden: whether it wrote to a view in place, in whose graph it then does not show.
+    """
+
+    input: Tensor
+    output: Tensor
+    hidden: bool
+
+
 class SeeRectifiers(TorchFunctionMode):
-    """Shows the output of each call of a rectifier.
+    """Shows each call of a rectifier.
 
     ReLU and its relatives, GELU, SiLU, Mish and Hardswish; not what a net makes of other functions, such as
     x * sigmoid(x), nor what bounds its input on both sides.
     """
 
-    def __init__(self, see: Callable[[Tensor], None]) -> None:
-        """`see` gets each output; it must not change it."""
+    def __init__(self, see: Callable[[RectifierCall], None]) -> None:
+        """`see` gets each call; it must not change its tensors."""
         super().__init__()
         self._see = see
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function, and show what it gives."""
+        """Call a function, and show the call."""
         kwargs = kwargs or {}
+        if not (func in _RECTIFIERS or (func in _CLAMPS and _begins_at_zero(*args[1:2], **kwargs))):
+            return func(*args, **kwargs)
+        received = args[0] if args else kwargs["input"]
+        with outside_modes():
+            view = is_view(received)
         result = func(*args, **kwargs)
-        if func in _RECTIFIERS or (func in _CLAMPS and _begins_at_zero(*args[1:2], **kwargs)):
-            self._see(result)
+        self._see(RectifierCall(received, result, view and result is received))
         return result
 
 

@@ -17,7 +17,7 @@ def check_unchanged(weights: Iterable[tuple[Layer, Tensor, Tensor]]) -> None:
         weights: each layer with its weight before the pass, and the stand-in for it after the pass.
     """
     for layer, before, stand_in in weights:
-        replaced = layer.module._parameters.get("weight") is not stand_in
+        replaced = layer.module._parameters.get(layer.parameter) is not stand_in
         if replaced or not (torch.equal(before, stand_in) or torch.equal(before.nan_to_num(), stand_in.nan_to_num())):
             reason = f"layer {layer.name!r} has another weight after a forward pass (run the net once first)"
             raise ProxyError("refused", reason)

@@ -66,7 +66,7 @@ class DrawnSignPatterns(Repeated):
         """Count those of one draw."""
         seen: list[Seen] = []
         inputs, _ = batch.tensors()
-        watch = SeeRectifiers(lambda output: seen.append(_packed(output.detach(), False)))
+        watch = SeeRectifiers(lambda call: seen.append(_packed(call.output.detach(), False)))
         with torch.no_grad(), redrawn(net, draws, unit), watch:
             net.forward(inputs)
         return _different(seen, batch.samples)

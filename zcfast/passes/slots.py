@@ -1,5 +1,6 @@
 """Stand-ins for the parameters of a net, one for each place that holds one."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -62,23 +63,33 @@ class Slots:
             for name, parameter in child._parameters.items()
             if parameter is not None and (parameter.is_floating_point() or parameter.is_complex())
         ]
-        weights = [layer.weight for layer in layers]
+        self.installed: list[Tensor] = []
+        self._count(layers)
+
+    def counting(self, layers: Sequence[Layer]) -> "Slots":
+        """The same slots, of which others count."""
+        other = copy.copy(self)
+        other.installed = []
+        other._count(layers)
+        return other
+
+    def _count(self, layers: Sequence[Layer]) -> None:
+        held = {(id(slot.module), slot.name): slot.parameter for slot in self.all}
+        weights = [held[id(layer.module), layer.parameter] for layer in layers]
         multiplicity: dict[int, int] = {}
         for weight in weights:
             multiplicity[id(weight)] = multiplicity.get(id(weight), 0) + 1
         self.counts = [multiplicity.get(id(slot.parameter), 0) for slot in self.all]
         self.counted = [index for index, count in enumerate(self.counts) if count]
         places: dict[int, list[int]] = {}
-        position: dict[int, int] = {}
+        position: dict[tuple[int, str], int] = {}
         for rank, index in enumerate(self.counted):
             slot = self.all[index]
             places.setdefault(id(slot.parameter), []).append(rank)
-            if slot.name == "weight":
-                position[id(slot.module)] = rank
+            position[id(slot.module), slot.name] = rank
         self.groups = [places[id(weight)] for weight in weights]
-        self.own = [position[id(layer.module)] for layer in layers]
+        self.own = [position[id(layer.module), layer.parameter] for layer in layers]
         self.weights = [weight.detach() for weight in weights]
-        self.installed: list[Tensor] = []
 
     @property
     def tied(self) -> bool:

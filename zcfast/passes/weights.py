@@ -17,17 +17,19 @@ class WeightsOfNet:
     Attributes:
         weights: L weights of the counted layers; of a parametrized layer, the result of the parametrization.
         trainable: how many numbers all trainable parameters of the net have, tied ones once.
+        tensors: how many parameters it has, tied ones once, frozen ones too.
     """
 
     weights: Sequence[Tensor]
     trainable: int
+    tensors: int
 
 
 class Weights(Pass):
-    """The weights of the counted layers, and the number of trainable parameters."""
+    """The weights of the counted layers, and the numbers of parameters."""
 
     reads = "nothing"
 
     def run(self, net: Net, batch: Batch, done: Results) -> WeightsOfNet:
         """Look at the net."""
-        return WeightsOfNet(net.slots.weights, net.trainable)
+        return WeightsOfNet(net.slots.weights, net.trainable, net.tensors)

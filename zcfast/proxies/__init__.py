@@ -2,12 +2,17 @@
 
 from zcfast.proxies.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zcfast.proxies.base import Proxy, register, registered, resolve
+from zcfast.proxies.depth import Depth
+from zcfast.proxies.dextr import Dextr
+from zcfast.proxies.dss import Dss
 from zcfast.proxies.epe_nas import EpeNas
 from zcfast.proxies.fisher import Fisher
 from zcfast.proxies.flops import Flops
 from zcfast.proxies.grad_norm import GradNorm
 from zcfast.proxies.gradsign import GradSign
 from zcfast.proxies.grasp import Grasp
+from zcfast.proxies.head_confidence import HeadConfidence
+from zcfast.proxies.hidden_cov import HiddenCov
 from zcfast.proxies.jacob_cov import JacobCov
 from zcfast.proxies.l2_norm import L2Norm
 from zcfast.proxies.linear_regions import LinearRegions
@@ -23,19 +28,23 @@ from zcfast.proxies.snip import Snip
 from zcfast.proxies.swap import RegSwap, Swap, SwapUniversal
 from zcfast.proxies.synflow import Synflow
 from zcfast.proxies.synflow_bn import SynflowBatchNorm
+from zcfast.proxies.vkdnw import Vkdnw, VkdnwDim, VkdnwEntropy
+from zcfast.proxies.wrcor import WeightedWrCor, WrCor
 from zcfast.proxies.zen import Zen
 from zcfast.proxies.zico import Zico
 
 # The names by which scores are known; they take the place of the modules of the same names.
-epe_nas = EpeNas
+depth, dextr, dss, epe_nas = Depth, Dextr, Dss, EpeNas
 fisher, flops, grad_norm, grasp, jacob_cov, l2_norm = Fisher, Flops, GradNorm, Grasp, JacobCov, L2Norm
-logsynflow = LogSynflow
+head_confidence, hidden_cov, logsynflow = HeadConfidence, HiddenCov, LogSynflow
 multiply_adds, naswot, params, plain = MultiplyAdds, Naswot, Params, Plain
 snip, synflow, synflow_bn = Snip, Synflow, SynflowBatchNorm
 meco, meco_opt = Meco, MecoOpt
 az_expressivity, az_progressivity, az_trainability = AzExpressivity, AzProgressivity, AzTrainability
 linear_regions, swap, reg_swap, swap_universal = LinearRegions, Swap, RegSwap, SwapUniversal
 gradsign, ntk_cond = GradSign, NtkCond
+vkdnw, vkdnw_dim, vkdnw_entropy = Vkdnw, VkdnwDim, VkdnwEntropy
+wrcor, wrcor_weighted = WrCor, WeightedWrCor
 zen, zico = Zen, Zico
 
 __all__ = [
@@ -44,12 +53,17 @@ __all__ = [
     "az_expressivity",
     "az_progressivity",
     "az_trainability",
+    "depth",
+    "dextr",
+    "dss",
     "epe_nas",
     "fisher",
     "flops",
     "grad_norm",
     "gradsign",
     "grasp",
+    "head_confidence",
+    "hidden_cov",
     "jacob_cov",
     "l2_norm",
     "linear_regions",
@@ -70,6 +84,11 @@ __all__ = [
     "swap_universal",
     "synflow",
     "synflow_bn",
+    "vkdnw",
+    "vkdnw_dim",
+    "vkdnw_entropy",
+    "wrcor",
+    "wrcor_weighted",
     "zen",
     "zico",
 ]

@@ -40,7 +40,14 @@ AZ_NAS = Population(
     "Lee and Ham 2024 (AZ-NAS: assembling zero-cost proxies for network architecture search)",
 )
 
-_POPULATIONS = {each.name: each for each in (AZ_NAS,)}
+VKDNW_AGG = Population(
+    "vkdnw_agg",
+    ("vkdnw_entropy", *AZ_NAS.of),
+    "Sum over vkdnw_entropy and the columns of az_nas of ln(rank / N) among the scored.",
+    "Tybl and Neumann 2025 (VKDNW: variance of knowledge of deep network weights)",
+)
+
+_POPULATIONS = {each.name: each for each in (AZ_NAS, VKDNW_AGG)}
 
 
 def populations() -> Mapping[str, Population]:

@@ -1,13 +1,15 @@
 """Named sets of proxies, and what a proxy needs, in words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from zcfast.passes.base import with_requirements
 from zcfast.passes.repeated import Repeated
 from zcfast.proxies.base import Proxy, registered, resolve
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
-_EARLIER = (*PAPER, "plain", "synflow_bn", "l2_norm", "params", "flops", "multiply_adds")
+_EARLIER = (*PAPER, "plain", "synflow_bn", "l2_norm", "params", "flops", "multiply_adds", "depth")
+SETS = ("paper", "modern", "cheap", "all")
 _CHEAP = 1.0  # forward passes of the minibatch
 
 
@@ -20,6 +22,21 @@ def sets() -> Mapping[str, tuple[str, ...]]:
         "cheap": tuple(name for name in every if cost(resolve(name)) <= _CHEAP),
         "all": every,
     }
+
+
+def expanded(proxies: Any) -> Any:
+    """A list of names and proxies with the members of each set in its place, or those of one set's name.
+
+    What is neither is given back as it is, for the caller to refuse.
+    """
+    given = [proxies] if isinstance(proxies, str) and proxies in SETS else proxies
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return given
+    listed = list(given)
+    if not any(isinstance(each, str) and each in SETS for each in listed):
+        return listed
+    known = sets()
+    return [one for each in listed for one in (known.get(each, (each,)) if isinstance(each, str) else (each,))]
 
 
 def cost(proxy: Proxy) -> float:

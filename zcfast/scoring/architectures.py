@@ -19,6 +19,7 @@ from zcfast.passes.base import with_requirements
 from zcfast.passes.batch import Loss
 from zcfast.proxies import Proxy, registered, resolve
 from zcfast.proxies.populations import populations, with_parts
+from zcfast.proxies.sets import expanded
 from zcfast.scores import Scores
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
 from zcfast.scoring.fingerprint import fingerprint, package
@@ -44,7 +45,7 @@ Images = ImageBatch | tuple[Inputs, Tensor]
 
 def score_architectures(
     space: str | SearchSpace[Any],
-    proxies: Sequence[str | Proxy],
+    proxies: str | Sequence[str | Proxy],
     cells: Cells,
     images: Images | None = None,
     *,
@@ -69,7 +70,8 @@ def score_architectures(
         space: the search space or its name.
         proxies: names of sampled proxies (zcfast.proxies), configured ones, names of closed forms (as ``score_space``
             takes them), which are computed without building a network, and ``az_nas``, a score of the set of
-            architectures, which brings the columns that it is made of.
+            architectures, which brings the columns that it is made of; "paper", "modern", "cheap" and "all" stand for
+            the proxies of these sets.
         cells: the N valid architectures.
         images: the minibatch: inputs, in any form that ``score`` takes, and targets, of float32 networks. Networks of
             cells take images [B, channels, H, W] with H = W, which set resolution and image_channels, and classes if
@@ -100,7 +102,7 @@ def score_architectures(
     searched: SearchSpace[Any] = as_space(space)
     if integer("seed", seed) < 0:
         raise ValueError(f"seed: expected a number >= 0, got {seed}")
-    runner = _executor(workers, executor, parts)
+    runner, proxies = _executor(workers, executor, parts), expanded(proxies)
     chosen = resolve_columns(searched, proxies)
     sampled = [proxy for proxy in chosen.values() if proxy is not None]
     closed = [name for name, proxy in chosen.items() if proxy is None]
@@ -250,12 +252,13 @@ def _meanings(
     return {column: meanings[column] for name, proxy in chosen.items() for column in _columns_of(forms, name, proxy)}
 
 
-def resolve_columns(space: SearchSpace[Any], proxies: Sequence[str | Proxy]) -> dict[str, Proxy | None]:
+def resolve_columns(space: SearchSpace[Any], proxies: str | Sequence[str | Proxy]) -> dict[str, Proxy | None]:
     """The labels of the proxies asked for and the sampled proxy of each, None for a closed form of the space.
 
     Raises:
         ValueError: an unknown name, a column twice, or none.
     """
+    proxies = expanded(proxies)
     if isinstance(proxies, str) or not isinstance(proxies, Iterable):
         raise ValueError(f"proxies: expected a list of names, got {proxies!r}")
     forms = closed_forms(space)

@@ -20,6 +20,7 @@ from zcfast.passes.layers import find_layers
 from zcfast.passes.turn import one_at_a_time
 from zcfast.proxies.base import Proxy, resolve
 from zcfast.proxies.sets import PAPER as PAPER
+from zcfast.proxies.sets import expanded
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Score:
 def score(
     module: nn.Module,
     batch: tuple[Inputs, Tensor] | ImageBatch,
-    proxies: Sequence[str | Proxy] = PAPER,
+    proxies: str | Sequence[str | Proxy] = PAPER,
     *,
     loss_fn: Loss | None = None,
     logits: Callable[[Any], Tensor] | None = None,
@@ -103,7 +104,8 @@ def score(
             in a tuple, as in ``net(*inputs)``, or by keyword in a dict, as in ``net(**inputs)``, each [N, ...]. Integer
             ones are tokens: the Jacobian is taken, and synflow's ones are put, at the output of the nn.Embedding called
             on them; masks stay as they are.
-        proxies: names, or configured proxies such as zcfast.proxies.fisher(weighting="channel").
+        proxies: names, or configured proxies such as zcfast.proxies.fisher(weighting="channel"); "paper", "modern",
+            "cheap" and "all" stand for the proxies of these sets.
         loss_fn: (logits, targets) -> scalar, a mean over samples. Default: cross-entropy of [N, classes, ...].
         logits: finds the logits in the net's output. Default: see find_logits.
         layers: layer types whose weights count.
@@ -135,8 +137,7 @@ def score(
         checked.check_for(module)
         found = find_layers(module, layers)
         if not found and any(proxy.sums_layers for proxy in chosen):
-            kinds = ", ".join(kind.__name__ for kind in layers)
-            raise ValueError(f"module: expected at least one layer that counts ({kinds}), got none")
+            raise ValueError(f"module: {no_layer(layers)}")
         protocol = _protocol(module, checked, layers, train, seed)
         names = tuple(layer.name for layer in found)
 
@@ -147,10 +148,16 @@ def score(
         return {proxy.label: each for proxy, each in zip(chosen, scores, strict=True)}
 
 
-def _resolve(proxies: Sequence[str | Proxy]) -> list[Proxy]:
-    if isinstance(proxies, str) or not isinstance(proxies, Iterable):
+def no_layer(layers: Sequence[type[nn.Module]]) -> str:
+    """What is wrong with a net without a layer of these types, for a proxy that sums over layers."""
+    return f"expected at least one layer that counts ({', '.join(kind.__name__ for kind in layers)}), got none"
+
+
+def _resolve(proxies: str | Sequence[str | Proxy]) -> list[Proxy]:
+    wanted = expanded(proxies)
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
         raise TypeError(f"proxies: expected a list of names or configured proxies, got {proxies!r}")
-    chosen = [resolve(proxy) for proxy in proxies]
+    chosen = [resolve(proxy) for proxy in wanted]
     if not chosen:
         raise ValueError("proxies: expected at least one, got none")
     for proxy in chosen:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from zcfast.data.provenance import Provenance
 from zcfast.errors import unknown
+from zcfast.proxies import registered
+from zcfast.proxies.sets import expanded
 from zcfast.scores import Scores
 from zcfast.spaces import Cells, ClosedForm, ClosedForms, Enumerated, SearchSpace, as_space
 from zcfast.spaces.forms import closed_forms
@@ -18,7 +20,7 @@ CHUNK = 32_768  # cells between two reports of progress, and between two chances
 
 def score_space(
     space: str | SearchSpace[Any],
-    proxies: Sequence[str],
+    proxies: str | Sequence[str],
     *,
     cells: Cells | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -31,7 +33,8 @@ def score_space(
         proxies: any of "expected_synflow" (natural logarithm, float64; -inf for a score of zero), "params" and "flops"
             (int64), "path_statistics" (float64 columns ``path_*``, not all of them better when higher, see
             zcfast.expected.path_statistics) and "path_rank" (float64; a rank among the cells that are scored together,
-            so it depends on the set: to pick within a limit, score the cells within it).
+            so it depends on the set: to pick within a limit, score the cells within it). No set of proxies has closed
+            forms alone.
         cells: valid architectures to score as they stand; all of ``space.enumerate()`` by default.
         progress: called with the number of rows done and of all rows.
         options: of the network (``space.network`` has the defaults: stem_channels, modules, classes, resolution, ...)
@@ -46,7 +49,7 @@ def score_space(
     """
     searched: SearchSpace[Any] = as_space(space)
     cells = searched.capability(Enumerated).enumerate() if cells is None else cells
-    return Scores(searched, cells, *in_closed_form(searched, proxies, cells, progress, **options))
+    return Scores(searched, cells, *in_closed_form(searched, expanded(proxies), cells, progress, **options))
 
 
 def in_closed_form(
@@ -82,6 +85,9 @@ def _forms(space: SearchSpace[Any], proxies: Sequence[str]) -> dict[str, ClosedF
     if proxies and not known:
         space.capability(ClosedForms)
     for name in proxies:
+        if name in registered() and name not in known:
+            expected = f"expected closed forms of {space.title} ({', '.join(known)}), got {name}, which needs networks"
+            raise ValueError(f"proxies: {expected}: zcfast.score_architectures")
         if name not in known:
             raise unknown("proxy", name, known)
     return {name: known[name] for name in proxies}

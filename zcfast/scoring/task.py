@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from zcfast.nets.counted import COUNTABLE
 from zcfast.nets.inputs import Inputs, mapped
 from zcfast.passes.failures import describe
+from zcfast.passes.layers import find_layers
 from zcfast.proxies import Proxy
-from zcfast.scoring.net import Score, score
+from zcfast.scoring.net import Score, no_layer, score
 from zcfast.scoring.store import Row
 from zcfast.spaces import Cells, SearchSpace
 
@@ -55,14 +57,23 @@ class Task:
                 generator = torch.Generator().manual_seed(seed)
                 norm: dict[str, Any] = {} if batch_norm is None else {"batch_norm": batch_norm}
                 try:
-                    module = self.space.build(cell, generator=generator, **norm, **self.build)
-                    scores = score(module.to(self.device), (inputs, targets), proxies, seed=self.seed, **self.options)
+                    module = self.space.build(cell, generator=generator, **norm, **self.build).to(self.device)
+                    able, unable = self._able(module, proxies)
+                    scored |= unable
+                    scores = score(module, (inputs, targets), able, seed=self.seed, **self.options) if able else {}
                 except Exception as error:  # one architecture's failure is not another's
                     failed = f"failed: {describe(error).reason}"
                     scored |= {proxy.label: (math.nan, failed) for proxy in proxies}
                     continue
                 scored |= {name: (_number(each), _reason(each)) for name, each in scores.items()}
         return scored
+
+    def _able(self, module: nn.Module, proxies: list[Proxy]) -> tuple[list[Proxy], Row]:
+        """The proxies that apply to a network, and why others do not: without layers there is none to sum over."""
+        layers = self.options.get("layers", COUNTABLE)
+        found = find_layers(module, layers)
+        able = [proxy for proxy in proxies if found or not proxy.sums_layers]
+        return able, {each.label: (math.nan, f"failed: {no_layer(layers)}") for each in proxies if each not in able}
 
 
 def groups(proxies: list[Proxy], batch_norm: bool | None) -> dict[bool | None, list[Proxy]]:

@@ -173,7 +173,11 @@ class Sizes(Capability):
 
     @abstractmethod
     def flops(self, cells: Any, **network: Any) -> Tensor:
-        """Multiply-adds of one sample through each architecture's network, int64 [N]."""
+        """Multiply-adds of one sample through each architecture's network, of all that runs, int64 [N]."""
+
+    def multiply_adds(self, cells: Any, **network: Any) -> Tensor:
+        """The same, by the name of the proxy that counts all that runs."""
+        return self.flops(cells, **network)
 
 
 class LayerKinds(Capability):

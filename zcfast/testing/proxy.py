@@ -16,7 +16,7 @@ def check_proxy(
 
     Args:
         proxy: its name, or itself.
-        module: a net that it has a score for; by default two convolutions with BatchNorm and a classifier.
+        module: a net that it has a score for; by default convolutions, BatchNorm, a recurrence and attention.
         batch: its minibatch of inputs and targets.
     """
     module = _net() if module is None else module
@@ -46,17 +46,32 @@ def check_proxy(
 def _net() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return nn.Sequential(
+        return _Net()
+
+
+class _Net(nn.Module):
+    """Of all that proxies ask for something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Sequential(
             nn.Conv2d(3, 8, 3, padding=1),
             nn.BatchNorm2d(8),
             nn.ReLU(),
             nn.Conv2d(8, 8, 3, padding=1, bias=False),
             nn.BatchNorm2d(8),
             nn.ReLU(),
-            nn.AdaptiveAvgPool2d(2),
-            nn.Flatten(),
-            nn.Linear(32, 4),
+            nn.AdaptiveAvgPool2d((2, 4)),
         )
+        self.recurrence = nn.GRU(8, 6, batch_first=True)
+        self.queries, self.rest, self.classifier = nn.Linear(6, 6), nn.Linear(6, 12), nn.Linear(6, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        steps, _ = self.recurrence(self.maps(images).flatten(2).transpose(1, 2))
+        keys, values = self.rest(steps).chunk(2, -1)
+        shares = (self.queries(steps) @ keys.transpose(1, 2)).softmax(-1)
+        logits: Tensor = self.classifier((shares @ values).mean(1))
+        return logits
 
 
 def _batch() -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Sizes by a pass of no samples are the proxies params and flops, or come of a pass with samples."""
+"""Sizes by a pass of no samples are the proxies params and multiply_adds, or come of a pass with samples."""
 
 import copy
 
@@ -6,10 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch user reads
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 import zcfast
 from zcfast.scoring.fingerprint import fingerprint
-from zcfast.spaces import Sizes
+from zcfast.spaces import LayerKinds, Sizes
 from zcfast.spaces.own import sizes as own_sizes
 from zcfast.spaces.own.no_samples import NoSamples, OtherwiseShapedError
 
@@ -113,6 +115,40 @@ SLOW = {
         lambda net, x: net.head(net.rnn(x.flatten(1)[:, None].transpose(0, 1))[0][0]), rnn=nn.GRU(768, 8), head=head(8)
     ),
 }  # fmt: skip
+
+
+def heads(net, x):
+    x = net.patch(x).flatten(2).transpose(1, 2)
+    q, k, v = (each.view(len(x), 16, 2, 4).transpose(1, 2) for each in net.qkv(x).chunk(3, -1))
+    return net.head((q @ k.transpose(-2, -1) @ v).mean((1, 2)))
+
+
+def gated(net, x):
+    x = net.patch(x).flatten(2).transpose(1, 2)
+    return net.head(torch.bmm(x, F.linear(x, net.qkv.weight[:8]).transpose(1, 2)).mean(2))
+
+
+PARTS = {"patch": nn.Conv2d(3, 8, 4, 4), "qkv": nn.Linear(8, 24)}
+FAST |= {
+    "heads": Calls(heads, **PARTS, head=head(4)),
+    "gated": Calls(gated, **PARTS, head=head(16)),
+    "depthwise": nn.Sequential(nn.Conv2d(3, 6, 3, 2, groups=3), nn.Conv2d(6, 2, 1), nn.Flatten(), head(98)),
+}
+SLOW |= {
+    "einsum": Calls(
+        lambda net, x: net.head(torch.einsum("ntc,nsc->nts", *[net.patch(x).flatten(2).mT] * 2).mean(1)),
+        **PARTS,
+        head=head(16),
+    ),
+    "of parameters": Calls(
+        lambda net, x: F.linear(net.patch(x).mean((2, 3)), net.head.weight), patch=nn.Conv2d(3, 8, 4, 4), head=head(8)
+    ),
+    "recurrent": Calls(
+        lambda net, x: net.head(net.rnn(x.flatten(2))[0][:, -1]),
+        rnn=nn.LSTM(256, 4, batch_first=True),
+        head=head(4),
+    ),
+}
 TEXTS = {
     "bag": Calls(lambda net, x: net.head(net.table(x).mean(1)), table=nn.Embedding(20, 8), head=head(8)),
     "encoder": Calls(
@@ -131,9 +167,9 @@ def measured(net, batch):
 
 
 def scored(net, batch):
-    values = zcfast.score(net, batch, ["params", "flops"])
+    values = zcfast.score(net, batch, ["params", "multiply_adds"])
     assert {each.status for each in values.values()} == {"ok"}
-    return values["params"].value, values["flops"].value
+    return values["params"].value, values["multiply_adds"].value
 
 
 @pytest.mark.parametrize("name", [*FAST, *SLOW, *TEXTS])
@@ -142,6 +178,25 @@ def test_sizes_are_those_of_the_proxies(name):
     expected = scored(net, batch)
     assert expected[1] > 0
     assert measured(net, batch) == expected
+
+
+@pytest.mark.parametrize("name", ["attention", "heads", "gated", "depthwise", "einsum", "doubled", "encoder"])
+def test_work_is_half_of_what_torchs_counter_counts(name):
+    net, (inputs, _) = (TEXTS[name], TOKENS) if name in TEXTS else ({**FAST, **SLOW}[name], IMAGES)
+    net.train()
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        net(inputs[:2])
+    assert measured(net, (inputs, IMAGES[1]))[1] == counter.get_total_flops() / 2 / 2
+
+
+def test_kinds():
+    space = zcfast.spaces.of([FAST["depthwise"], SLOW["einsum"], FAST["heads"]], example=IMAGES)
+    kinds = space.capability(LayerKinds).layer_kinds(space.enumerate())
+    depthwise = {"conv 3x3 stride 2 depthwise": (1, 6 * 9 * 49), "conv 1x1": (1, 12 * 49)}
+    assert kinds[0] == {**depthwise, "matrix product": (1, 98 * 5)}
+    patches = {"conv 4x4 stride 4": (1, 16 * 8 * 48)}
+    assert kinds[1] == {**patches, "matrix product": (2, 16 * 16 * 8 + 16 * 5)}
+    assert kinds[2] == {**patches, "matrix product": (4, 16 * 8 * 24 + 2 * 16 * 16 * 8 + 4 * 5)}
 
 
 @pytest.mark.parametrize("name", FAST)

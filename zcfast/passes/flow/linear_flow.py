@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import torch
@@ -16,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 import zcfast.passes.flow.pair_rules  # noqa: F401  fills the table of rules
 from zcfast.nets.inputs import Inputs, mapped, tensors_of
 from zcfast.ops import saliency_reduce
-from zcfast.passes.base import Pass, Results
+from zcfast.passes.base import Pass, Reads, Results
 from zcfast.passes.batch import Batch
 from zcfast.passes.embedding import require_real, tapped_embeddings, tokens_in
 from zcfast.passes.failures import ProxyError, WrongArgumentError, describe
@@ -28,6 +29,7 @@ from zcfast.passes.flow.batchnorm import (
 )
 from zcfast.passes.flow.pairs import CountedWeight, Pair, PairRules
 from zcfast.passes.forward import differentiate
+from zcfast.passes.layers import Layer
 from zcfast.passes.net import Net
 from zcfast.passes.opaque import UnsupportedError
 from zcfast.passes.recording import recorded
@@ -67,14 +69,17 @@ class LinearFlow(Pass):
     and concatenations. Others take a backward pass, as do the values of single layers.
     """
 
-    reads = "shape"
+    reads: ClassVar[Reads] = "shape"
     keep_batchnorm: ClassVar[bool] = False
     by_pairs: ClassVar[bool] = True
 
-    @staticmethod
-    def shares(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    def shares(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
         """[L] float64, the share of each layer, of its weight and the derivative of R by it."""
         return saliency_reduce(weights, gradients, ["abs_product"])[0]
+
+    def layers(self, net: Net) -> Sequence[Layer]:
+        """The layers that count."""
+        return net.layers
 
     def run(self, net: Net, batch: Batch, done: Results) -> Flow:
         """Compute the flow.
@@ -95,8 +100,7 @@ class LinearFlow(Pass):
 class SignedLinearFlow(LinearFlow):
     """The same of the terms with their signs."""
 
-    @staticmethod
-    def shares(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    def shares(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
         """The signed terms."""
         return saliency_reduce(weights, gradients, ["product"])[0]
 
@@ -113,8 +117,7 @@ class LogLinearFlow(LinearFlow):
 
     by_pairs = False
 
-    @staticmethod
-    def shares(weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    def shares(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
         """The terms by logarithms of derivatives, which are negative nowhere in the nets that the score is made for."""
         if any(bool((gradient <= -1).any()) for gradient in gradients):
             raise ProxyError("undefined", "a derivative is -1 or less, so that log(dR/dW + 1) has no value")
@@ -129,6 +132,16 @@ class _FlowRun:
     net: Net
     batch: Batch
     form: LinearFlow
+
+    @cached_property
+    def layers(self) -> Sequence[Layer]:
+        """The layers that count."""
+        return self.form.layers(self.net)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """The places of parameters, of which those of the layers count."""
+        return self.net.slots if self.layers is self.net.layers else self.net.slots.counting(self.layers)
 
     def flow(self, *, per_layer: bool) -> Flow:
         """By pairs where no term can be negative, else by a backward pass."""
@@ -202,7 +215,7 @@ class _FlowRun:
             recording.check_gradients()
             if not change:
                 positive = (weight.double().abs() for weight in slots.weights)
-                check_unchanged(zip(self.net.layers, positive, slots.of_layers(leaves), strict=True))
+                check_unchanged(zip(self.layers, positive, slots.of_layers(leaves), strict=True))
             check_references(self.net.module, slots.parameters, slots.installed, total)
             gradients = differentiate(total, leaves)
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
@@ -242,7 +255,7 @@ class _FlowRun:
         with ExitStack() as stack:
             self.net.restart()
             stack.enter_context(torch.random.fork_rng(self.net.random_devices))
-            modules, slots = self.net.modules, self.net.slots
+            modules, slots = self.net.modules, self.slots
             _make_buffers_positive(modules)
             run_synchronised_as_plain(modules)
             if not self.form.keep_batchnorm:

@@ -11,6 +11,8 @@ import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch use
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from zcfast.nets.products import PRODUCT, Counted, convolution_kind
+
 _NAMES = """
     conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear layer_norm group_norm relu relu_
     relu6 elu elu_ selu celu leaky_relu leaky_relu_ prelu rrelu gelu silu mish softplus softsign hardtanh hardtanh_
@@ -23,6 +25,13 @@ _NAMES = """
     __neg__ __pow__ contiguous clone detach float to type_as transpose swapaxes permute movedim unsqueeze squeeze
 """
 _OWNERS = (torch, F, Tensor)
+# What tells of a tensor and makes none.
+_QUERIES = frozenset(
+    (
+        *(Tensor.dim, Tensor.size, Tensor.numel, Tensor.__len__, Tensor.is_floating_point, Tensor.stride),
+        *(getattr(Tensor, each).__get__ for each in ("shape", "ndim", "dtype", "device", "requires_grad", "is_cuda")),
+    )
+)
 # What gives each sample's own result for it, as long as the samples stay in the first dimension.
 _SAMPLEWISE = frozenset(getattr(owner, name) for name in _NAMES.split() for owner in _OWNERS if hasattr(owner, name))
 _IN_PARTS = frozenset((torch.cat, torch.chunk, torch.split, Tensor.chunk, Tensor.split))
@@ -38,6 +47,9 @@ class OtherwiseShapedError(Exception):
 class NoSamples(TorchFunctionMode):
     """While it is entered, a net runs on inputs [0, ...] and sees the shapes that each sample would have.
 
+    Attributes:
+        kinds: calls and multiply-adds of one sample of the products and convolutions so far, by kind.
+
     Raises:
         OtherwiseShapedError: at a call after which the shapes may be others than those of a sample: one that mixes the
             samples with another dimension, or one that is not known.
@@ -46,7 +58,14 @@ class NoSamples(TorchFunctionMode):
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         """Take the inputs, each [0, ...]."""
         super().__init__()
+        self.kinds: dict[str, tuple[int, int]] = {}
         self._seen = {id(each): each for each in inputs}  # held, so that no other tensor has the id
+
+    def require_seen(self, output: Any) -> None:
+        """Raise an OtherwiseShapedError where an output of the net comes from a call that was not seen."""
+        values = output.values() if isinstance(output, Mapping) else (output,)
+        if any(0 in each.shape and id(each) not in self._seen for each in _tensors(values)):
+            raise OtherwiseShapedError("samples come from a call that no mode sees")
 
     def __torch_function__(
         self,
@@ -57,17 +76,20 @@ class NoSamples(TorchFunctionMode):
     ) -> Any:
         """Run the call and check what comes."""
         kwargs = kwargs or {}
+        if func in _QUERIES:
+            return func(*args, **kwargs)
         taken = [each for each in _tensors((*args, *kwargs.values())) if 0 in each.shape]
         if any(id(each) not in self._seen for each in taken):
             raise OtherwiseShapedError("samples come from a call that no mode sees")
         if not taken:
-            result = func(*args, **kwargs)
-            if any(0 in each.shape for each in _tensors((result,))):
-                raise OtherwiseShapedError(f"{func} makes samples")
-            return result
+            return _without(func, *args, **kwargs)
         if func in _NORMALISE:
             return args[0]
         result = _VIEW_OF[func](func, *args, **kwargs) if func in _VIEW_OF else func(*args, **kwargs)
+        if func in _WORK:
+            for kind, work in _WORK[func](result, *args, **kwargs):
+                calls, before = self.kinds.get(kind, (0, 0))
+                self.kinds[kind] = calls + 1, before + work
         made = list(_tensors((result,)))
         if made and func not in _VIEW_OF and func not in _SAMPLEWISE:
             raise OtherwiseShapedError(f"{func} is not known")
@@ -76,6 +98,55 @@ class NoSamples(TorchFunctionMode):
                 raise OtherwiseShapedError(f"{func} moves the samples")
             self._seen[id(each)] = each
         return result
+
+
+def _without(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a call gives that takes no samples; one that does work, or makes samples, is for a pass with samples."""
+    if func in _SAMPLEWISE and func not in _WORK:
+        result = func(*args, **kwargs)
+    else:
+        with Counted() as counted:
+            result = func(*args, **kwargs)
+        if counted.kinds:
+            raise OtherwiseShapedError(f"{func} works without samples")
+    if any(0 in each.shape for each in _tensors((result,))):
+        raise OtherwiseShapedError(f"{func} makes samples")
+    return result
+
+
+Work = list[tuple[str, int]]  # the kind and the multiply-adds of one sample of each product in a call
+
+
+def _convolution(  # as torch names the arguments
+    out: Tensor, x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, *rest: Any, groups: int = 1, **named: Any
+) -> Work:
+    groups = rest[2] if len(rest) > 2 else groups  # behind padding and dilation
+    return [(convolution_kind(weight.shape, stride, groups), math.prod(out.shape[2:]) * weight.numel())]
+
+
+def _transposed(
+    out: Tensor, x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, *rest: Any, groups: int = 1, **named: Any
+) -> Work:
+    groups = rest[2] if len(rest) > 2 else groups  # behind padding and output_padding
+    return [(convolution_kind(weight.shape, stride, groups, True), math.prod(x.shape[2:]) * weight.numel())]
+
+
+def _product(out: Tensor, left: Tensor, *rest: Any, **named: Any) -> Work:
+    return [(PRODUCT, math.prod(out.shape[1:]) * left.shape[-1])]
+
+
+def _attention(out: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **named: Any) -> Work:
+    places = math.prod(query.shape[1:-1]) * key.shape[-2]
+    return [(PRODUCT, places * query.shape[-1]), (PRODUCT, places * value.shape[-1])]
+
+
+# What multiplies and adds, and how much; out, then the arguments of the call.
+_WORK: dict[Any, Callable[..., Work]] = {
+    **dict.fromkeys((F.conv1d, F.conv2d, F.conv3d), _convolution),
+    **dict.fromkeys((F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d), _transposed),
+    **dict.fromkeys((F.linear, torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm), _product),
+    F.scaled_dot_product_attention: _attention,
+}
 
 
 def _view(func: Callable[..., Any], x: Tensor, *shape: Any, **named: Any) -> Tensor:

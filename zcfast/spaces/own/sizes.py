@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -10,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.errors import first_line
-from zcfast.nets.counted import COUNTABLE, channel_dim, layer_kind, trainable
+from zcfast.nets.counted import trainable
 from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count, tensors_of
+from zcfast.nets.products import counting
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.base import Example
 from zcfast.spaces.capabilities import LayerKinds, Sizes
-from zcfast.spaces.own.no_samples import NoSamples, OtherwiseShapedError
+from zcfast.spaces.own.no_samples import NoSamples
 from zcfast.spaces.own.undrawn import Undrawn
-from zcfast.torch_internals import outside_transforms
 
 _SAMPLES = 2  # of a pass with samples: BatchNorm takes no single one
 
@@ -39,7 +38,7 @@ Kinds = dict[str, tuple[int, int]]  # of layers -> calls and multiply-adds of on
 
 
 class BuiltSizes(Sizes, LayerKinds):
-    """The sizes of networks that a space builds: the same numbers as the proxies params and flops.
+    """The sizes of networks that a space builds: the same numbers as the proxies params and multiply_adds.
 
     A network with undrawn weights takes a batch of no samples. One that mixes the samples with another dimension, or
     does what is not known, takes two real ones.
@@ -59,13 +58,15 @@ class BuiltSizes(Sizes, LayerKinds):
         return torch.tensor([params for params, _ in self._of(cells)], dtype=torch.int64)
 
     def flops(self, cells: Any, **network: Any) -> Tensor:
-        """Multiply-adds of the counted layers for one sample of the example, int64 [N].
+        """Multiply-adds of all products and convolutions that run, for one sample of the example, int64 [N].
+
+        Attention, functions on parameters and products of activations count like layers; it is half of what torch's
+        FlopCounterMode counts.
 
         Raises:
-            ValueError: a network that cannot be built, or does not take the example.
+            ValueError: a network that cannot be built.
         """
-        works = [sum(work for _, work in kinds.values()) for _, kinds in self._of(cells)]
-        return torch.tensor(works, dtype=torch.int64)
+        return torch.tensor([work_of(kinds) for _, kinds in self._of(cells)], dtype=torch.int64)
 
     def layer_kinds(self, cells: Any) -> list[Mapping[str, tuple[int, int]]]:
         """See ``LayerKinds``."""
@@ -88,8 +89,13 @@ class BuiltSizes(Sizes, LayerKinds):
             raise ValueError(f"{self._space.name}: no sizes of {text}: {first_line(error)}") from error
 
 
+def work_of(kinds: Kinds) -> int:
+    """Multiply-adds of all kinds."""
+    return sum(work for _, work in kinds.values())
+
+
 def counted(module: nn.Module, again: Callable[[], nn.Module], inputs: Inputs) -> tuple[int, Kinds]:
-    """Parameters of a network, and its layers by kind, with undrawn weights; it is used up.
+    """Parameters of a network, and what it does by kind, with undrawn weights; it is used up.
 
     Args:
         module: the network.
@@ -98,47 +104,26 @@ def counted(module: nn.Module, again: Callable[[], nn.Module], inputs: Inputs) -
     """
     params = trainable(module)
     try:
-        return params, _without_samples(module, inputs)
+        return params, _without_samples(module.train(), inputs)
     except Exception:  # whatever a net raises that gets no samples
-        return params, _with_samples(again(), inputs)
+        return params, _with_samples(again().train(), inputs)
 
 
 def _without_samples(module: nn.Module, inputs: Inputs) -> Kinds:
     none = mapped(lambda x: x[:0], inputs)
-
-    def places(output: Tensor, channels: int) -> int:
-        if channels == 0 or output.shape[0] != 0 or outside_transforms(output) is not output:
-            raise OtherwiseShapedError("a layer's output without samples")
-        return math.prod(output.shape[1:channels] + output.shape[channels + 1 :])
-
-    with NoSamples(tensors_of(none)):
-        return _kinds(module, none, places)
+    for each in module.modules():
+        if isinstance(each, nn.modules.batchnorm._BatchNorm):
+            each._buffers["num_batches_tracked"] = None  # nothing to count: one call less of each
+    mode = NoSamples(tensors_of(none))
+    with mode:
+        output = call_net(module, none)
+    mode.require_seen(output)
+    return mode.kinds
 
 
 def _with_samples(module: nn.Module, inputs: Inputs) -> Kinds:
-    def places(output: Tensor, channels: int) -> int:
-        return outside_transforms(output).numel() // output.shape[channels] if output.shape[channels] else 0
-
     samples = mapped(lambda x: x[:_SAMPLES].clone(), inputs)
     count = sample_count(samples)
-    return {kind: (calls, work // count) for kind, (calls, work) in _kinds(module, samples, places).items()}
-
-
-def _kinds(module: nn.Module, inputs: Inputs, places: Callable[[Tensor, int], int]) -> Kinds:
-    """Calls of counted layers in a forward pass by kind, and the products of their weights and places."""
-    found: Kinds = {}
-
-    def count(layer: nn.Module, _: Any, output: Tensor) -> None:
-        channels, kind = channel_dim(layer, output), layer_kind(layer)
-        calls, work = found.get(kind, (0, 0))
-        found[kind] = calls + 1, work + layer.weight.numel() * places(output, channels)  # type: ignore[operator]
-
-    counted = [layer for layer in module.modules() if isinstance(layer, COUNTABLE)]
-    hooks = [layer.register_forward_hook(count, prepend=True) for layer in counted]
-    try:
-        module.train()
-        call_net(module, inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
+    with torch.enable_grad(), counting(module.modules()) as mode:
+        call_net(module, samples)
+    return {kind: (calls, round(work / count)) for kind, (calls, work) in mode.kinds.items()}

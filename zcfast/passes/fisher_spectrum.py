@@ -1,0 +1,109 @@
+"""How unevenly the outputs of a net answer to its parameters."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from zcfast.nets.inputs import mapped
+from zcfast.passes.batch import Batch
+from zcfast.passes.cpu_backend.channels_last import BatchNormCall
+from zcfast.passes.draws import Draws
+from zcfast.passes.failures import ProxyError
+from zcfast.passes.net import Net, evaluate
+from zcfast.passes.redraw import kaiming_fan_in, redrawn
+from zcfast.passes.repeated import Repeated
+
+_PARAMETERS = 128  # the first ones of the net
+_SMOOTHING = torch.tensor(0.05, dtype=torch.float16)  # of the probabilities, in half precision as published
+
+
+class FisherSpectrum(Repeated):
+    """Of each draw, [P] float64: the singular values of the published code's Fisher matrix, falling.
+
+    Of each of the first 128 parameters the first number counts alone. With J [classes, P] the derivatives of a sample's
+    logits by these and L the lower factor of the covariance of its smoothed class probabilities, the matrix is the mean
+    over samples of (L J)^T (L J). The net is in evaluation mode; a BatchNorm without running statistics takes means of
+    0 and variances of 1, as a new net's are.
+    """
+
+    reads = "inputs"
+    stream = "vkdnw"
+    cost = 20.0
+
+    def once(self, net: Net, batch: Batch, draws: Draws) -> Tensor:
+        """Those of one draw of Kaiming weights (fan in), or of the weights that are there."""
+        if self.init == "as_is":
+            return self._spectrum(net, batch)
+        with redrawn(net, draws, kaiming_fan_in):
+            return self._spectrum(net, batch)
+
+    def _spectrum(self, net: Net, batch: Batch) -> Tensor:
+        inputs, _ = batch.tensors()
+        total: Tensor | None = None
+        for sample in range(batch.samples):
+            one = mapped(lambda x, sample=sample: x[sample : sample + 1], inputs)  # type: ignore[misc]
+            with _FixedStatistics():
+                output = net.forward(one, before=[(net.module, evaluate)])
+            logits = batch.found_logits(output, 1)
+            if logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
+                raise ProxyError("undefined", f"logits [N, classes] are needed, got {tuple(logits.shape)} for a sample")
+            rows = _factor(logits[0].detach().double()) @ _jacobian(logits[0], _first(net)).double()
+            total = rows.T @ rows if total is None else total + rows.T @ rows
+        assert total is not None
+        if not bool(total.isfinite().all()):
+            raise ProxyError("undefined", "a logit or a derivative of it is not finite")
+        spectrum: Tensor = torch.linalg.svdvals(total / batch.samples)
+        return spectrum
+
+
+def _first(net: Net) -> list[list[Tensor]]:
+    """What stands in all places of each of the first parameters."""
+    places: dict[int, list[Tensor]] = {}
+    for slot, copy in zip(net.slots.all, net.copies, strict=True):
+        places.setdefault(id(slot.parameter), []).append(copy)
+    return list(places.values())[:_PARAMETERS]
+
+
+def _jacobian(logits: Tensor, parameters: list[list[Tensor]]) -> Tensor:
+    """[classes, P]: derivatives by the first number of each parameter, which may stand in several places."""
+    points = [copy for group in parameters for copy in group]
+    rows = []
+    for each in logits:
+        found = torch.autograd.grad(each, points, retain_graph=True, allow_unused=True) if each.requires_grad else ()
+        first = iter(torch.zeros_like(each) if part is None else part.reshape(-1)[0] for part in found)
+        rows.append(torch.stack([torch.stack([next(first, each * 0) for _ in group]).sum() for group in parameters]))
+    return torch.stack(rows).detach()
+
+
+def _factor(logits: Tensor) -> Tensor:
+    """[classes, classes], lower: that of the covariance of one multinomial draw (Tanabe and Sagae 1992).
+
+    What is left behind the last class is 0 exactly, where the half precision of the smoothing leaves 2e-4.
+    """
+    shares = logits.softmax(0) * (1 - _SMOOTHING).item() + (_SMOOTHING / len(logits)).item()
+    left = 1 - shares.cumsum(0)
+    left[-1] = 0
+    before = torch.cat([left.new_ones(1), left[:-1]])
+    scale = (shares * left / before).sqrt()
+    below = torch.outer(shares, scale[:-1] / left[:-1])
+    factor = torch.diag(scale)
+    factor[:, :-1] -= below.tril(-1)
+    return factor
+
+
+class _FixedStatistics(TorchFunctionMode):
+    """BatchNorm never takes statistics of the minibatch."""
+
+    def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.batch_norm:
+            call = BatchNormCall(*args, **(kwargs or {}))
+            mean, variance = call.running_mean, call.running_var
+            if mean is None or variance is None:
+                channels = call.input.shape[1]
+                mean, variance = call.input.new_zeros(channels), call.input.new_ones(channels)
+            return F.batch_norm(*call._replace(running_mean=mean, running_var=variance, training=False))
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,61 @@
+"""Derivatives at the activations, seen while a backward pass goes by."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from zcfast.passes.failures import Failure, describe
+from zcfast.passes.rectifiers import RectifierCall
+
+_NOT_MOVED = Failure("undefined", "an activation gets what no weight moves, by which no derivative is taken")
+_HIDDEN = Failure("refused", "an activation writes in place to a view, which hides the derivative by what it got")
+
+
+class Pulls:
+    """What a function makes of the derivatives by the inputs of activations, each through one call alone.
+
+    None of these derivatives is kept: together they are as large as all maps.
+
+    Attributes:
+        seen: one for each call, in order; None where the value that was differentiated does not depend on it.
+        failure: why there are none.
+    """
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        """`function` gets each derivative; it must not change it."""
+        self._function, self._listens = function, False
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin a forward pass."""
+        self.seen: list[Any] = []
+        self.failure: Failure | None = None
+
+    def attach(self, call: RectifierCall) -> None:
+        """Wait at one call, in its graph."""
+        self.seen.append(None)
+        node = call.output.grad_fn
+        if call.hidden or node is None:
+            self.failure = self.failure or (_HIDDEN if call.hidden else _NOT_MOVED)
+        else:
+            node.register_hook(partial(self._pull, len(self.seen) - 1))
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside, a backward pass runs whose derivatives are meant."""
+        self._listens = True
+        try:
+            yield
+        finally:
+            self._listens = False
+
+    def _pull(self, place: int, by_inputs: tuple[Tensor | None, ...], _: Any) -> None:
+        if not self._listens or by_inputs[0] is None or self.failure is not None:
+            return
+        try:
+            self.seen[place] = self._function(by_inputs[0])
+        except Exception as error:  # the backward pass serves others too
+            self.failure = describe(error)
