@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zcfast.version import __version__
 
 if TYPE_CHECKING:
-    from zcfast import analysis, designing, latency, optuna, passes, proxies, report, scoring, search, spaces
+    from zcfast import analysis, compat, designing, latency, optuna, passes, proxies, report, scoring, search, spaces
     from zcfast.analysis.vote import vote
     from zcfast.data.provenance import Provenance
     from zcfast.designing import design
@@ -37,6 +37,7 @@ _PUBLIC = {
 }
 _SUBMODULES = (
     "analysis",
+    "compat",
     "designing",
     "latency",
     "optuna",
@@ -55,6 +56,7 @@ __all__ = [
     "Space",
     "__version__",
     "analysis",
+    "compat",
     "design",
     "designing",
     "latency",

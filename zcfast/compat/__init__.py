@@ -1,0 +1,1 @@
+"""Habits of other libraries: their calls, names and signs, on this package's scores."""
