@@ -56,7 +56,7 @@ def latency(
     if sample is None and architectures is None:
         listed = measured_space.offers(Enumerated)
         sample = SAMPLE if listed is None else min(SAMPLE, len(listed))
-    cells = chosen_cells(measured_space, sample, architectures, seed)
+    cells: Any = chosen_cells(measured_space, sample, architectures, seed)
     given = {"device": device, "runtime": runtime, "batch": batch, "threads": threads, **options}
     try:
         with terminal.progress_bar(f"Measuring {measured_space.title}") as progress:
