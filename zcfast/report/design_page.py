@@ -70,8 +70,8 @@ def design(found: Design, *, top: int = 10) -> str:
 
 def costs(found: Design) -> list[str]:
     """The columns that say what an architecture costs: what is limited first."""
-    made = found.protocol
-    return [name for name in dict.fromkeys([*made["limits"], *made["minimise"], *COUNTED]) if name in found.tried.columns]
+    known = dict.fromkeys([*found.protocol["limits"], *found.protocol["minimise"], *COUNTED])
+    return [name for name in known if name in found.tried.columns]
 
 
 def _data(found: Design) -> tuple[dict[str, Any], int]:
