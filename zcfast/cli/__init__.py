@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 import zcfast
-from zcfast.cli import design, modules, proxies, reports, search, show, spaces, tables, terminal
+from zcfast.cli import design, latency, modules, proxies, reports, search, show, spaces, tables, terminal
 from zcfast.errors import Notice, printable, shortened
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
@@ -46,6 +46,7 @@ app.command("score", epilog=spaces.SCORE_EXAMPLES)(spaces.score)
 app.command("score torch", epilog=modules.EXAMPLES)(modules.score)
 app.command("import", epilog=tables.EXAMPLES)(tables.import_table)
 app.command("design", epilog=design.EXAMPLES)(design.design)
+app.command("latency", epilog=latency.EXAMPLES)(latency.latency)
 app.command("proxies")(proxies.list_proxies)
 app.command("report", epilog=reports.EXAMPLES)(reports.report)
 app.command("search", epilog=search.EXAMPLES)(search.search)
@@ -98,6 +99,8 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)
     warnings.showwarning = _show_warning
+    if "torch" not in sys.modules:
+        sys.meta_path.insert(0, _NumpyFirst())
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
         if status == INTERRUPTED:  # newer releases of typer turn Ctrl-C into this status, older ones into Abort
@@ -117,6 +120,15 @@ def main() -> None:
         _fail(str(error), 1)
     finally:
         gc.freeze()  # the process ends: searching all that torch has loaded for cycles would take 0.4 s more
+
+
+class _NumpyFirst:
+    """Imports numpy before torch does, whose C code would let go a Ctrl-C that comes meanwhile."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Find nothing."""
+        if name == "torch":
+            import numpy  # noqa: F401
 
 
 def _discard_output() -> None:

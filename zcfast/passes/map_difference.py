@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from zcfast.nets.inputs import Inputs, mapped, only_tensor
 from zcfast.passes.batch import Batch
 from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.draws import Draws
@@ -40,22 +41,25 @@ class MapDifference(Repeated):
     def once(self, net: Net, batch: Batch, draws: Draws) -> float:
         """The score of one draw."""
         inputs, _ = batch.tensors()
-        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+        given = only_tensor(inputs)
+        if given is None or not given.is_floating_point():
             raise ProxyError("undefined", "noise is added to one real input, and this net has others")
-        noise = draws.normal("noise", "1", inputs.shape).to(inputs)
+        noise = draws.normal("noise", "1", given.shape).to(given)
         with torch.no_grad():
             if self.init == "as_is":
                 return self._score(net, inputs, noise)
             with redrawn(net, draws, unit):
-                return self._score(net, draws.normal("noise", "0", inputs.shape).to(inputs), noise)
+                drawn = draws.normal("noise", "0", given.shape).to(given)
+                return self._score(net, mapped(lambda x: drawn, inputs), noise)
 
-    def _score(self, net: Net, inputs: Tensor, noise: Tensor) -> float:
-        first, second = (self._last_map(net, each) for each in (inputs, inputs + _NOISE * noise))
+    def _score(self, net: Net, inputs: Inputs, noise: Tensor) -> float:
+        moved = mapped(lambda x: x + _NOISE * noise, inputs)
+        first, second = (self._last_map(net, each) for each in (inputs, moved))
         difference = (first.double() - second.double()).abs().sum().item() / len(first)
         scales = [variance.mean().log().item() / 2 for variance in self.variances.values()]
         return (math.log(difference) if difference else -math.inf) + sum(scales)
 
-    def _last_map(self, net: Net, inputs: Tensor) -> Tensor:
+    def _last_map(self, net: Net, inputs: Inputs) -> Tensor:
         def update(module: nn.Module, args: Any, output: Any) -> None:
             """Move the module's running variance as torch does."""
             assert isinstance(module, nn.BatchNorm2d)
@@ -79,21 +83,25 @@ class _Seen(TorchFunctionMode):
     """Keeps what the functions that run give.
 
     Attributes:
-        last: the last map [N, C, H, W] of several places that is of no pool: what a net pools in the end.
+        last: the last map [N, C, H, W] of several places that is of no pool: what a net pools in the end. What is made
+            of the input before a parameter has been used says nothing about the net.
         variance: float64 [C], unbiased, of the last BatchNorm over its minibatch; None where it took running ones.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.last: Any = None
+        self._has_begun = False
         self.variance: Tensor | None = None
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.batch_norm:
-            result = self._normalised(BatchNormCall(*args, **(kwargs or {})))
-        else:
-            result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and func not in POOLS and result.dim() == 4 and max(result.shape[2:]) > 1:
+        kwargs = kwargs or {}
+        tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)]
+        parameters = [each for each in tensors if isinstance(each, nn.Parameter)]
+        self._has_begun |= 0 < len(parameters) < len(tensors)  # one alone is copied, before the net is called
+        normalises = func is F.batch_norm
+        result = self._normalised(BatchNormCall(*args, **kwargs)) if normalises else func(*args, **kwargs)
+        if self._has_begun and func not in POOLS and _is_map(result):
             self.last = result
         return result
 
@@ -106,3 +114,7 @@ class _Seen(TorchFunctionMode):
         result = F.batch_norm(*call._replace(running_mean=mean, running_var=variance, momentum=1.0))
         self.variance = variance.double()
         return result
+
+
+def _is_map(result: Any) -> bool:
+    return isinstance(result, Tensor) and result.dim() == 4 and max(result.shape[2:]) > 1
