@@ -85,7 +85,7 @@ def _outputs(net: Net, inputs: Inputs) -> list[_Map]:
         maps.append(_Map(output, leaf))
         return leaf.clone()  # the next block may write to it
 
-    net.forward(inputs, [(module, cut) for module in {id(end[0]): end[0] for end in ends}.values()])
+    net.forward(inputs, [(module, cut) for module in {id(end[0]): end[0] for end in ends}.values()], fast=True)
     return maps
 
 

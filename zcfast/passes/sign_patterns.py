@@ -70,8 +70,8 @@ class DrawnSignPatterns(Repeated):
         seen: list[Seen] = []
         inputs, _ = batch.tensors()
         watch = SeeRectifiers(lambda call: seen.append(_packed(call, False)))
-        with torch.no_grad(), redrawn(net, draws, unit), watch:
-            net.forward(inputs)
+        with torch.no_grad(), redrawn(net, draws, unit):
+            net.forward(inputs, modes=[watch], fast=True)
         return _different(seen, batch.samples)
 
 
