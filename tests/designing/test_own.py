@@ -204,6 +204,34 @@ def test_a_storage_with_rows_of_another_design_is_refused(tmp_path):
             zcfast.design(space, **asked | other)
 
 
+@pytest.mark.parametrize("url", ["nothing://x", "no URL", "sqlite:////nowhere/study.db", "sqlite:///{path}"])
+def test_a_storage_that_does_not_open_is_one_error(url, tmp_path):
+    (tmp_path / "study.db").write_bytes(bytes(range(256)) * 8)
+    with pytest.raises(ValueError, match=r"^storage: "):
+        zcfast.design(space, by="params", evaluations=4, storage=url.format(path=tmp_path / "study.db"))
+
+
+def test_a_storage_that_no_longer_takes_trials_is_one_error(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(optuna.Study, "add_trial", full)
+    with pytest.raises(ValueError, match="storage: OSError: the disk is full"):
+        zcfast.design(space, by="params", evaluations=4, storage=f"sqlite:///{tmp_path / 'study.db'}")
+
+
+@pytest.mark.parametrize("changed", [3, [], "{", {"a": 3}])
+def test_rows_of_a_storage_that_were_changed_are_one_error(changed, tmp_path):
+    given = {"evaluations": 4, "storage": f"sqlite:///{tmp_path / 'study.db'}", "study_name": "mine"}
+    zcfast.design(space, by="params", sampler="random", **given)
+    study = optuna.load_study(study_name="mine", storage=given["storage"])
+    for attribute, before in study.user_attrs.items():
+        study.set_user_attr(attribute, changed)
+        with pytest.raises(ValueError, match=r"^storage: "):
+            zcfast.design(space, by="params", sampler="random", **given)
+        study.set_user_attr(attribute, before)
+
+
 ONE_RUN = """
 import sys, zcfast
 from tests.designing.own_space import space

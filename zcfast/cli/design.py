@@ -22,6 +22,8 @@ EXAMPLES = """Examples:
 
     zcfast design nasbench201 --costs latency.csv --limit fpga=4.7ms --by expected_synflow --out found.parquet
 
+    zcfast design mymodule:space --trained accuracies.csv --limit params=5M --out found.parquet
+
     zcfast show found.parquet --top 3"""
 
 SHOWN = 5
@@ -46,6 +48,15 @@ def design(
             help="Scores that rank, or a set of them (zcfast proxies); -NAME: a small one is good.",
         ),
     ] = "recommended",
+    trained: Annotated[
+        str | None,
+        typer.Option(
+            "--trained", metavar="FILE", help="Accuracies that you have: a table, or an Optuna journal or URL."
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", metavar="NAME", help="Of a table of accuracies with several.")
+    ] = None,
     minimise: Annotated[
         list[str] | None, typer.Option("--minimise", metavar="NAME", help="A cost to trade off; repeatable.")
     ] = None,
@@ -85,6 +96,7 @@ def design(
                 found = zcfast.design(
                     searched,
                     by=names[0] if len(names) == 1 else names,
+                    trained=_trained(searched, trained, metric),
                     limits=limits,
                     minimise=minimise or (),
                     evaluations=evaluations,
@@ -114,6 +126,18 @@ def _finish(found: Design, out: Path) -> None:
     terminal.say(summary(found))
     terminal.say(f"\nThe best {min(SHOWN, len(found))}:\n\n{text.best(found.scores, 'design', SHOWN)}")
     terminal.say(f"\nwritten to {out}")
+
+
+def _trained(space: SearchSpace[Any], source: str | None, metric: str | None) -> Any:
+    """A study or a table of accuracies, with the metric that is meant."""
+    if source is None:
+        if metric is not None:
+            raise ValueError("--metric: no effect without --trained")
+        return None
+    from zcfast.designing.trained import read
+
+    known = read(space, source)
+    return known if metric is None else (known, metric)
 
 
 def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> dict[str, Any]:

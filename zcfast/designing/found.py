@@ -233,5 +233,6 @@ def summary(found: Design) -> str:
     if made["failed"]:
         parts.append(f"{made['failed']:,} without a network or a score")
     stages = [" + ".join(each) for each in made["stages"]]
+    stages[0] = made.get("trained", stages[0])
     then = f", then the best {made['second']:,} by {stages[1]}" if made["second"] else ""
     return f"{', '.join(parts)}; ranked by {stages[0]}{then}"

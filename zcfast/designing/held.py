@@ -113,6 +113,7 @@ def _provenance(plan: Plan, made: tuple[Stage, ...]) -> Provenance:
         "stages": [[f"{'-' if name in each.small else ''}{name}" for name in each.names] for each in used],
         "network": plan.network,
         "seed": plan.seed,
+        **({} if plan.trained is None else {"trained": plan.trained}),
     }
     options = {"space": plan.space.title, "network": plan.space.network_options(plan.network), "design": asked}
     return Provenance(__version__, torch.__version__, plan.seed, meanings, options)

@@ -39,6 +39,7 @@ class Plan:
         scoring: what ``score_architectures`` takes beside.
         executor: what scores, on one thread wherever it runs; None for this process.
         parts: where finished scores are kept.
+        trained: what the caller's accuracies made that ranks; None where there are none.
     """
 
     space: SearchSpace[Any]
@@ -55,6 +56,7 @@ class Plan:
     executor: Executor | None
     parts: Store | None
     progress: Progress
+    trained: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +84,7 @@ def scored(plan: Plan, terms: Terms, cells: Cells, progress: Progress | None = N
         StageInterrupted: Ctrl-C, with the scores so far.
     """
     if terms.ranker is not None:
-        meaning = Meaning(f"what {type(terms.ranker).__name__} gives", "rank", "the caller")
+        meaning = Meaning(f"what {plan.trained or type(terms.ranker).__name__} gives", "rank", "the caller")
         return Stage({"rank": ranked(plan.space, terms.ranker, cells)}, {"rank": meaning}, {})
     if not terms.sampled:
         return _in_closed_form(plan, terms.closed, cells, progress)

@@ -43,6 +43,7 @@ def design(
     space: str | SearchSpace[Any],
     *,
     by: By | Stages = RECOMMENDED,
+    trained: Any = None,
     limits: Mapping[str, Any] | None = None,
     minimise: Sequence[str] = (),
     evaluations: int | None = None,
@@ -71,6 +72,9 @@ def design(
         by: what ranks: "recommended"; a name or a proxy, where "-snip" ranks a small snip first; several of these, or a
             set such as "paper", by the sum of the logarithms of their ranks; an object with ``rank(space, cells)``,
             numbers [N] of which higher ones are better; or ``zcfast.designing.Stages`` of two of these.
+        trained: accuracies that you have, of 10 to 200 architectures: a ``zcfast.tables.Table``, or (table, metric); a
+            mapping from text to accuracy; or an Optuna study of your own. A predictor of these ranks, in place of
+            ``by``.
         limits: the most that an architecture may have, by name: "flops" or "multiply_adds" (of one sample, all that
             runs: half of what torch's FlopCounterMode counts) and "params" of any space that counts them, and under
             any name of the user's own a pair (column, number), the column being numbers of all rows of an enumerated
@@ -106,6 +110,7 @@ def design(
             raise ValueError(f"{name}: expected a number >= {least}, got {value}")
     if workers is not None and executor is not None:
         raise ValueError("executor: expected it or workers, got both")
+    by = by if trained is None else _predictor(searched, trained, by)
     batch = minibatch(searched, images, [])
     wanted = stages(searched, by, batch is not None)
     own = {name: options.pop(name) for name in own_options(searched) if name in options}
@@ -128,6 +133,7 @@ def design(
             runner,
             store,
             progress or (lambda done, of: None),
+            None if trained is None else repr(by),
         )
         _require_other_names(plan)
         held = Held(plan)
@@ -135,6 +141,15 @@ def design(
             return _designed(plan, held, sampler, storage, study_name)
         except KeyboardInterrupt as error:
             raise DesignInterrupted(held.design()) from error
+
+
+def _predictor(space: SearchSpace[Any], trained: Any, by: Any) -> By:
+    """What the caller's accuracies make that ranks, in place of what it does by default."""
+    if by != RECOMMENDED:
+        raise ValueError("trained: expected it or by, got both")
+    from zcfast.designing.trained import predictor_of  # pyarrow and the searches take a while to import
+
+    return predictor_of(space, trained)
 
 
 def _processes(workers: int) -> Executor:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from zcfast.designing.limits import Cost, excess
 from zcfast.designing.look import BUILT, TEXT
 from zcfast.designing.proposals import Proposals
-from zcfast.errors import unknown
+from zcfast.errors import first_line, unknown
 from zcfast.scoring.store import Row
 from zcfast.spaces.own.choices import Categorical, Choice
 
@@ -87,10 +87,11 @@ class Asked(Proposals):
             self.study = self._memory
             self._stored: list[FrozenTrial] = []
             if storage is not None:
-                self.study = optuna.create_study(
-                    storage=storage, study_name=name, directions=directions, load_if_exists=True
-                )
-                self._stored = self.study.get_trials(deepcopy=False)
+                with _from_storage():
+                    self.study = optuna.create_study(
+                        storage=storage, study_name=name, directions=directions, load_if_exists=True
+                    )
+                    self._stored = self.study.get_trials(deepcopy=False)
             self._memory.set_metric_names(list(objectives))
             if len(self.study.directions) != len(directions):
                 came = len(self.study.directions)
@@ -116,12 +117,13 @@ class Asked(Proposals):
                 f"storage: expected an earlier run of the same design in study {self.study.study_name!r}, got one of "
                 f"other limits, scores, pictures, weights or code; give the study another name"
             )
-        self.study.set_user_attr(_CLAIMS, claims)
-        unfinished = json.loads(self.study.user_attrs.get(_UNFINISHED, "{}"))
-        rows = {proposal: _row(row) for proposal, row in unfinished.items()}
-        for trial in self._stored:
-            if _ROW in trial.user_attrs and trial.distributions == self._distributions:
-                rows[self._proposal(trial.params)] = _row(json.loads(trial.user_attrs[_ROW]))
+        with _from_storage():
+            self.study.set_user_attr(_CLAIMS, claims)
+            unfinished = json.loads(self.study.user_attrs.get(_UNFINISHED, "{}"))
+            rows = {proposal: _row(row) for proposal, row in unfinished.items()}
+            for trial in self._stored:
+                if _ROW in trial.user_attrs and trial.distributions == self._distributions:
+                    rows[self._proposal(trial.params)] = _row(json.loads(trial.user_attrs[_ROW]))
         return rows
 
     def next(self, n: int) -> list[str]:
@@ -149,7 +151,8 @@ class Asked(Proposals):
     def keep(self, rows: Mapping[str, Row]) -> None:
         """Keep them in the storage, beside the trials: a sampler is told whole batches alone."""
         if self.study is not self._memory:
-            self.study.set_user_attr(_UNFINISHED, json.dumps(rows))
+            with _from_storage():
+                self.study.set_user_attr(_UNFINISHED, json.dumps(rows))
 
     def _stop(self) -> None:
         self._ended = True
@@ -158,7 +161,8 @@ class Asked(Proposals):
         """Add the trials of the batch to the storage, but for those that an earlier run has added."""
         for trial in self._memory.get_trials(deepcopy=False)[-len(self._trials) :]:
             if trial.number >= len(self._stored):
-                self.study.add_trial(trial)
+                with _from_storage():
+                    self.study.add_trial(trial)
             elif self._stored[trial.number].params != trial.params:
                 raise ValueError(
                     f"storage: expected an earlier run of the same design in study {self.study.study_name!r}, got "
@@ -224,6 +228,15 @@ def _constrain(trial: optuna.Trial, over: Mapping[str, float]) -> None:
             trial.set_constraint(name, share if share == share else math.inf)
     else:
         trial.set_user_attr(_OVER, [share if share == share else math.inf for share in over.values()])
+
+
+@contextmanager
+def _from_storage() -> Iterator[None]:
+    """Turn whatever a storage raises, which may be any database's, into the one error."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"storage: {type(error).__name__}: {first_line(error)}") from error
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class HessianProduct(Pass):
                     net.slots,
                     gradients.by_place,
                     along,
-                    lambda: net.logits(inputs),
+                    lambda rules: net.logits(inputs, rules),
                     lambda logits: batch.loss(logits, targets),
                 )
             except Exception:  # where the faster way raises, the slower one decides whether net or rule is at fault

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -211,7 +211,7 @@ class Net:
         return self._broken is not None
 
     @contextmanager
-    def surroundings(self, mode: torch.overrides.TorchFunctionMode | None = None) -> Iterator[ExitStack]:
+    def surroundings(self, mode: TorchFunctionMode | None = None) -> Iterator[ExitStack]:
         """The random numbers that every pass begins with, and the rules of the memory format or another mode."""
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(self.random_devices))
@@ -228,9 +228,14 @@ class Net:
 
         return mapped(partial(_copied, innermost=self.channels_last), inputs)
 
-    def logits(self, inputs: Inputs) -> Tensor:
-        """The logits of the minibatch once more, compared with the first; after `restart`."""
-        with self.surroundings():
+    def logits(self, inputs: Inputs, rules: TorchFunctionMode | None = None) -> Tensor:
+        """The logits of the minibatch once more, compared with the first; after `restart`.
+
+        Args:
+            inputs: the minibatch.
+            rules: a mode that sees what the net calls; that of the memory format sees what this one calls.
+        """
+        with self.surroundings(), rules or nullcontext():
             logits = self._batch.found_logits(self.call(self.flowing(inputs)), sample_count(inputs))
         if not self._repeats:
             with outside_modes():  # a mode of the pass would take it for the net's

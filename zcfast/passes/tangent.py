@@ -8,18 +8,19 @@ computes by convolutions with kernels as large as the image, and it reaches only
 Not every forward derivative of torch can be differentiated: those of the normalisations take their saved statistics for
 constants, which would give a wrong number and no error. So only operations that were compared with the gradient of a
 gradient run here (tests/passes/test_tangent.py); BatchNorm has a rule of its own. What runs where no mode sees it, as
-in functions of torch.jit.script, shows in the graph, or in the loss, whose slope along the direction is known before.
+in functions of torch.jit.script, leaves nodes in the graph that no rule has made, or shows in the loss, whose slope
+along the direction is known before.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from torch.autograd.function import BackwardCFunction, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
@@ -34,7 +35,7 @@ from zcfast.passes.cpu_backend.channels_last import (
 )
 from zcfast.passes.opaque import UnsupportedError
 from zcfast.passes.slots import Slot, Slots
-from zcfast.torch_internals import make_dual
+from zcfast.torch_internals import make_dual, outside_modes
 
 COMPARED = frozenset(
     {
@@ -61,18 +62,6 @@ COMPARED = frozenset(
     }
 )
 
-# What these operations leave in the graph, whoever runs them; a name of torch's ends in Backward and a number.
-_NODES = """
-    AccumulateGrad Identity Alias View UnsafeView ReshapeAlias AsStrided Permute Transpose T Unsqueeze Squeeze
-    Select Slice Split SplitWithSizes Index Expand Clone Cat CopySlices Copy Add Sub Mul Div Neg Sum Mean Mm Mv
-    Dot Bmm Addmm Addmv Convolution ConstantPadNd ReflectionPad1D ReflectionPad2D ReflectionPad3D
-    ReplicationPad1D ReplicationPad2D ReplicationPad3D AvgPool2D AvgPool3D AdaptiveAvgPool2D AdaptiveAvgPool3D
-    AdaptiveMaxPool2D MaxPool2DWithIndices MaxPool3DWithIndices UpsampleNearest1D UpsampleNearest2D
-    UpsampleNearest3D UpsampleLinear1D UpsampleBilinear2D UpsampleTrilinear3D Relu LeakyRelu Elu Hardtanh
-    Hardswish Gelu Silu Sigmoid Tanh
-"""
-_KNOWN = frozenset(_NODES.split())
-_BATCH_NORM = "NativeBatchNorm"
 _SHARE = 10  # roots of a float's eps: by as much of itself may rounding move the slope of the loss
 
 
@@ -80,7 +69,7 @@ def hessian_products(
     slots: Slots,
     gradients: Sequence[Tensor],
     directions: Sequence[Tensor],
-    logits_of_net: Callable[[], Tensor],
+    logits_of_net: Callable[[TorchFunctionMode], Tensor],
     loss_of_logits: Callable[[Tensor], Tensor],
 ) -> list[Tensor]:
     """Multiply the Hessian over the counted weights by a direction.
@@ -89,7 +78,7 @@ def hessian_products(
         slots: the places of the net's parameters, where stand-ins are installed.
         gradients: of the loss, one tensor for each counted slot.
         directions: one tensor for each counted slot.
-        logits_of_net: runs the net and gives its logits.
+        logits_of_net: runs the net in a mode that sees every function that it calls, and gives its logits.
         loss_of_logits: the loss; of nothing but the logits.
 
     Returns:
@@ -106,12 +95,14 @@ def hessian_products(
         if not count:
             return nn.Parameter(slot.parameter.detach().clone(), requires_grad=False)
         rank = rank_of[index_of[id(slot)]]
-        return make_dual(points[rank], directions[rank])
+        rules.note([dual := make_dual(points[rank], directions[rank])])
+        return dual
 
+    rules = _TangentRules()
     with forward_ad.dual_level():
         slots.install(stand_in)
-        with _TangentRules() as rules:
-            dual = logits_of_net()
+        dual = logits_of_net(rules)
+        rules.check([dual])
         logits, tangent = forward_ad.unpack_dual(dual)  # type: ignore[no-untyped-call]
     # Outside the level: a backward pass within it would carry tangents too.
     slope = sum((gradient * along).sum().item() for gradient, along in zip(gradients, directions, strict=True))
@@ -121,7 +112,6 @@ def hessian_products(
         return [torch.zeros_like(point) for point in points]
     if loss_of_logits(logits.detach()).requires_grad:
         raise UnsupportedError("the loss takes more than the logits")
-    _check_nodes(logits.grad_fn, rules.norms)
     (by_logits,) = torch.autograd.grad(loss_of_logits(logits), [logits], create_graph=True)
     total = (by_logits * tangent).sum()
     if not math.isclose(total.item(), slope, rel_tol=_SHARE * torch.finfo(logits.dtype).eps ** 0.5):
@@ -131,27 +121,53 @@ def hessian_products(
 
 
 class _TangentRules(TorchFunctionMode):
-    """Runs the operations that were compared, BatchNorm by its rule, and refuses all others.
-
-    Attributes:
-        norms: how many BatchNorms ran.
-    """
+    """Runs the operations that were compared, BatchNorm by its rule, and refuses all others."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.norms = 0
+        self._known: set[Node | None] = {None}  # and held: a node may be made again under the same id
+
+    def note(self, tensors: Iterable[Tensor]) -> None:
+        """Take all nodes behind tensors as made by a rule."""
+        stack = [each.grad_fn for each in tensors]
+        while stack:
+            node = stack.pop()
+            if node is not None and node not in self._known:
+                self._known.add(node)
+                stack += [source for source, _ in node.next_functions]
+
+    def check(self, tensors: Iterable[Tensor]) -> None:
+        """Raise UnsupportedError where something else has made one of the tensors."""
+        if not all(each.grad_fn in self._known for each in tensors):
+            raise UnsupportedError("an operation that no rule has seen")
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
+        given = [*_tensors(args), *_tensors((kwargs or {}).values())]
+        self.check(given)
+        result = self._call(func, args, kwargs or {})
+        self.note([*given, *_tensors((result,))])  # those given may have been written to
+        return result
+
+    def _call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         if func is F.batch_norm:
-            self.norms += 1
-            return _batch_norm(*args, **(kwargs or {}))
+            with outside_modes():
+                result = _batch_norm(*args, **kwargs)
+            return func(*args, **kwargs) if result is None else result
         if func not in COMPARED:
             raise UnsupportedError(f"{func} was not compared")
         if func is F.dropout:
-            return _dropout(*args, **(kwargs or {}))
+            return _dropout(*args, **kwargs)
         if func in _SUMS_AND_PRODUCTS:
             args = _with_tangents(func, args)
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    for each in values:
+        if isinstance(each, Tensor):
+            yield each
+        elif isinstance(each, (tuple, list)):
+            yield from _tensors(each)
 
 
 _SUMS_AND_PRODUCTS = frozenset(
@@ -189,27 +205,7 @@ def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool
     return input.copy_(result) if inplace else result
 
 
-def _check_nodes(root: Node | None, norms: int) -> None:
-    """Raise UnsupportedError where another operation has run than the rules have seen."""
-    seen, stack = {root}, [root]
-    while stack:
-        node = stack.pop()
-        if node is None:
-            continue
-        name = node.name().removeprefix("torch::autograd::").rstrip("0123456789").removesuffix("Backward")
-        norms -= name == _BATCH_NORM
-        if isinstance(node, BackwardCFunction):
-            known = isinstance(node, BatchNorm._backward_cls)
-        else:
-            known = name in _KNOWN or (name == _BATCH_NORM and norms >= 0)
-        if not known:
-            raise UnsupportedError(f"{node.name()}, whose forward derivative may not be differentiable")
-        following = {source for source, _ in node.next_functions} - seen
-        seen |= following
-        stack += following
-
-
-def _batch_norm(*args: Any, **kwargs: Any) -> Tensor:
+def _batch_norm(*args: Any, **kwargs: Any) -> Tensor | None:
     call = BatchNormCall(*args, **kwargs)
     weight, bias, eps = call.weight, call.bias, call.eps
     primal, tangent = forward_ad.unpack_dual(call.input)  # type: ignore[no-untyped-call]
@@ -217,7 +213,7 @@ def _batch_norm(*args: Any, **kwargs: Any) -> Tensor:
     if not call.training or not plain or primal.dtype not in (torch.float32, torch.float64):
         raise UnsupportedError("BatchNorm other than in training, with constant scale and shift")
     if tangent is None:
-        return F.batch_norm(*call)
+        return None
     weight, bias = scale_and_shift(primal, weight, bias)
     if is_channels_last(primal):
         value, mean, inverse_deviation = BatchNorm.apply(primal, weight, bias, eps)  # type: ignore[no-untyped-call]
