@@ -106,7 +106,7 @@ def _places(maps: Tensor) -> Tensor:
 
 def _products(rows: Tensor, others: Tensor) -> Tensor:
     """[C, D] of two of as many rows, in float64 over blocks of the numbers' own type."""
-    pairs = zip(rows.split(_BLOCK), others.split(_BLOCK), strict=True)
+    pairs = zip(torch.split(rows, _BLOCK), torch.split(others, _BLOCK), strict=True)
     return torch.stack([(one.T @ other).double() for one, other in pairs]).sum(0)
 
 
