@@ -181,6 +181,29 @@ cli.main()
     assert not files()
 
 
+INTERRUPTED_IMPORT = """
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == MODULE:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv[1:] = ["score", "nasbench201", "--proxies", "params", "--out", "s.parquet"]
+runpy.run_module("zcfast", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    "module", ["typer", "rich", "numpy", "numpy.lib", "torch", "torch.nn", "zcfast.scoring", "pyarrow"]
+)
+def test_ctrl_c_while_something_is_imported(module):
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT.replace("MODULE", repr(module))]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode in (130, -signal.SIGINT), done.stderr) == (True, "zcfast: interrupted\n")
+    assert not Path("s.parquet").exists()
+
+
 @pytest.mark.slow
 def test_a_terminal_without_unicode_gets_question_marks():
     Path("test.py").write_text("from zcfast.cli import main; main()")

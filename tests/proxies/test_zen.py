@@ -102,6 +102,19 @@ def test_nets_without_maps():
     assert (result.status, result.reason) == ("undefined", "the net makes no maps [N, C, H, W]")
 
 
+class Scaled(nn.Module):
+    def forward(self, x):
+        return (x - 0.5) * 2
+
+
+@pytest.mark.parametrize("init", ["official", "as_is"])
+@pytest.mark.parametrize("before", [nn.Identity, nn.Dropout, Scaled])
+def test_maps_that_are_the_input_are_none_of_the_net(before, init):
+    net = nn.Sequential(before(), nn.Flatten(), nn.Linear(192, 16), nn.ReLU(), nn.Linear(16, 5)).double()
+    result = score(net, image_batch(), [zen(init=init)])[zen(init=init).label]
+    assert (result.status, result.reason) == ("undefined", "the net makes no maps [N, C, H, W]")
+
+
 def test_a_dead_net_is_infinitely_low():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Threshold(1e9, 0.0), nn.Flatten(), nn.Linear(144, 5)).double()
     result = score(net, image_batch(), ["zen"])["zen"]

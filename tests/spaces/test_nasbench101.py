@@ -115,6 +115,12 @@ def pruned(matrix, labels):
     return [[matrix[x][y] for y in keep] for x in keep], tuple(labels[v] for v in keep)
 
 
+def test_keys_do_not_depend_on_the_order():
+    cells = SPACE.enumerate()[::40]
+    order = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))
+    assert SPACE.keys(cells[order]).equal(SPACE.keys(cells)[order])
+
+
 def test_keys_of_a_sample_against_hashlib():
     cells = SPACE.sample(300, torch.Generator().manual_seed(0))
     for (matrix, _), operations, key in zip(

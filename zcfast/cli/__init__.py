@@ -98,6 +98,8 @@ def main() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)
     warnings.showwarning = _show_warning
+    if "torch" not in sys.modules:
+        sys.meta_path.insert(0, _NumpyFirst())
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False) or 0
         if status == INTERRUPTED:  # newer releases of typer turn Ctrl-C into this status, older ones into Abort
@@ -117,6 +119,15 @@ def main() -> None:
         _fail(str(error), 1)
     finally:
         gc.freeze()  # the process ends: searching all that torch has loaded for cycles would take 0.4 s more
+
+
+class _NumpyFirst:
+    """Imports numpy before torch does, whose C code would let go a Ctrl-C that comes meanwhile."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Find nothing."""
+        if name == "torch":
+            import numpy  # noqa: F401
 
 
 def _discard_output() -> None:

@@ -79,21 +79,25 @@ class _Seen(TorchFunctionMode):
     """Keeps what the functions that run give.
 
     Attributes:
-        last: the last map [N, C, H, W] of several places that is of no pool: what a net pools in the end.
+        last: the last map [N, C, H, W] of several places that is of no pool: what a net pools in the end. What is made
+            of the input before a parameter has been used says nothing about the net.
         variance: float64 [C], unbiased, of the last BatchNorm over its minibatch; None where it took running ones.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.last: Any = None
+        self._has_begun = False
         self.variance: Tensor | None = None
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
-        if func is F.batch_norm:
-            result = self._normalised(BatchNormCall(*args, **(kwargs or {})))
-        else:
-            result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and func not in POOLS and result.dim() == 4 and max(result.shape[2:]) > 1:
+        kwargs = kwargs or {}
+        tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)]
+        parameters = [each for each in tensors if isinstance(each, nn.Parameter)]
+        self._has_begun |= 0 < len(parameters) < len(tensors)  # one alone is copied, before the net is called
+        normalises = func is F.batch_norm
+        result = self._normalised(BatchNormCall(*args, **kwargs)) if normalises else func(*args, **kwargs)
+        if self._has_begun and func not in POOLS and _is_map(result):
             self.last = result
         return result
 
@@ -106,3 +110,7 @@ class _Seen(TorchFunctionMode):
         result = F.batch_norm(*call._replace(running_mean=mean, running_var=variance, momentum=1.0))
         self.variance = variance.double()
         return result
+
+
+def _is_map(result: Any) -> bool:
+    return isinstance(result, Tensor) and result.dim() == 4 and max(result.shape[2:]) > 1

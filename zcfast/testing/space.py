@@ -21,13 +21,19 @@ def _seeded(seed: int = 0) -> torch.Generator:
 
 
 def _draws(space: SearchSpace[Any]) -> None:
-    """Draws depend on the generator alone, are valid, and any number can be asked for."""
+    """Draws depend on the generator alone, torch's own by default, are valid, and any number can be asked for."""
     first, again = space.sample(6, _seeded()), space.sample(6, _seeded())
     assert len(first) == 6
     assert first == again
     assert space.is_valid(first).all()
     assert space.reasons(first) == [""] * 6
     assert len(space.sample(0)) == 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        first = space.sample(20)
+        assert (len(set(space.format(first))) > 1) == (len(set(space.format(space.sample(20, _seeded())))) > 1)
+        torch.manual_seed(0)
+        assert space.sample(20) == first
 
 
 def _texts(space: SearchSpace[Any]) -> None:

@@ -169,3 +169,15 @@ def test_texts_of_choices_that_depend_on_nothing_are_read_without_building():
     ):
         assert not space.is_valid(zcfast.spaces.Texts((wrong,))).any(), wrong
     assert space.format(space.parse('{"width": 3, "out": true}')) == ['{"out": true, "width": 3}']
+
+
+def test_without_a_generator_draws_follow_torchs_own(space):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn = space.sample(20)
+        others = space.mutate(drawn[[0] * 20])
+        assert len(set(drawn.texts)) > 10
+        assert len(set(others.texts)) > 3
+        torch.manual_seed(0)
+        assert space.sample(20) == drawn
+        assert space.sample(20) != drawn

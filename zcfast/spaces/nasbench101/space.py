@@ -87,7 +87,10 @@ class NasBench101(CellSpace[NasBench101Cells]):
         """Official MD5 graph hash of each cell, uint8 [N, 16]; the same for isomorphic ones."""
         self.require_valid(cells)
         on = cells.to(device_of_kernel("nasbench101_keys", cells.device))
-        return ops.nasbench101_keys(on.vertices, on.edges, on.operations).to(cells.device)
+        # Neighbours of one graph are hashed together, and best first none are neighbours.
+        order = (on.vertices.long() << 32 | on.edges.long()).argsort()
+        ordered = ops.nasbench101_keys(on.vertices[order], on.edges[order], on.operations[order])
+        return torch.empty_like(ordered).index_copy_(0, order, ordered).to(cells.device)
 
     def sample(
         self,

@@ -88,10 +88,10 @@ class Space(SearchSpace[Texts], Neighbourhood):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Texts:
         """``n`` architectures, each choice drawn uniformly, or with ``log`` in equal ratios."""
-        check_generator(generator)
+        drawing = _drawing(generator)
         if integer("n", n) < 0:
             raise ValueError(f"n: expected a number of architectures >= 0, got {n}")
-        return _texts(self._builder.draw(generator) for _ in range(n))
+        return _texts(self._builder.draw(drawing) for _ in range(n))
 
     def format(self, cells: Texts) -> list[str]:
         """The choices of each architecture as JSON with sorted names."""
@@ -108,8 +108,8 @@ class Space(SearchSpace[Texts], Neighbourhood):
 
     def mutate(self, cells: Texts, generator: torch.Generator | None = None) -> Texts:
         """Another option for one choice of each architecture, drawn uniformly as are the choices that it brings."""
-        check_generator(generator)
-        return _texts(self._builder.asked(changed(self._parse(each), generator)) for each in cells.texts)
+        drawing = _drawing(generator)
+        return _texts(self._builder.asked(changed(self._parse(each), drawing)) for each in cells.texts)
 
     def capability(self, kind: type[CapabilityT]) -> CapabilityT:
         """What the space offers of a kind; a ValueError says why it has none."""
@@ -254,6 +254,14 @@ class ListedSpace(CountedSpace, Enumerated, NeighbourGraph):
 
 def _made_again(build: Callable[[Any], nn.Module], example: Example, name: str) -> Space:
     return Space(build, example, name=name)
+
+
+def _drawing(generator: torch.Generator | None) -> torch.Generator:
+    """What to draw from. The function is asked with the global generators at a state of their own, so that these can
+    only seed what its answers are drawn from.
+    """
+    check_generator(generator)
+    return generator or torch.Generator().manual_seed(int(torch.randint(2**62, ())))
 
 
 def _texts(trials: Iterable[Trial]) -> Texts:
