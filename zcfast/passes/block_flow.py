@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from zcfast.nets.inputs import Inputs, mapped, sample_count
+from zcfast.nets.inputs import Inputs, mapped, only_tensor, sample_count
 from zcfast.passes.batch import Batch
 from zcfast.passes.blocks import blocks
 from zcfast.passes.draws import Draws
@@ -55,11 +55,12 @@ class BlockFlow(Repeated):
         inputs, _ = batch.tensors()
         if self.init == "as_is":
             return self._measured(net, inputs, draws)
-        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+        given = only_tensor(inputs)
+        if given is None or not given.is_floating_point():
             raise ProxyError("undefined", "noise takes the place of one real input: give init='as_is' for others")
-        noise = draws.normal("noise", "0", inputs.shape).to(inputs)
+        noise = draws.normal("noise", "0", given.shape).to(given)
         with redrawn(net, draws, kaiming_fan_in):
-            return self._measured(net, noise, draws)
+            return self._measured(net, mapped(lambda x: noise, inputs), draws)
 
     def _measured(self, net: Net, inputs: Inputs, draws: Draws) -> FlowOfBlocks:
         if sample_count(inputs) < 2:
