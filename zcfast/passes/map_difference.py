@@ -71,8 +71,8 @@ class MapDifference(Repeated):
             self.variances[id(module)] = (1 - share) * before + share * variance
 
         norms = [module for module in net.modules if isinstance(module, nn.BatchNorm2d)]
-        with _Seen() as seen:
-            net.forward(inputs, [(module, update) for module in norms])
+        seen = _Seen()
+        net.forward(inputs, [(module, update) for module in norms], modes=[seen], fast=True)
         if seen.last is None:
             raise ProxyError("undefined", "the net makes no maps [N, C, H, W]")
         last: Tensor = seen.last
