@@ -12,6 +12,22 @@ class Notice(UserWarning):
     """What the user should know though the work goes on; the command line prints it as one line."""
 
 
+class Portable:
+    """An exception that is made of other things than its message, pickled as it is: another process may raise it."""
+
+    args: tuple[Any, ...]
+
+    def __reduce__(self) -> Any:
+        """Its class, what Python keeps of it, and its attributes."""
+        return _again, (type(self), self.args), vars(self)
+
+
+def _again(kind: type, args: tuple[Any, ...]) -> Any:
+    made = kind.__new__(kind, *args)
+    made.args = args
+    return made
+
+
 def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
     """The error to raise for a `name` that is none of `known`: with near matches if there are any, else with all."""
     known = list(dict.fromkeys(known))

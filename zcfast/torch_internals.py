@@ -1,5 +1,7 @@
 """What this package takes of torch that torch does not document, in one place."""
 
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +17,7 @@ __all__ = [
     "RULES_BY_DISPATCH_ONLY",
     "AnyBatchNorm",
     "TorchDispatchMode",
+    "compiled_apart",
     "has_kernel",
     "is_view",
     "make_dual",
@@ -44,6 +47,24 @@ def wrapper_of(cls: type[_T], like: Tensor) -> _T:
     return torch.Tensor._make_wrapper_subclass(
         cls, like.shape, strides=like.stride(), dtype=torch.float64, device=like.device
     )
+
+
+def compiled_apart(function: Callable[[], Any]) -> Callable[[], Any]:
+    """torch.compile of a function that calls one network of many, after its first call, which compiles it.
+
+    What torch compiles it keeps by a function's code, eight forms of each, and runs any further one as it is, without a
+    word. So the function gets code of its own; parts that torch compiles by themselves share theirs, without a limit.
+    """
+    from torch._dynamo import config  # seconds of a process
+
+    plain: Any = function
+    code = plain.__code__.replace(co_name=f"{plain.__code__.co_name}_apart")
+    own = FunctionType(code, plain.__globals__, code.co_name, plain.__defaults__, plain.__closure__)
+    compiled: Callable[[], Any] = torch.compile(own, dynamic=False)
+    most = 2**30
+    with config.patch(recompile_limit=most, accumulated_recompile_limit=most, fail_on_recompile_limit_hit=True):
+        compiled()
+    return compiled
 
 
 def is_view(x: Tensor) -> bool:

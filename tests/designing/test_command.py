@@ -46,6 +46,15 @@ def test_what_is_no_quantity(name, text):
         quantity(name, text)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "meant"),
+    [("flops", "2m", "2M"), ("params", "1g", "1G"), ("lat", "3 MS", "3ms"), ("lat", "2S", "2s")],
+)
+def test_a_unit_in_the_wrong_case(name, text, meant):
+    with pytest.raises(ValueError, match=rf"got '{text}'; did you mean {meant}\?"):
+        quantity(name, text)
+
+
 def test_a_benchmark_space(run, tmp_path):
     out = str(tmp_path / "found.parquet")
     status, printed, error = run("design", "nasbench201", "--limit", "flops=60M", "--by", "params", "--out", out)

@@ -61,3 +61,28 @@ def test_a_missing_extra_is_one_clear_error(best, tmp_path, monkeypatch):
         ImportError, match=r"export needs onnxruntime, which is not installed: pip install 'zcfast\[onnx\]'"
     ):
         best.export(tmp_path / "net.onnx")
+
+
+class Elsewhere(nn.Linear):
+    """Runs only once it was moved to the CPU, as the copy of a network on a GPU does."""
+
+    here = False
+
+    def _apply(self, fn, recurse=True):
+        self.here = fn(torch.zeros(1)).device.type == "cpu"
+        return super()._apply(fn, recurse)
+
+    def forward(self, x):
+        if not self.here:
+            raise RuntimeError("expected all tensors on one device")
+        return super().forward(x)
+
+
+@pytest.mark.slow
+def test_a_network_on_another_device_is_written_by_a_copy_on_the_cpu(tmp_path):
+    space = zcfast.spaces.of({"elsewhere": nn.Linear(3, 2)}, example=(torch.ones(2, 3), torch.tensor([0, 1])))
+    best, net = zcfast.design(space, by="params").best, Elsewhere(3, 2)
+    assert best.export(tmp_path / "net.onnx", net) is net
+    assert not net.here
+    with pytest.raises(ExportError, match="export: NotImplementedError: Cannot copy out of meta tensor"):
+        best.export(tmp_path / "other.onnx", nn.Linear(3, 2, device="meta"))

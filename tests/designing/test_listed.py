@@ -168,7 +168,7 @@ NUMBER = "expected a finite number > 0, got"
         ({"minimise": ["latency"]}, "unknown cost to minimise 'latency'"),
         ({"by": "snipp"}, "unknown proxy 'snipp': did you mean snip"),
         ({"by": ["params", "params"]}, "by: expected each score once"),
-        ({"by": []}, "proxies: expected at least one, got none"),
+        ({"by": []}, "by: expected at least one, got none"),
         ({"by": 3}, "by: expected names, proxies, Stages or an object with rank"),
         ({"by": "path_statistics"}, "by: expected a score of one column, got path_statistics of"),
         ({"by": "jacob_cov"}, "images: expected a minibatch, which jacob_cov need, got none"),

@@ -7,6 +7,7 @@ import sys
 import optuna
 import pytest
 import torch
+from torch import nn
 
 import zcfast
 from tests.designing import own_space
@@ -165,6 +166,39 @@ def test_the_best_start_a_training_study():
     assert seen == found.scores["params"][:2].tolist()
     with pytest.raises(ValueError, match=r"expected a zcfast\.Space, whose choices"):
         zcfast.design("nasbench201", by="params").enqueue(study, 1)
+
+
+def with_lists(trial):
+    shape = trial.suggest_categorical("shape", [(4, 1), (6, 3)])
+    widths = trial.suggest_categorical("widths", [[5], [5, 7], [9]])
+    flag = trial.suggest_categorical("flag", [True, 1, None])
+    assert isinstance(shape, tuple)
+    assert isinstance(widths, list)
+    layers = [nn.Conv2d(3, shape[0], shape[1], bias=flag is True), nn.Flatten()]
+    channels = shape[0] * (9 - shape[1]) ** 2
+    for width in widths:
+        layers += [nn.Linear(channels, width), nn.ReLU()]
+        channels = width
+    return nn.Sequential(*layers, nn.Linear(channels, 4))
+
+
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+def test_tuples_and_lists_are_options():
+    space = zcfast.Space(with_lists, EXAMPLE)
+    assert len(space) == 18
+    study = optuna.create_study(direction="maximize")
+    found = zcfast.optuna.enqueue_best(study, space, 3, by="params")
+    seen = []
+
+    def train(trial):
+        seen.append(sum(p.numel() for p in with_lists(trial).parameters()))
+        return 0.0
+
+    study.optimize(train, n_trials=3)
+    assert seen == found.scores["params"][:3].tolist()
+    searched = zcfast.design(space, by="params", sampler="random", evaluations=18)
+    assert searched.scores["params"].max() == found.scores["params"].max()
+    assert space.answers(found.best.architecture)["shape"] == (4, 1)
 
 
 def test_limits_that_exclude_everything_say_how_near_it_came():

@@ -22,6 +22,19 @@ def test_a_set_behind_a_minus_is_refused():
         zcfast.design(zcfast.Space(small, EXAMPLE), by="-paper")
 
 
+@pytest.mark.parametrize(
+    ("by", "message"),
+    [
+        ("snipp", "by: unknown proxy 'snipp': did you mean snip"),
+        ([], "by: expected at least one, got none"),
+        (["recommended", "params"], "by: expected 'recommended' alone, got it in a list"),
+    ],
+)
+def test_errors_name_the_argument(by, message):
+    with pytest.raises(ValueError, match=message):
+        zcfast.design(zcfast.Space(small, EXAMPLE), by=by)
+
+
 def test_on_the_command_line(run, tmp_path):
     out = str(tmp_path / "f.parquet")
     arguments = (

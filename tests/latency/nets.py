@@ -1,5 +1,7 @@
 """A space of a user's own whose networks take different times."""
 
+import time
+
 import torch
 from torch import nn
 
@@ -18,3 +20,21 @@ def build(trial):
 
 def own(size=16):
     return zcfast.Space(build, example=(torch.randn(2, 3, size, size), torch.zeros(2, dtype=torch.int64)))
+
+
+class Sleeps(nn.Module):
+    def __init__(self, milliseconds):
+        super().__init__()
+        self.milliseconds, self.layer = milliseconds, nn.Linear(3, 8 * milliseconds)
+
+    def forward(self, x):
+        if not x.is_meta and len(x):
+            time.sleep(self.milliseconds / 1000)
+        return self.layer(x)
+
+
+def sleeping(trial):
+    return Sleeps(trial.suggest_int("milliseconds", 5, 40, step=5))
+
+
+sleepers = zcfast.Space(sleeping, example=(torch.ones(2, 3), torch.zeros(2, dtype=torch.int64)))

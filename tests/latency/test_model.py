@@ -159,3 +159,12 @@ def test_seven_devices(size, aim):
             model = latency.fit("nasbench201", rows, latencies[device][rows.numpy()])
             found.append(spearman(model.predict()[0], latencies[device]))
     assert np.mean(found) >= aim
+
+
+def test_rows_are_predicted_as_their_architectures():
+    space = zcfast.space("nasbench201")
+    model = latency.fit(space, [0, 5, 100], [1.0, 2.0, 4.0])
+    for rows in ([5, 7], torch.tensor([5, 7])):
+        assert model.predict(rows)[0].tolist() == model.predict(space.enumerate()[[5, 7]])[0].tolist()
+    with pytest.raises(ValueError, match="rows: "):
+        model.predict([20_000])

@@ -178,3 +178,17 @@ def test_wrong_options():
         swap(init="other")
     with pytest.raises(ValueError, match="sigma: expected a number above 0, got 0"):
         reg_swap(mu=1, sigma=0)
+
+
+@pytest.mark.parametrize("samples", [2, 23, 24, 25, 47, 48, 49, 63, 64, 97])
+def test_patterns_of_many_samples(samples):
+    """More than a word holds, with many places that differ in one sample alone."""
+    torch.manual_seed(samples)
+    inputs = torch.rand(samples, 2, 30, 30).double() + 0.1
+    flipped = torch.randint(samples, (40,)), torch.randint(2, (40,)), torch.randint(30, (40,)), torch.randint(30, (40,))
+    inputs[flipped] = torch.tensor([-1.0, 0.0]).double().repeat(20)
+    net = nn.Sequential(nn.ELU(), nn.Flatten(), nn.Linear(1800, 3)).double()
+    signs = F.elu(inputs).flatten(1).sign()
+    found = score(net, (inputs, torch.arange(samples) % 3), [swap(init="as_is"), "swap_universal"])
+    assert found["swap(init='as_is')"].value == len(torch.unique((signs > 0).T, dim=0))
+    assert found["swap_universal"].value == len(torch.unique(signs.T, dim=0))

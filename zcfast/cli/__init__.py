@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 import zcfast
-from zcfast.cli import design, modules, proxies, reports, search, show, spaces, tables, terminal
+from zcfast.cli import design, latency, modules, proxies, reports, search, show, spaces, tables, terminal
 from zcfast.errors import Notice, printable, shortened
 
 # torch, pyarrow and scipy are imported inside the commands: --help answers at once.
@@ -46,6 +46,7 @@ app.command("score", epilog=spaces.SCORE_EXAMPLES)(spaces.score)
 app.command("score torch", epilog=modules.EXAMPLES)(modules.score)
 app.command("import", epilog=tables.EXAMPLES)(tables.import_table)
 app.command("design", epilog=design.EXAMPLES)(design.design)
+app.command("latency", epilog=latency.EXAMPLES)(latency.latency)
 app.command("proxies")(proxies.list_proxies)
 app.command("report", epilog=reports.EXAMPLES)(reports.report)
 app.command("search", epilog=search.EXAMPLES)(search.search)

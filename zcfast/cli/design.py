@@ -13,6 +13,7 @@ from zcfast.cli.arguments import BatchSizeOption, DeviceOption, ImagesOption, Ne
 if TYPE_CHECKING:
     from zcfast.designing import Design
     from zcfast.spaces import SearchSpace
+    from zcfast.tables import Table
 
 EXAMPLES = """Examples:
 
@@ -24,9 +25,12 @@ EXAMPLES = """Examples:
 
     zcfast design mymodule:space --trained accuracies.csv --limit params=5M --out found.parquet
 
-    zcfast show found.parquet --top 3"""
+    zcfast show found.parquet --top 3
+
+    zcfast report found.parquet --out report.html"""
 
 SHOWN = 5
+LEARNED = 500  # measured architectures from which the others' costs are learned; of more, what is missing is over
 
 
 def design(
@@ -38,7 +42,7 @@ def design(
     ] = None,
     costs: Annotated[
         Path | None,
-        typer.Option("--costs", metavar="FILE", help="A table of costs by architecture, such as measured latencies."),
+        typer.Option("--costs", metavar="FILE", help="Costs by architecture, such as zcfast latency writes."),
     ] = None,
     by: Annotated[
         str,
@@ -145,7 +149,6 @@ def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> di
     from zcfast import tables
     from zcfast.designing.limits import COUNTED, quantity
     from zcfast.errors import unknown
-    from zcfast.spaces import Enumerated
 
     table = None if costs is None else tables.load(space, costs)
     limits: dict[str, Any] = {}
@@ -155,9 +158,22 @@ def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> di
             raise ValueError(f"--limit: expected NAME=MOST, such as flops=450M, each name once, got {pair!r}")
         most = quantity(name, text)
         if table is not None and name in table.metrics:
-            limits[name] = table.query(range(len(space.capability(Enumerated))), name), most
+            limits[name] = _cost(space, table, name), most
         elif name in COUNTED:
             limits[name] = most
         else:
             raise unknown("limit", name, [*COUNTED, *(table.metrics if table is not None else ())])
     return limits
+
+
+def _cost(space: SearchSpace[Any], table: Table, name: str) -> Any:
+    """A column of a table; where it has few of the architectures, what is learned from them of all."""
+    from zcfast import latency
+
+    column = table[name]
+    rows = (~column.isnan()).nonzero()[:, 0]
+    if not table.names and (len(rows) > LEARNED or len(rows) == len(column)):
+        return column
+    cells = space.parse([table.names[row] for row in rows.tolist()]) if table.names else rows
+    terminal.say(f"{name} is learned from {len(rows):,} measured architectures")
+    return latency.fit(space, cells, column[rows])

@@ -6,7 +6,7 @@ from zcfast.cli import terminal
 
 
 def list_proxies() -> None:
-    """List the proxies: cost in forward passes of the minibatch, labels, rounds of draws, orientation and source."""
+    """List the proxies: passes of the minibatch, labels, rounds of draws or of images, orientation and source."""
     from zcfast.proxies import registered
     from zcfast.proxies.populations import populations
     from zcfast.proxies.sets import cost, needs_labels, rounds, sets

@@ -77,7 +77,7 @@ def score(
     check_writable(out, table, architectures, images)
     search_space = zcfast.space(space)
     accuracies = None if table is None else tables.load(search_space, table)
-    cells = _cells(search_space, sample, architectures, seed or 0)
+    cells = chosen_cells(search_space, sample, architectures, seed or 0)
     given = {"--images": images, "--batch-size": batch_size, "--device": None if device == "cpu" else device}
     given["--workers"] = workers
     given["--seed"] = seed if sample is None else None  # the sample takes it in any case
@@ -151,7 +151,7 @@ def _workers(cells: Cells | None, device: str) -> int:
     return 1 if cells is None or device != "cpu" else max(1, min(torch.get_num_threads(), len(cells) // 10))
 
 
-def _cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
+def chosen_cells(space: SearchSpace[Any], sample: int | None, architectures: Path | None, seed: int) -> Cells | None:
     """The architectures asked for; None for all."""
     import torch
 

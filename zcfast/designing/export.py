@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zcfast.errors import first_line
+from zcfast.errors import Portable, first_line
 from zcfast.files import replace_file
 
 MISSING = "export needs {}, which is not installed: pip install 'zcfast[onnx]'"
 RELATIVE, ABSOLUTE = 1e-3, 1e-5  # how far outputs may differ: onnxruntime sums in another order
 
 
-class ExportError(ValueError):
+class ExportError(Portable, ValueError):
     """No ONNX file was written; ``module`` is the network."""
 
     def __init__(self, message: str, module: nn.Module) -> None:
@@ -40,13 +40,13 @@ def export(module: nn.Module, inputs: Any, path: str | os.PathLike[str]) -> nn.M
         raise ExportError(
             f"export: expected an example of two samples or more in one tensor, got {_form(inputs)}", module
         )
-    network = copy.deepcopy(module).eval()
     with replace_file(path) as temporary:
         try:
             with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
                 warnings.simplefilter("ignore")  # of torch, about its own exporter
-                _write(network, inputs, temporary)
-                _compare(network, inputs, temporary)
+                network, example = copy.deepcopy(module).eval().cpu(), inputs.cpu()
+                _write(network, example, temporary)
+                _compare(network, example, temporary)
         except Exception as error:  # of torch's exporter, of onnxruntime, or of the network
             raise ExportError(f"export: {type(error).__name__}: {_reason(error)}", module) from error
     return module

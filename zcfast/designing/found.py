@@ -120,7 +120,7 @@ class Design:
         if not isinstance(self.space, Space):
             raise ValueError(f"{self.space.name}: expected a zcfast.Space, whose choices are those of a study's trials")
         for each in self.top(n):
-            study.enqueue_trial(each.choices, skip_if_exists=True)
+            study.enqueue_trial(self.space.answers(each.architecture), skip_if_exists=True)
 
     @cached_property
     def scores(self) -> Scores:

@@ -145,7 +145,9 @@ def quantity(name: str, text: str) -> float:
     units = _COUNTS if name in COUNTED else {**_COUNTS, **_TIMES}
     if match is None or match[2] not in units:
         kinds = ", ".join(unit for unit in units if unit)
-        raise ValueError(f"--limit {name}: expected a number with or without a unit ({kinds}), got {text!r}")
+        near = [unit for unit in units if match is not None and unit.lower() == match[2].lower()]
+        hint = f"; did you mean {match[1]}{near[0]}?" if near and match is not None else ""
+        raise ValueError(f"--limit {name}: expected a number with or without a unit ({kinds}), got {text!r}{hint}")
     try:
         return float(match[1]) * units[match[2]]
     except ValueError as error:

@@ -12,6 +12,7 @@ from torch import Tensor
 from zcfast.data.provenance import Meaning
 from zcfast.designing.limits import Cost
 from zcfast.designing.stages import Terms, ranked
+from zcfast.errors import Portable
 from zcfast.scores import Scores
 from zcfast.scoring.architectures import ScoringInterrupted, score_architectures
 from zcfast.scoring.execution import Executor
@@ -68,7 +69,7 @@ class Stage:
     reasons: dict[str, list[str]]
 
 
-class StageInterrupted(KeyboardInterrupt):
+class StageInterrupted(Portable, KeyboardInterrupt):
     """Ctrl-C within a stage, with what was scored: rows of its cells, and their scores."""
 
     def __init__(self, rows: Tensor, stage: Stage) -> None:

@@ -157,7 +157,7 @@ def terms(space: SearchSpace[Any], by: By) -> Terms:
     parts = with_parts(names)
     sizes = tuple(name for name in parts if isinstance(name, str) and name in SIZES and has_sizes)
     others = [name for name in parts if name not in sizes]
-    resolved = resolve_columns(space, others) if others or not sizes else {}
+    resolved = _resolved(space, others) if others or not sizes else {}
     sampled = {proxy.label: proxy for proxy in resolved.values() if proxy is not None}
     closed = tuple(name for name, proxy in resolved.items() if proxy is None)
     for name in closed:
@@ -181,6 +181,16 @@ def _given(by: Any) -> list[Scored] | None:
         if isinstance(name, str) and name.removeprefix("-") in SETS:
             raise ValueError(f"by: expected the name of one score behind a minus, got {name!r}, a set of several")
     return names
+
+
+def _resolved(space: SearchSpace[Any], names: list[Any]) -> dict[str, Proxy | None]:
+    """Proxies and closed forms by name, as ``resolve_columns``, whose errors name another argument."""
+    if RECOMMENDED in names:
+        raise ValueError(f"by: expected {RECOMMENDED!r} alone, got it in a list")
+    try:
+        return resolve_columns(space, names)
+    except ValueError as error:
+        raise ValueError(f"by: {str(error).removeprefix('proxies: ')}") from error
 
 
 def _small(given: Sequence[Scored], sampled: dict[str, Proxy]) -> list[str]:

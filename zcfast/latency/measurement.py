@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zcfast.devices import find_device
-from zcfast.errors import first_line, integer, unknown
+from zcfast.errors import Portable, first_line, integer, unknown
 from zcfast.latency.runners import RUNTIMES, Run
 from zcfast.nets.inputs import Inputs, checked_inputs, mapped, sample_count
 from zcfast.search.features import rows_of
@@ -22,7 +22,6 @@ from zcfast.spaces import Cells, SearchSpace, as_space
 WARM_UP = 3  # runs of each network before the first that counts
 ROUNDS = 15  # of all networks, one after the other: what slows the machine for a while slows all of them
 SHORTEST = 2e-3  # s, of what the clock is read around: a shorter network runs several times
-COMPILED = 8  # networks of one class that torch compiles; it runs later ones as they are, without a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ class Measured:
     protocol: dict[str, Any]
 
 
-class TooNoisyError(RuntimeError):
+class TooNoisyError(Portable, RuntimeError):
     """The repeats of one network differ more than the networks do; ``measured`` has the numbers all the same."""
 
     def __init__(self, measured: Measured) -> None:
@@ -63,6 +62,7 @@ def measure(
     batch: int = 1,
     threads: int = 1,
     repeats: int = ROUNDS,
+    progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Measured:
     """How long inference of networks takes on this machine.
@@ -73,10 +73,11 @@ def measure(
         space: the search space or its name.
         rows: n architectures, or their rows in a space that lists them.
         device: "cpu" or "cuda".
-        runtime: "torch", "torch.compile" (at most 8 architectures a call) or "onnxruntime".
+        runtime: "torch", "torch.compile" or "onnxruntime".
         batch: samples at once, taken from the space's example, again and again if it has fewer.
         threads: of the CPU, torch's or onnxruntime's.
         repeats: how often each network is measured, >= 3.
+        progress: called with the number of steps done and of all: each network built, each round of all of them.
         options: of the networks, as for ``space.build``.
 
     Raises:
@@ -95,15 +96,11 @@ def measure(
     if not len(cells):
         raise ValueError("rows: expected at least one architecture, got none")
     if runtime == "torch.compile":
-        if len(cells) > COMPILED:
-            raise ValueError(f"rows: expected at most {COMPILED} architectures with torch.compile, got {len(cells)}")
         torch.compiler.reset()  # so that none of what was compiled before counts
     inputs = _repeated(checked_inputs(searched.example_with(options).inputs, "example"), batch)
     with torch.random.fork_rng(), _threads(threads):  # networks may draw
-        runs = [_runner(searched, cells[row], inputs, where, runtime, threads, options) for row in range(len(cells))]
-        counts = [_warmed_up(run) for run in runs]
-        rounds = [[_seconds(run, count) for run, count in zip(runs, counts, strict=True)] for _ in range(repeats)]
-    times = 1e3 * torch.tensor(rounds, dtype=torch.float64)
+        runs = (_runner(searched, cells[row], inputs, where, runtime, threads, options) for row in range(len(cells)))
+        times = _milliseconds(runs, len(cells), repeats, progress or (lambda done, of: None))
     low, middle, high = times.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64), 0)
     protocol = {"device": device, "runtime": runtime, "batch": batch, "threads": threads, "repeats": repeats}
     measured = Measured(middle, high - low, {**protocol, "torch": torch.__version__, "options": options})
@@ -123,12 +120,27 @@ def _runner(
 ) -> Run:
     module: nn.Module = space.build(cell, generator=torch.Generator().manual_seed(0), **options)
     module = copy.deepcopy(module).eval()  # it may be the user's own
-    run = RUNTIMES[runtime](module, inputs, device, threads)
     try:
+        run = RUNTIMES[runtime](module, inputs, device, threads)
         run()
+    except ImportError:
+        raise
     except Exception as error:  # a foreign net: what it raises is the answer
         raise ValueError(f"{space.name}: {space.format(cell)[0]} does not run: {first_line(error)}") from error
     return run
+
+
+def _milliseconds(runs: Iterable[Run], networks: int, repeats: int, report: Callable[[int, int], None]) -> Tensor:
+    """Of each repeat and network, float64 [repeats, networks]."""
+    ready = []
+    for done, run in enumerate(runs, 1):
+        ready.append((run, _warmed_up(run)))
+        report(done, networks + repeats)
+    rounds = []
+    for done in range(networks + 1, networks + repeats + 1):
+        rounds.append([_seconds(run, count) for run, count in ready])
+        report(done, networks + repeats)
+    return 1e3 * torch.tensor(rounds, dtype=torch.float64)
 
 
 def _warmed_up(run: Run) -> int:

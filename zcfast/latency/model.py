@@ -36,13 +36,15 @@ class LatencyModel:
         """The search space."""
         return self.features.space
 
-    def predict(self, cells: Any = None) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the latency of architectures, in ms, float64 [N] each.
+    def predict(self, rows: Cells | Tensor | Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the latency of architectures, or of rows of their list, in ms, float64 [N].
 
         NaN for a network that cannot be built. By default of all architectures of a space that lists them. The
         deviation is the model's own, of the latency without the noise of a measurement.
         """
-        chosen = self.space.capability(Enumerated).enumerate() if cells is None else cells
+        if rows is None:
+            rows = self.space.capability(Enumerated).enumerate()
+        chosen = rows if isinstance(rows, Cells) else rows_of(self.space, rows)
         features = self.features.of(chosen)
         mean = self.process.mean(features)
         above = self.process.upper_bound(features, 1)

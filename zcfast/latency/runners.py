@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from zcfast.errors import first_line
 from zcfast.nets.inputs import Inputs, call_net, mapped, tensors_of
+from zcfast.torch_internals import compiled_apart
 
 Run = Callable[[], object]
 MISSING = "runtime: onnxruntime needs onnx, onnxscript and onnxruntime: pip install onnx onnxscript onnxruntime"
@@ -21,20 +22,26 @@ MISSING = "runtime: onnxruntime needs onnx, onnxscript and onnxruntime: pip inst
 def by_torch(module: nn.Module, inputs: Inputs, device: torch.device, threads: int) -> Run:
     """The module as it is, in this process."""
     module, inputs = module.to(device), mapped(lambda x: x.to(device), inputs)
+    return _waited_for(lambda: call_net(module, inputs), device)
+
+
+def by_compiler(module: nn.Module, inputs: Inputs, device: torch.device, threads: int) -> Run:
+    """torch.compile of the module's call, which takes long."""
+    module, inputs = module.to(device), mapped(lambda x: x.to(device), inputs)
+    with torch.inference_mode():
+        return _waited_for(compiled_apart(lambda: call_net(module, inputs)), device)
+
+
+def _waited_for(call: Run, device: torch.device) -> Run:
+    """A call without gradients, until the device has done it."""
 
     def run() -> None:
         with torch.inference_mode():
-            call_net(module, inputs)
+            call()
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
 
     return run
-
-
-def by_compiler(module: nn.Module, inputs: Inputs, device: torch.device, threads: int) -> Run:
-    """torch.compile of the module, whose first run takes long."""
-    compiled: Any = torch.compile(module.to(device))
-    return by_torch(compiled, inputs, device, threads)
 
 
 def by_onnxruntime(module: nn.Module, inputs: Inputs, device: torch.device, threads: int) -> Run:

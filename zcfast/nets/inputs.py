@@ -82,6 +82,12 @@ def mapped(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
     return tuple(map(function, inputs)) if isinstance(inputs, tuple) else function(inputs)
 
 
+def only_tensor(inputs: Inputs) -> Tensor | None:
+    """The tensor of inputs that hold one alone, whatever holds it."""
+    tensors = tensors_of(inputs)
+    return tensors[0] if len(tensors) == 1 else None
+
+
 def sample_count(inputs: Inputs) -> int:
     """How many samples there are."""
     return tensors_of(inputs)[0].shape[0]  # len() is an operation that modes around a net would see

@@ -42,10 +42,9 @@ class ActivationBlocks(Pass):
         note = partial(_note, events)
         before = [(module, partial(note, "begin")) for module in net.modules]
         after = [(module, partial(note, "end")) for module in net.modules]
-        net.require_repetition()  # by a forward pass of its own
         see = SeeRectifiers(lambda call: note("activation"))
-        with torch.no_grad(), _SeePools(lambda: note("pool")), see:
-            net.forward(inputs, after, before=before)
+        with torch.no_grad():
+            net.forward(inputs, after, before, modes=[_SeePools(lambda: note("pool")), see])
         return _numbered(net.module, events)
 
 

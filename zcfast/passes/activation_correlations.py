@@ -14,7 +14,10 @@ from zcfast.passes.loss_gradient import LossGradient
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
 from zcfast.passes.pulls import Pulls
+from zcfast.passes.rectifiers import as_rows
 from zcfast.passes.relu_patterns import NO_ACTIVATION, other_rows
+
+_BLOCK = 4096  # places
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class ActivationCorrelations(Pass):
 
     def observe(self, forward: Observation) -> None:
         """Watch what the activations get, and what comes back there."""
-        self.inputs, self.pulls = forward.watch_rectified(_correlation), forward.pull_rectified(_correlation)
+        self.inputs = forward.watch_calls(lambda call: _correlation(call.input))
+        self.pulls = forward.pull_rectified(_correlation)
 
     def run(self, net: Net, batch: Batch, done: Results) -> Correlations:
         """Give what has been seen."""
@@ -60,13 +64,15 @@ class ActivationCorrelations(Pass):
 
 
 def _correlation(maps: Tensor) -> Tensor | None:
-    """Of the rows of a map [N, ...], in float64."""
-    if maps.dim() == 4:  # as it lies in memory: all rows in one order of places
-        maps = maps.permute(0, 2, 3, 1)
-    rows = maps.detach().reshape(len(maps), -1)
-    centred = rows.double() - rows[:, :1]  # which leaves exact zeros of a constant row
+    """Of the rows of a map [N, ...]; sums in float64 over blocks of float32."""
+    rows = as_rows(maps.detach())
+    rows = rows if rows.dtype == torch.float64 else rows.float()
+    centred = rows - rows[:, :1]  # which leaves exact zeros of a constant row
     centred -= centred.mean(1, keepdim=True)
-    products = centred @ centred.T
+    products = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
+    for start in range(0, rows.shape[1], _BLOCK):
+        part = centred[:, start : start + _BLOCK]
+        products += part @ part.T
     if not products.isfinite().all():
         raise ProxyError("undefined", "what an activation gets, or its gradient, is not finite")
     scale = products.diagonal().sqrt()

@@ -49,10 +49,9 @@ def project_for_attention(net: Net, batch: Batch, layers: Sequence[Layer]) -> li
             puts_out[output.grad_fn] = places[id(module)]
 
     counted = [layer.module for layer in layers if layer.parameter == "weight"]
-    net.require_repetition()  # by a forward pass of its own
     inputs = mapped(lambda x: x[:2], batch.tensors()[0])
-    with SeeAttention(calls.append):
-        net.forward(inputs, [(module, behind) for module in counted], [(module, before) for module in counted])
+    hooks = [(module, behind) for module in counted], [(module, before) for module in counted]
+    net.forward(inputs, *hooks, modes=[SeeAttention(calls.append)])
     if not calls:
         raise NO_ATTENTION.as_error()
     found = {place for place, layer in enumerate(layers) if _of_module(layer, net)}

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from zcfast.nets.inputs import Inputs, mapped, sample_count
+from zcfast.nets.inputs import Inputs, mapped, only_tensor, sample_count
 from zcfast.passes.batch import Batch
 from zcfast.passes.blocks import blocks
 from zcfast.passes.draws import Draws
@@ -18,6 +18,7 @@ from zcfast.passes.redraw import kaiming_fan_in, redrawn
 from zcfast.passes.repeated import Repeated
 
 _EPSILON = 1e-8
+_BLOCK = 4096  # rows
 
 
 @dataclass
@@ -54,11 +55,12 @@ class BlockFlow(Repeated):
         inputs, _ = batch.tensors()
         if self.init == "as_is":
             return self._measured(net, inputs, draws)
-        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+        given = only_tensor(inputs)
+        if given is None or not given.is_floating_point():
             raise ProxyError("undefined", "noise takes the place of one real input: give init='as_is' for others")
-        noise = draws.normal("noise", "0", inputs.shape).to(inputs)
+        noise = draws.normal("noise", "0", given.shape).to(given)
         with redrawn(net, draws, kaiming_fan_in):
-            return self._measured(net, noise, draws)
+            return self._measured(net, mapped(lambda x: noise, inputs), draws)
 
     def _measured(self, net: Net, inputs: Inputs, draws: Draws) -> FlowOfBlocks:
         if sample_count(inputs) < 2:
@@ -85,17 +87,28 @@ def _outputs(net: Net, inputs: Inputs) -> list[_Map]:
         maps.append(_Map(output, leaf))
         return leaf.clone()  # the next block may write to it
 
-    net.forward(inputs, [(module, cut) for module in {id(end[0]): end[0] for end in ends}.values()])
+    net.forward(inputs, [(module, cut) for module in {id(end[0]): end[0] for end in ends}.values()], fast=True)
     return maps
 
 
 def _entropy(maps: Tensor) -> float:
     """Of the eigenvalues of the covariance of channels over samples and places."""
-    rows = maps.transpose(0, 1).flatten(1).double()
-    rows = rows - rows.mean(1, keepdim=True)
-    values = torch.linalg.eigvalsh(rows @ rows.T / rows.shape[1])
+    rows = _places(maps)
+    rows = rows - rows.mean(0, dtype=torch.float64).to(rows)
+    values = torch.linalg.eigvalsh(_products(rows, rows) / len(rows))
     shares = values / values.sum()
     return -float((shares * (shares + _EPSILON).log()).sum())
+
+
+def _places(maps: Tensor) -> Tensor:
+    """[samples x places, C] of [N, C, H, W]."""
+    return maps.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _products(rows: Tensor, others: Tensor) -> Tensor:
+    """[C, D] of two of as many rows, in float64 over blocks of the numbers' own type."""
+    pairs = zip(torch.split(rows, _BLOCK), torch.split(others, _BLOCK), strict=True)
+    return torch.stack([(one.T @ other).double() for one, other in pairs]).sum(0)
 
 
 def _singular_value(before: _Map, after: _Map, draws: Draws, number: int) -> float | None:
@@ -112,8 +125,7 @@ def _singular_value(before: _Map, after: _Map, draws: Draws, number: int) -> flo
     if factors[0] != factors[1] or factors[0] != int(factors[0]):
         came = f"{tuple(gradient.shape[2:])} to {tuple(signs.shape[2:])}"
         raise ProxyError("undefined", f"a block takes maps of {came} places, not to a whole part of them")
-    rows = F.pixel_unshuffle(gradient, int(factors[0])).transpose(0, 1).flatten(1).double()
-    others = signs.transpose(0, 1).flatten(1).double()
-    mean = rows @ others.T / others.shape[1]
+    rows, others = _places(F.pixel_unshuffle(gradient, int(factors[0]))), _places(signs)
+    mean = _products(rows, others) / len(others)
     square = mean @ mean.T if mean.shape[0] <= mean.shape[1] else mean.T @ mean
     return math.sqrt(max(torch.linalg.eigvalsh(square)[-1].item(), 0.0))

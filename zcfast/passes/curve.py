@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from zcfast.nets.inputs import Inputs, mapped, only_tensor
 from zcfast.passes.batch import Batch
 from zcfast.passes.channel_correlations import Calls
 from zcfast.passes.draws import Draws
@@ -52,13 +53,14 @@ class Curve(Repeated):
     def once(self, net: Net, batch: Batch, draws: Draws) -> CurveOfNet:
         """The spread of an image, and the curvature."""
         inputs, _ = batch.tensors()
-        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+        given = only_tensor(inputs)
+        if given is None or not given.is_floating_point():
             raise ProxyError("undefined", "a circle runs through one real input, and this net has others")
-        image = inputs[draws.round : draws.round + 1]
-        return CurveOfNet(_spread(net, image, self.calls), _curvature(net, batch, image, draws))
+        image = mapped(lambda x: x[draws.round : draws.round + 1], inputs)
+        return CurveOfNet(_spread(net, image, self.calls), _curvature(net, batch, image, given[:1], draws))
 
 
-def _spread(net: Net, image: Tensor, calls: Calls) -> float:
+def _spread(net: Net, image: Inputs, calls: Calls) -> float:
     ratios: list[float] = []
 
     def see(module: nn.Module, args: Any, output: Any) -> None:
@@ -75,14 +77,14 @@ def _spread(net: Net, image: Tensor, calls: Calls) -> float:
     return math.fsum(ratios)
 
 
-def _curvature(net: Net, batch: Batch, image: Tensor, draws: Draws) -> float:
+def _curvature(net: Net, batch: Batch, inputs: Inputs, image: Tensor, draws: Draws) -> float:
     """|v|^-3 sqrt(|v|^2 |a|^2 - (v a)^2), v and a the first two derivatives of some logits along the circle."""
     first, second = (draws.normal("noise", name, image.shape).to(image) for name in ("0", "1"))
     first = first / first.norm()
     second = second - (first * second).sum() * first
     second = second / second.norm()
     angle = torch.zeros((), dtype=image.dtype, device=image.device, requires_grad=True)
-    output = net.forward(angle.cos() * first + angle.sin() * second)
+    output = net.forward(mapped(lambda x: angle.cos() * first + angle.sin() * second, inputs))
     logits = batch.found_logits(output, 1).flatten()
     velocities, accelerations = zip(
         *(_derivatives(each, angle) for each in logits[_drawn(draws, len(logits))]), strict=True

@@ -18,7 +18,7 @@ from zcfast.passes.failures import Failure, ProxyError, WrongArgumentError, desc
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.isolation import isolated
 from zcfast.passes.layers import Layer
-from zcfast.passes.net import Net
+from zcfast.passes.net import FormatError, Net
 from zcfast.passes.observation import is_own
 from zcfast.passes.snapshot import Snapshot
 from zcfast.passes.weights import Weights, WeightsOfNet
@@ -149,7 +149,11 @@ class _Run(Generic[C, T]):
                 return
             done = {required: self.results[required] for required in which.requires}
             with self.kept_apart(which, done):
-                self.results[which] = made[which].run(self.net, self.batch, done)
+                try:
+                    self.results[which] = made[which].run(self.net, self.batch, done)
+                except FormatError:
+                    made[which] = which()
+                    self.results[which] = made[which].run(self.net, self.batch, done)
         if which is Forward:
             self.failures.update(self.forward.observation.failures)
         shared = self.results.get(Forward)

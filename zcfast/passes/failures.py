@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from zcfast.errors import Portable
+
 Status = Literal["ok", "undefined", "refused", "failed"]
 
 
@@ -22,7 +24,7 @@ class Failure:
         return ProxyError(self.status, self.reason)
 
 
-class ProxyError(Exception):
+class ProxyError(Portable, Exception):
     """Ends one pass or one proxy; the others go on."""
 
     def __init__(self, status: Status, reason: str) -> None:

@@ -47,8 +47,7 @@ class FisherSpectrum(Repeated):
         total: Tensor | None = None
         for sample in range(batch.samples):
             one = mapped(lambda x, sample=sample: x[sample : sample + 1], inputs)  # type: ignore[misc]
-            with _FixedStatistics():
-                output = net.forward(one, before=[(net.module, evaluate)])
+            output = net.forward(one, before=[(net.module, evaluate)], modes=[_FixedStatistics()])
             logits = batch.found_logits(output, 1)
             if logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
                 raise ProxyError("undefined", f"logits [N, classes] are needed, got {tuple(logits.shape)} for a sample")

@@ -20,13 +20,12 @@ class HeadMaxima(Pass):
     def run(self, net: Net, batch: Batch, done: Results) -> list[float]:
         """Run the minibatch forward."""
         maxima: list[float] = []
-        net.require_repetition()  # by a forward pass of its own
 
         def see(call: AttentionCall) -> None:
             maxima.extend(each.detach().amax(-2).double().mean().item() for each in call.projections)
 
-        with torch.no_grad(), SeeAttention(see):
-            net.forward(batch.tensors()[0])
+        with torch.no_grad():
+            net.forward(batch.tensors()[0], modes=[SeeAttention(see)])
         if not maxima:
             raise NO_ATTENTION.as_error()
         return maxima

@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from zcfast.nets.inputs import Inputs, mapped, only_tensor
 from zcfast.passes.batch import Batch
 from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.draws import Draws
@@ -40,22 +41,25 @@ class MapDifference(Repeated):
     def once(self, net: Net, batch: Batch, draws: Draws) -> float:
         """The score of one draw."""
         inputs, _ = batch.tensors()
-        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+        given = only_tensor(inputs)
+        if given is None or not given.is_floating_point():
             raise ProxyError("undefined", "noise is added to one real input, and this net has others")
-        noise = draws.normal("noise", "1", inputs.shape).to(inputs)
+        noise = draws.normal("noise", "1", given.shape).to(given)
         with torch.no_grad():
             if self.init == "as_is":
                 return self._score(net, inputs, noise)
             with redrawn(net, draws, unit):
-                return self._score(net, draws.normal("noise", "0", inputs.shape).to(inputs), noise)
+                drawn = draws.normal("noise", "0", given.shape).to(given)
+                return self._score(net, mapped(lambda x: drawn, inputs), noise)
 
-    def _score(self, net: Net, inputs: Tensor, noise: Tensor) -> float:
-        first, second = (self._last_map(net, each) for each in (inputs, inputs + _NOISE * noise))
+    def _score(self, net: Net, inputs: Inputs, noise: Tensor) -> float:
+        moved = mapped(lambda x: x + _NOISE * noise, inputs)
+        first, second = (self._last_map(net, each) for each in (inputs, moved))
         difference = (first.double() - second.double()).abs().sum().item() / len(first)
         scales = [variance.mean().log().item() / 2 for variance in self.variances.values()]
         return (math.log(difference) if difference else -math.inf) + sum(scales)
 
-    def _last_map(self, net: Net, inputs: Tensor) -> Tensor:
+    def _last_map(self, net: Net, inputs: Inputs) -> Tensor:
         def update(module: nn.Module, args: Any, output: Any) -> None:
             """Move the module's running variance as torch does."""
             assert isinstance(module, nn.BatchNorm2d)
@@ -67,8 +71,8 @@ class MapDifference(Repeated):
             self.variances[id(module)] = (1 - share) * before + share * variance
 
         norms = [module for module in net.modules if isinstance(module, nn.BatchNorm2d)]
-        with _Seen() as seen:
-            net.forward(inputs, [(module, update) for module in norms])
+        seen = _Seen()
+        net.forward(inputs, [(module, update) for module in norms], modes=[seen], fast=True)
         if seen.last is None:
             raise ProxyError("undefined", "the net makes no maps [N, C, H, W]")
         last: Tensor = seen.last

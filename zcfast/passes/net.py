@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count
+from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count, tensors_of
 from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.blame import is_nets_own
 from zcfast.passes.cpu_backend.channels_last import ChannelsLast, has_tangent, suits
@@ -25,7 +26,14 @@ from zcfast.torch_internals import outside_modes
 UNREPEATABLE = Failure(
     "refused", "the net computes other logits in a second pass: something that a pass changes does not come back"
 )
+_SAMPLES = 8  # from which on the rules of the other memory format pay
 _ROUNDING = 10  # roots of a float's eps: far above what rounding does to deep nets, far below what another state does
+
+
+class FormatError(Exception):
+    """A net takes no images with the channels innermost: the pass that gave it some has to begin again."""
+
+
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
 
 
@@ -47,6 +55,7 @@ class Net:
         first_flow: what computes the first value of synflow again, and that value.
         has_run: whether the net was run, with success or without.
         mismatch: that a further pass computed other logits, if one did.
+        is_plain: whether the net has raised for want of images in the contiguous format.
     """
 
     def __init__(
@@ -78,6 +87,7 @@ class Net:
         self.has_run = self._succeeded = False
         self._is_untouched = True
         self._broken: Failure | None = None
+        self.is_plain = False
 
     def restart(self) -> None:
         """Put the net back to where the first pass began, with copies of its parameters in their places."""
@@ -127,6 +137,9 @@ class Net:
         inputs: Inputs,
         hooks: Sequence[tuple[nn.Module, Hook]] = (),
         before: Sequence[tuple[nn.Module, Callable[[nn.Module, tuple[Any, ...]], Any]]] = (),
+        *,
+        modes: Sequence[TorchFunctionMode] = (),
+        fast: bool = False,
     ) -> Any:
         """Run the net on any inputs, from the state and the random numbers that the first pass began with.
 
@@ -134,6 +147,9 @@ class Net:
             inputs: each [N, ...], as a batch has them; the net gets a copy.
             hooks: forward hooks with the modules that they are for, for this pass alone; what they return is obeyed.
             before: the same of hooks that are called before their module.
+            modes: that see the functions that run, the last one first.
+            fast: images flow with their channels innermost where that is faster; the net's first derivatives alone
+                exist then. Where it takes no such images, the pass begins again without.
 
         Returns:
             What the net returns, with its graph, whose leaves are the copies in `parameters`.
@@ -143,13 +159,24 @@ class Net:
         """
         self.require_repetition()
         self.begin_again()
+        enough = fast and not self.is_plain and sample_count(inputs) >= _SAMPLES
+        innermost = enough and any(map(suits, tensors_of(inputs)))
+        rules = ChannelsLast() if innermost else None
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(self.random_devices))
+            for mode in (*([rules] if rules else []), *modes):
+                stack.enter_context(mode)
             for module, hook in hooks:
                 stack.enter_context(module.register_forward_hook(hook))
             for module, early in before:
                 stack.enter_context(module.register_forward_pre_hook(early))
-            return self.call(mapped(Tensor.clone, inputs))
+            try:
+                return self.call(mapped(partial(_copied, innermost=innermost), inputs))
+            except Exception as error:
+                if rules is None or not rules.is_to_blame(error):
+                    raise
+                self.is_plain, self._broken = True, None
+                raise FormatError from error
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -199,11 +226,7 @@ class Net:
     def flowing(self, inputs: Inputs) -> Inputs:
         """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
 
-        def copy(x: Tensor) -> Tensor:
-            innermost = self.channels_last and suits(x)
-            return x.clone(memory_format=torch.channels_last if innermost else torch.preserve_format)
-
-        return mapped(copy, inputs)
+        return mapped(partial(_copied, innermost=self.channels_last), inputs)
 
     def logits(self, inputs: Inputs, rules: TorchFunctionMode | None = None) -> Tensor:
         """The logits of the minibatch once more, compared with the first; after `restart`.
@@ -271,6 +294,11 @@ class Net:
             self.mismatch = UNREPEATABLE
             raise UNREPEATABLE.as_error()
         self._repeats = True
+
+
+def _copied(x: Tensor, *, innermost: bool) -> Tensor:
+    """A copy, of images with the channels innermost if that is asked for."""
+    return x.clone(memory_format=torch.channels_last if innermost and suits(x) else torch.preserve_format)
 
 
 def evaluate(module: nn.Module, *_: Any) -> None:

@@ -20,9 +20,9 @@ from zcfast.torch_internals import outside_modes, outside_transforms
 @dataclass
 class _Watcher:
     owner: type
-    function: Callable[[Tensor], Any]
+    function: Callable[[Any], Any]
     kinds: tuple[type[nn.Module], ...]  # none: rectifiers are watched
-    inputs: bool = False  # of rectifiers, what they got
+    calls: bool = False  # of rectifiers, the calls themselves
     seen: list[Any] = field(default_factory=list)
 
 
@@ -78,14 +78,14 @@ class Observation:
         """`watch` for the outputs of all activations that switch at zero, modules and functions (`SeeRectifiers`)."""
         return self._begin(_Watcher(self.observer, function, ()))
 
-    def watch_rectified(self, function: Callable[[Tensor], Any]) -> list[Any]:
-        """`watch_rectifiers` for their inputs; those of activations in place are seen as these leave them."""
-        return self._begin(_Watcher(self.observer, function, (), inputs=True))
+    def watch_calls(self, function: Callable[[RectifierCall], Any]) -> list[Any]:
+        """`watch_rectifiers` for the calls, without a copy: the function must not write to their tensors."""
+        return self._begin(_Watcher(self.observer, function, (), calls=True))
 
     def pull_rectified(self, function: Callable[[Tensor], Any]) -> Pulls:
         """Call a function on the derivative of the loss by what each rectifier gets, through that call alone.
 
-        It holds, once `LossGradient` has run, what the function returned, in the order of `watch_rectified`.
+        It holds, once `LossGradient` has run, what the function returned, in the order of `watch_calls`.
         """
         self.pulls = Pulls(function)
         return self.pulls
@@ -135,19 +135,17 @@ class Observation:
         if self.pulls is not None:
             self.pulls.attach(call)
         for watcher in watchers:
-            self._see(watcher, net, "activation", call.input if watcher.inputs else call.output)
+            self._see(watcher, net, "activation", call.output, call)
 
-    def _see(self, watcher: _Watcher, net: Net, what: str, output: Tensor) -> None:
+    def _see(self, watcher: _Watcher, net: Net, what: str, output: Tensor, call: RectifierCall | None = None) -> None:
         if watcher.owner in self.failures:
             return
         try:
             if outside_transforms(output) is not output:
                 raise ProxyError("refused", f"a {what} runs inside torch.func.vmap or the like")
             with outside_modes(), torch.no_grad(), _undisturbed(watcher.owner, net):
-                seen = output.detach()
-                if not is_own(watcher.owner):
-                    seen = seen.clone(memory_format=torch.contiguous_format)
-                watcher.seen.append(watcher.function(seen))
+                copy = None if watcher.calls else output.detach().clone(memory_format=torch.contiguous_format)
+                watcher.seen.append(watcher.function(call if watcher.calls else copy))
         except Exception as error:  # the net and the other passes go on
             self.failures[watcher.owner] = describe(error)
 

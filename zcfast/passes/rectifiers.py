@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from zcfast.passes.failures import ProxyError
 from zcfast.torch_internals import is_view, outside_modes
 
 # Modules call these functions too. What they call inside is behind the mode, so that each counts once.
@@ -37,6 +39,23 @@ class RectifierCall:
     input: Tensor
     output: Tensor
     hidden: bool
+
+    @cached_property
+    def above(self) -> Tensor:
+        """[N, places] float32: 1 where the output is above 0, else 0.
+
+        Raises:
+            ProxyError: the output is not a number.
+        """
+        if self.output.detach().sum().isnan():
+            raise ProxyError("undefined", "the output of an activation is not a number")
+        return as_rows(self.output.detach() > 0).to(torch.float32)
+
+
+def as_rows(maps: Tensor) -> Tensor:
+    """[N, places] of [N, ...], the places in the order of memory: the same for all samples."""
+    innermost = maps.dim() == 4 and not maps.is_contiguous()
+    return (maps.permute(0, 2, 3, 1) if innermost else maps).reshape(len(maps), -1)
 
 
 class SeeRectifiers(TorchFunctionMode):

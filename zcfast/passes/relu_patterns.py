@@ -11,6 +11,7 @@ from zcfast.passes.failures import Failure, ProxyError
 from zcfast.passes.forward import Forward
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
+from zcfast.passes.rectifiers import RectifierCall
 
 NO_ACTIVATION = Failure("undefined", "no activation ran that switches at zero")
 
@@ -32,7 +33,7 @@ class ReluPatterns(Pass):
 
     def observe(self, forward: Observation) -> None:
         """Watch the activations."""
-        self.agreements = forward.watch_rectifiers(_agreement)
+        self.agreements = forward.watch_calls(_agreement)
 
     def run(self, net: Net, batch: Batch, done: Results) -> Tensor:
         """Sum over the activations that ran."""
@@ -52,13 +53,12 @@ def other_rows(rows: int, samples: int) -> ProxyError:
     return ProxyError("undefined", f"an activation has {rows} rows where the minibatch has {samples} samples")
 
 
-def _agreement(output: Tensor) -> Tensor:
-    """By a product of matrices of 1 and -1: the D outputs less twice those that differ."""
-    if output.sum().isnan():
-        raise ProxyError("undefined", "the output of an activation is not a number")
-    signs = (output > 0).reshape(len(output), -1).to(torch.float32).mul_(2).sub_(1)
-    total = torch.zeros(len(signs), len(signs), dtype=torch.float64, device=output.device)
-    for start in range(0, signs.shape[1], _EXACT):
-        part = signs[:, start : start + _EXACT]
-        total += part @ part.T
-    return (total + signs.shape[1]) / 2
+def _agreement(call: RectifierCall) -> Tensor:
+    """All outputs, less those that only one of the two has on."""
+    above = call.above
+    both = torch.zeros(len(above), len(above), dtype=torch.float64, device=above.device)
+    for start in range(0, above.shape[1], _EXACT):
+        part = above[:, start : start + _EXACT]
+        both += part @ part.T
+    on = both.diagonal()
+    return above.shape[1] + 2 * both - on - on[:, None]

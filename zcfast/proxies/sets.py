@@ -50,5 +50,5 @@ def needs_labels(proxy: Proxy) -> bool:
 
 
 def rounds(proxy: Proxy) -> int:
-    """In how many rounds it draws random numbers, by default; 0 of one that draws none."""
+    """In how many rounds, of other draws or other images, it runs by default; 0 of one that has none."""
     return max((each.repeats for each in with_requirements(proxy.needs) if issubclass(each, Repeated)), default=0)

@@ -11,7 +11,7 @@ from typing import Any
 from zcfast.designing import Design, Pick, summary
 from zcfast.designing.considered import OVER
 from zcfast.designing.found import RANK, choices, front
-from zcfast.designing.limits import SIZES
+from zcfast.designing.limits import COUNTED
 from zcfast.errors import check_kind, integer
 from zcfast.notebook import number
 from zcfast.report import cell_svg, provenance
@@ -70,8 +70,8 @@ def design(found: Design, *, top: int = 10) -> str:
 
 def costs(found: Design) -> list[str]:
     """The columns that say what an architecture costs: what is limited first."""
-    made = found.protocol
-    return [name for name in dict.fromkeys([*made["limits"], *made["minimise"], *SIZES]) if name in found.tried.columns]
+    known = dict.fromkeys([*found.protocol["limits"], *found.protocol["minimise"], *COUNTED])
+    return [name for name in known if name in found.tried.columns]
 
 
 def _data(found: Design) -> tuple[dict[str, Any], int]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zcfast.data.provenance import Meaning, Provenance
 from zcfast.devices import find_device
-from zcfast.errors import integer, unknown
+from zcfast.errors import Portable, integer, unknown
 from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
 from zcfast.nets.inputs import Inputs, checked_inputs, mapped, tensors_of
@@ -31,7 +31,7 @@ from zcfast.spaces import Cells, ClosedForm, SearchSpace, as_space
 from zcfast.spaces.forms import closed_forms
 
 
-class ScoringInterrupted(KeyboardInterrupt):
+class ScoringInterrupted(Portable, KeyboardInterrupt):
     """Ctrl-C, with the scores of the architectures that were done, in the order in which they were asked for."""
 
     def __init__(self, scores: Scores) -> None:

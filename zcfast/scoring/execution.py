@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
-from zcfast.errors import Notice
+from zcfast.errors import Notice, Portable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,7 +58,7 @@ class InProcess(Executor):
             yield place, task(item)
 
 
-class WorkerEnded(OSError):  # noqa: N818 - what happened, as ScoringInterrupted
+class WorkerEnded(Portable, OSError):  # noqa: N818 - what happened, as ScoringInterrupted
     """A worker process that ended before its work did; ``place`` is that of its item, None before the first."""
 
     def __init__(self, process: BaseProcess, place: int | None) -> None:

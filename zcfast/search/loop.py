@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zcfast.data.provenance import Provenance
 from zcfast.devices import present_device
-from zcfast.errors import first_line, integer
+from zcfast.errors import Portable, first_line, integer
 from zcfast.search.algorithm import Algorithm
 from zcfast.search.listed import listed_space
 from zcfast.search.proxy import Proxy
@@ -38,7 +38,7 @@ class Trained:
     report: Tensor
 
 
-class SearchInterrupted(KeyboardInterrupt):
+class SearchInterrupted(Portable, KeyboardInterrupt):
     """Ctrl-C during a search; `trajectory` has every training that had ended."""
 
     def __init__(self, trajectory: Trajectory) -> None:
@@ -47,7 +47,7 @@ class SearchInterrupted(KeyboardInterrupt):
         self.trajectory = trajectory
 
 
-class SearchFailed(RuntimeError):  # noqa: N818 - named as SearchInterrupted
+class SearchFailed(Portable, RuntimeError):  # noqa: N818 - named as SearchInterrupted
     """`evaluate` raised, which is the cause, or gave no accuracies; `trajectory` has every training that had ended."""
 
     def __init__(self, trajectory: Trajectory, cause: Exception) -> None:

@@ -71,7 +71,7 @@ def space(name: str) -> Any:  # a SearchSpace and what else it offers
         return _imported(name)
     where = {**_installed(), **_BUILT_IN}
     if name not in where:
-        raise unknown("search space", name, names())
+        raise ValueError(f"{unknown('search space', name, names())}; one of your own is mymodule:space")
     return _imported(where[name], name)
 
 

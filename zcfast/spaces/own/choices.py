@@ -15,9 +15,9 @@ class ChoiceError(ValueError):
     """A choice that cannot be, or an answer that is none of its options."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Categorical:
-    """One of the options, uniformly."""
+    """One of the options, uniformly. Two of them are equal where their names and the texts of their options are."""
 
     name: str
     options: tuple[Any, ...]
@@ -33,6 +33,17 @@ class Categorical:
         for place, option in enumerate(self.options):
             if self.index(option) != place:
                 raise ChoiceError(f"choice {self.name!r}: expected different options, got {option!r} twice")
+
+    def __eq__(self, other: object) -> bool:
+        """As options may be lists, or True beside 1, their texts are compared."""
+        return isinstance(other, Categorical) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        """Of the same."""
+        return hash(self._key())
+
+    def _key(self) -> tuple[str, str]:
+        return self.name, _as_text(self.options)
 
     @property
     def size(self) -> int:

@@ -132,6 +132,10 @@ class Space(SearchSpace[Texts], Neighbourhood):
             return text(trial.params), str(error)
         return text(trial.params), module
 
+    def answers(self, architecture: Any) -> dict[str, Any]:
+        """The value of each choice by name, as the function gave it: JSON makes lists of tuples."""
+        return dict(self._parse(architecture).params)
+
     def outline(self, architecture: str) -> nn.Module:
         """The network of a text, for its sizes."""
         return self._builder.network(json.loads(architecture))
@@ -232,9 +236,9 @@ class ListedSpace(CountedSpace, Enumerated, NeighbourGraph):
         for number in range(count):
             listed[text(self._digits.numbered(number).params)] = None
             took = time.monotonic() - started
-            if took > SILENT and not told:
+            left = took / (number + 1) * (count - number - 1)
+            if not told and min(took, left) > SILENT:
                 told = True
-                left = took / (number + 1) * (count - number - 1)
                 warnings.warn(
                     Notice(
                         f"{self.name}: asks for each of {count:,} combinations of choices, about {left:,.0f} s more"
