@@ -27,6 +27,11 @@ def kaiming_fan_in(shape: torch.Size) -> float:
     return math.sqrt(2 / shape[1:].numel())
 
 
+def kaiming_fan_out(shape: torch.Size) -> float:
+    """That which keeps the size of what flows backward through ReLUs."""
+    return math.sqrt(2 / (shape[0] * shape[2:].numel()))
+
+
 @contextmanager
 def redrawn(net: Net, draws: Draws, deviation: Deviation) -> Iterator[None]:
     """Inside, the weights of convolutions and linear layers are normal draws, norms are at their start, biases 0.
