@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.scoring.shared import PROXIES, assert_gone, assert_same, end, is_running, score, start
+import zcfast
+from tests.scoring.shared import (
+    PROXIES,
+    SMALL,
+    SPACE,
+    assert_gone,
+    assert_same,
+    end,
+    images,
+    is_running,
+    score,
+    start,
+)
 from tests.scoring.tasks import leave, sleep, square
 from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
 
@@ -85,6 +97,43 @@ class Backwards(Executor):
 @pytest.mark.usefixtures("one_thread")
 def test_an_executor_of_the_users_own(tmp_path):
     assert_same(score(executor=Backwards(), parts=tmp_path), score())
+
+
+def design(**options):
+    return zcfast.design(SPACE, **options)
+
+
+class Broken(Executor):
+    """Gives what its function makes of pairs, which may be no more what was asked for."""
+
+    def __init__(self, given):
+        self.given = given
+
+    def map(self, task, items):
+        return self.given((place, task(item)) for place, item in enumerate(items))
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        (lambda pairs: (each for each in list(pairs)[1:]), ValueError, "a result for each of 3 items, got none for 1"),
+        (lambda pairs: ((0, row) for _, row in pairs), ValueError, "expected each place below 3 once, got 0"),
+        (lambda pairs: ((place - 1, row) for place, row in pairs), ValueError, "once, got -1"),
+        (lambda pairs: (row for _, row in pairs), TypeError, r"expected map to give pairs \(place, result\), got dict"),
+        (lambda pairs: None, TypeError, "expected map to be a generator of .*, got NoneType"),
+    ],
+)
+def test_an_executor_that_loses_results_is_an_error(given, kind, message):
+    with pytest.raises(kind, match=message):
+        score(["snip"], executor=Broken(given))
+    with pytest.raises(kind, match=message):
+        design(by=["snip"], sampler="random", evaluations=3, images=images(), **SMALL, executor=Broken(given))
+
+
+@pytest.mark.parametrize("call", [score, design])
+def test_an_executor_of_another_kind_is_refused(call):
+    with pytest.raises(TypeError, match=r"executor: expected a zcfast\.scoring\.Executor, got <class 'map'>"):
+        call(executor=map)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from zcfast.designing.plan import Plan, Stage
 from zcfast.designing.proposals import Drawn, Listed, Proposals
 from zcfast.designing.whole import Unsampled
 from zcfast.scoring.architectures import claims, described_as, task_of
-from zcfast.scoring.execution import InProcess, Run
+from zcfast.scoring.execution import InProcess, Run, each_once
 from zcfast.scoring.fingerprint import fingerprint, package
 from zcfast.scoring.store import Row
 from zcfast.spaces import Cells, Enumerated, Texts
@@ -152,7 +152,7 @@ class _Search:
         if parts is not None:
             parts.want(batch)
         new = [each for each in dict.fromkeys(batch) if each not in self.known]
-        with closing(run(new)) as results:
+        with closing(each_once(run(new), len(new))) as results:
             for done, (place, row) in enumerate(results, 1):
                 self.known[new[place]] = row
                 if parts is not None:

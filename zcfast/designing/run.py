@@ -17,7 +17,7 @@ from zcfast.designing.plan import Plan, Progress
 from zcfast.designing.stages import RECOMMENDED, By, Stages, stages, terms
 from zcfast.errors import integer
 from zcfast.scoring.architectures import minibatch
-from zcfast.scoring.execution import Executor, InProcess, Processes
+from zcfast.scoring.execution import Executor, InProcess, Processes, require_one
 from zcfast.scoring.space import own_options
 from zcfast.scoring.store import Store
 from zcfast.spaces import SearchSpace, as_space
@@ -108,8 +108,7 @@ def design(
     for name, value, least in (("seed", seed, 0), ("evaluations", evaluations, 1), ("workers", workers, 1)):
         if value is not None and integer(name, value) < least:
             raise ValueError(f"{name}: expected a number >= {least}, got {value}")
-    if workers is not None and executor is not None:
-        raise ValueError("executor: expected it or workers, got both")
+    require_one(workers, executor)
     by = by if trained is None else _predictor(searched, trained, by)
     batch = minibatch(searched, images, [])
     wanted = stages(searched, by, batch is not None)

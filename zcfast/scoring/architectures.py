@@ -21,7 +21,7 @@ from zcfast.proxies import Proxy, registered, resolve
 from zcfast.proxies.populations import populations, with_parts
 from zcfast.proxies.sets import expanded
 from zcfast.scores import Scores
-from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded
+from zcfast.scoring.execution import Executor, InProcess, Processes, WorkerEnded, each_once, require_one
 from zcfast.scoring.fingerprint import fingerprint, package
 from zcfast.scoring.populations import with_populations
 from zcfast.scoring.space import check_cells, in_closed_form, own_options
@@ -160,8 +160,7 @@ def _executor(workers: int | None, executor: Executor | None, parts: object) -> 
     """What runs the parts; None for this process with all its threads."""
     if workers is not None and integer("workers", workers) < 1:
         raise ValueError(f"workers: expected a number >= 1, got {workers}")
-    if workers is not None and executor is not None:
-        raise ValueError("executor: expected it or workers, got both")
+    require_one(workers, executor)
     if workers is None and executor is None and parts is not None:
         raise ValueError("parts: no effect without workers")
     if executor is None and workers is not None:
@@ -190,7 +189,7 @@ def _run(
         done = len(rows) - len(missing)
         try:
             report(done, len(rows))
-            with closing(executor.map(task, missing)) as results:
+            with closing(each_once(executor.map(task, missing), len(missing))) as results:
                 for place, row in results:
                     rows[missing[place]], done = row, done + 1
                     if store is not None:

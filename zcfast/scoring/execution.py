@@ -12,7 +12,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -47,6 +47,36 @@ class Executor(ABC):
     def session(self, task: Callable[[Item], Result]) -> AbstractContextManager[Run[Item, Result]]:
         """`map` of one task for several lists of items, one after the other; what runs may stay between them."""
         return nullcontext(lambda items: self.map(task, items))
+
+
+def require_one(workers: int | None, executor: Executor | None) -> None:
+    """Raise where both are given, or the executor is none."""
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(f"executor: expected a zcfast.scoring.Executor, got {executor!r}")
+    if workers is not None and executor is not None:
+        raise ValueError("executor: expected it or workers, got both")
+
+
+def each_once(results: Any, items: int) -> Generator[tuple[int, Any], None, None]:
+    """What an executor's ``map`` gives, checked: a user's own may lose results, or give one twice.
+
+    Raises:
+        TypeError: it gives no generator of pairs.
+        ValueError: it does not give one result for each item.
+    """
+    if not isinstance(results, Generator):
+        raise TypeError(f"executor: expected map to be a generator of (place, result), got {type(results).__name__}")
+    missing = set(range(items))
+    with closing(results):
+        for each in results:
+            if not (isinstance(each, tuple) and len(each) == 2):
+                raise TypeError(f"executor: expected map to give pairs (place, result), got {type(each).__name__}")
+            if each[0] not in missing:
+                raise ValueError(f"executor: expected each place below {items} once, got {each[0]!r}")
+            missing.remove(each[0])
+            yield each
+    if missing:
+        raise ValueError(f"executor: expected a result for each of {items} items, got none for {len(missing)}")
 
 
 class InProcess(Executor):
