@@ -97,7 +97,7 @@ def test_ctrl_c_before_anything_is_considered_keeps_an_older_file(run, tmp_path,
         raise KeyboardInterrupt
 
     monkeypatch.setattr("zcfast.designing.run.by_formulas", stop)
-    status, printed, error = run("design", "nasbench201", "--by", "params", "--out", str(out))
+    status, printed, _ = run("design", "nasbench201", "--by", "params", "--out", str(out))
     assert status == 130
     assert "the same command goes on from there" in printed
     assert out.read_text() == "older"
