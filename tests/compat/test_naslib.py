@@ -54,6 +54,12 @@ def test_losses_and_what_has_no_score():
     value = ZeroCost("grad_norm", "cpu").query(graph, [batch])
     graph.get_loss_fn = nn.CrossEntropyLoss
     assert ZeroCost("grad_norm", "cpu").query(graph, [batch]) == value
+    for loss in (nn.CrossEntropyLoss(label_smoothing=0.9), nn.CrossEntropyLoss(torch.arange(1.0, 6.0).double())):
+        graph.get_loss_fn = lambda loss=loss: loss
+        (smooth,) = zcfast.score(graph, batch, ["grad_norm"], loss_fn=lambda out, y, loss=loss: loss(out, y)).values()
+        assert ZeroCost("grad_norm", "cpu").query(graph, [batch]) == smooth.value != value
+    graph.get_loss_fn = lambda: nn.CrossEntropyLoss(reduction="sum")
+    assert ZeroCost("grad_norm", "cpu").query(graph, [batch]) == pytest.approx(len(batch[1]) * value)
     graph.get_loss_fn = lambda: lambda out, y: 3 * F.cross_entropy(out, y)
     assert ZeroCost("grad_norm", "cpu").query(graph, [batch]) == pytest.approx(3 * value)
     plain = small_cnn(batchnorm=False).double()

@@ -89,6 +89,20 @@ def test_a_table_of_costs(run, tmp_path):
         assert error.count("\n") == 1
 
 
+def test_ctrl_c_before_anything_is_considered_keeps_an_older_file(run, tmp_path, monkeypatch):
+    out = tmp_path / "found.parquet"
+    out.write_text("older")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zcfast.designing.run.by_formulas", stop)
+    status, printed, _ = run("design", "nasbench201", "--by", "params", "--out", str(out))
+    assert status == 130
+    assert "the same command goes on from there" in printed
+    assert out.read_text() == "older"
+
+
 @pytest.mark.slow
 def test_an_own_space(tmp_path):
     (tmp_path / "familyspace.py").write_text(SPACE)

@@ -109,6 +109,17 @@ def test_bool_inputs_are_called_so():
     assert found["synflow"].reason.startswith("bool inputs: no nn.Embedding")
 
 
+def test_hooks_on_gradients_of_norms_refuse_what_takes_these():
+    net = nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4), nn.Linear(4, 3)).double()
+    batch = torch.randn(6, 5).double(), torch.arange(6) % 3
+    before = score(net, batch, ["grad_norm"])["grad_norm"].value
+    net[1].weight.register_hook(lambda gradient: 2 * gradient)
+    scores = score(net, batch, ["ntk_cond", "vkdnw_entropy", "grad_norm"])
+    for name in ("ntk_cond", "vkdnw_entropy"):
+        assert (scores[name].status, scores[name].reason[:24]) == ("refused", "the weight of a LayerNor")
+    assert scores["grad_norm"].value == before
+
+
 @pytest.mark.parametrize("register", ["register_hook", "register_post_accumulate_grad_hook"])
 def test_a_hook_on_the_gradient_of_a_weight_is_refused(register):
     net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 5))

@@ -115,7 +115,8 @@ def design(
                     **options,
                 )
         except DesignInterrupted as interrupted:
-            _finish(interrupted.found, out)
+            if len(interrupted.found.tried):
+                _finish(interrupted.found, out)
             terminal.say(f"finished scores are kept in {store.given}: the same command goes on from there")
             raise
         _finish(found, out)

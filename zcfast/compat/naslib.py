@@ -75,7 +75,7 @@ class ZeroCost:
         batch = minibatch(dataloader, (self.dataload, self.num_imgs_or_batches, classes), self.device)
         given: Any = getattr(graph, "get_loss_fn", None)
         loss = F.cross_entropy if given is None else given()
-        own = None if loss is F.cross_entropy or isinstance(loss, nn.CrossEntropyLoss) else loss
+        own = None if loss is F.cross_entropy else loss
         net = placed(graph, self.device)
         (found,) = score(net, batch, [_PROXIES[self.method_type]], loss_fn=own, layers=LAYERS).values()
         return self._as_there(found)

@@ -36,6 +36,7 @@ class FisherSpectrum(Repeated):
 
     def once(self, net: Net, batch: Batch, draws: Draws) -> Tensor:
         """Those of one draw of Kaiming weights (fan in), or of the weights that are there."""
+        net.slots.check_hooks(net.slots.all)
         if self.init == "as_is":
             return self._spectrum(net, batch)
         with redrawn(net, draws, kaiming_fan_in):

@@ -1,7 +1,7 @@
 """Stand-ins for the parameters of a net, one for each place that holds one."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -112,10 +112,13 @@ class Slots:
             if isinstance(child, nn.RNNBase):  # it keeps a second list of its parameters
                 child.__dict__["_flat_weights"] = [getattr(child, name, None) for name in child._flat_weights_names]
 
-    def check_hooks(self) -> None:
-        """Raise ProxyError where the weight of a counted layer has a hook on its gradient, which no stand-in has."""
-        for index in self.counted:
-            slot = self.all[index]
+    def check_hooks(self, slots: Iterable[Slot] | None = None) -> None:
+        """Raise ProxyError where a parameter has a hook on its gradient, which no stand-in has.
+
+        Args:
+            slots: those whose gradient is taken; by default the weights of the counted layers.
+        """
+        for slot in (self.all[index] for index in self.counted) if slots is None else slots:
             if slot.parameter._backward_hooks or slot.parameter._post_accumulate_grad_hooks:
                 kind = type(slot.module).__name__
                 reason = f"the {slot.name} of a {kind} has a hook on its gradient, which no score calls; remove it"

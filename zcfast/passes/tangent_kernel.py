@@ -40,6 +40,7 @@ class TangentKernel(Pass):
             raise ProxyError("undefined", f"logits of {samples} samples are needed, got shape {tuple(logits.shape)}")
         known = [*forward.installed, *forward.points]
         check_references(net.module, net.slots.parameters, known, logits)
+        net.slots.check_hooks(slot for slot in net.slots.all if "weight" in slot.name)
         places: dict[int, list[Tensor]] = {}
         for slot, copy in zip(net.slots.all, forward.installed, strict=True):
             if "weight" in slot.name:

@@ -11,7 +11,8 @@ class MultiplyAdds(Proxy):
 
     Attention, recurrences, functions on parameters of the net and products of activations count like layers; biases,
     norms, pools, activations and look-ups do not. It is half of what torch's FlopCounterMode counts, and equals `flops`
-    where counted layers do all the work.
+    where counted layers do all the work. What is done once for a whole minibatch, as products of weights alone are,
+    counts by each sample's share.
     """
 
     name = "multiply_adds"

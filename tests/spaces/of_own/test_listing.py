@@ -14,7 +14,7 @@ def test_long_listings_say_how_long(monkeypatch):
     monkeypatch.setattr(own, "SILENT", 0.0)
     space = zcfast.Space(small, EXAMPLE)
     with pytest.warns(
-        Notice, match=r"small: asks for each of its architectures, of which there are at most 8: at most \d+ s more"
+        Notice, match=r"small: asks for each of its architectures, at most 8, which takes at most \d+ s more"
     ) as told:
         assert len(space) == 8
     assert len(told) == 1

@@ -189,6 +189,23 @@ def test_work_is_half_of_what_torchs_counter_counts(name):
     assert measured(net, (inputs, IMAGES[1]))[1] == counter.get_total_flops() / 2 / 2
 
 
+class LowRank(nn.Module):
+    """A layer whose weight is a product: 40 x 3 x 8 multiply-adds, whatever the minibatch; and 8 x 40 a sample."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Parameter(torch.randn(40, 3)), nn.Parameter(torch.randn(3, 8))
+
+    def forward(self, x):
+        return x.flatten(1)[:, :40] @ (self.left @ self.right)
+
+
+def test_a_product_of_weights_is_not_divided_among_samples():
+    net = LowRank()
+    assert measured(net, IMAGES)[1] == 40 * 3 * 8 + 40 * 8
+    assert scored(net, (IMAGES[0], IMAGES[1]))[1] == 40 * 3 * 8 / 4 + 40 * 8
+
+
 def test_kinds():
     space = zcfast.spaces.of([FAST["depthwise"], SLOW["einsum"], FAST["heads"]], example=IMAGES)
     kinds = space.capability(LayerKinds).layer_kinds(space.enumerate())

@@ -38,7 +38,7 @@ Kinds = dict[str, tuple[int, int]]  # of layers -> calls and multiply-adds of on
 
 
 class BuiltSizes(Sizes, LayerKinds):
-    """The sizes of networks that a space builds: the same numbers as the proxies params and multiply_adds.
+    """The sizes of networks that a space builds, by the rules of the proxies params and multiply_adds, for one sample.
 
     A network with undrawn weights takes a batch of no samples. One that mixes the samples with another dimension, or
     does what is not known, takes two real ones.
@@ -122,8 +122,17 @@ def _without_samples(module: nn.Module, inputs: Inputs) -> Kinds:
 
 
 def _with_samples(module: nn.Module, inputs: Inputs) -> Kinds:
-    samples = mapped(lambda x: x[:_SAMPLES].clone(), inputs)
-    count = sample_count(samples)
+    """What one sample takes: products of weights alone are not divided among the samples of a batch."""
+    few = mapped(lambda x: x[:_SAMPLES].clone(), inputs)
+    twice = mapped(lambda x: torch.cat([x, x]), few)
+    work, more = _kinds_of(module, few), _kinds_of(module, twice)
+    each = sample_count(few)
+    return {
+        kind: (calls, round(done - (more[kind][1] - done) * (each - 1) / each)) for kind, (calls, done) in work.items()
+    }
+
+
+def _kinds_of(module: nn.Module, samples: Inputs) -> dict[str, tuple[int, float]]:
     with torch.enable_grad(), counting(module.modules()) as mode:
         call_net(module, samples)
-    return {kind: (calls, round(work / count)) for kind, (calls, work) in mode.kinds.items()}
+    return mode.kinds

@@ -239,7 +239,7 @@ class ListedSpace(CountedSpace, Enumerated, NeighbourGraph):
             left = took / len(trials) * (most - len(trials))
             if not told and min(took, left) > SILENT:
                 told = True
-                said = f"asks for each of its architectures, of which there are at most {most:,}: at most {left:,.0f} s more"
+                said = f"asks for each of its architectures, at most {most:,}, which takes at most {left:,.0f} s more"
                 warnings.warn(Notice(f"{self.name}: {said}"), stacklevel=2)
         listed = map(text, (trial.params for trial in sorted(trials, key=self._digits.number)))
         return Texts(tuple(listed))
