@@ -99,8 +99,21 @@ def test_ctrl_c_before_anything_is_considered_keeps_an_older_file(run, tmp_path,
     monkeypatch.setattr("zcfast.designing.run.by_formulas", stop)
     status, printed, _ = run("design", "nasbench201", "--by", "params", "--out", str(out))
     assert status == 130
+    assert f"nothing was considered yet: {out} is not written" in printed
     assert "the same command goes on from there" in printed
     assert out.read_text() == "older"
+
+
+@pytest.mark.parametrize("option", ["--trained", "--storage", "--costs", "--images"])
+@pytest.mark.parametrize("given", ["{}", "sqlite:///{}", "sqlite:///{}?timeout=5"])
+def test_no_file_that_is_read_is_replaced(run, tmp_path, option, given):
+    out = tmp_path / "mine.log"
+    out.write_text("mine")
+    source = str(out) if option in ("--costs", "--images") else given.format(out)
+    status, _, error = run("design", "nasbench201", option, source, "--out", str(out))
+    assert status == 1
+    assert f"--out: expected another file than {out}, which is read" in error
+    assert out.read_text() == "mine"
 
 
 @pytest.mark.slow

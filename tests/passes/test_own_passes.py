@@ -218,6 +218,55 @@ def test_what_watches_changes_nothing_that_flows(function):
     assert fingerprint(net) == state
 
 
+def pulling(function):
+    """A pass that asks for the derivatives at the activations, and gives what a function made of them."""
+
+    def observe(self, forward):
+        self.pulls = forward.pull_rectified(function)
+
+    run = {"run": lambda self, net, batch, done: list(self.pulls.seen)}
+    return type("Pulling", (Pass,), {"requires": (Forward, LossGradient), "observe": observe, **run})
+
+
+@pytest.mark.parametrize("others", [["grad_norm"], ALL])
+@pytest.mark.parametrize("function", [raise_in_hook, write_to_output, draw, lambda gradient: gradient.sum()])
+def test_pulls_change_nothing_that_flows(function, others):
+    net, batch = the_net(), image_batch(dtype=torch.float32)
+    expected = values(score(net, batch, others))
+    state = fingerprint(net)
+    own = pulling(function)
+    result = score(net, batch, [proxy_of(own, value=lambda r: 1.0 * len(r[own])), *others])
+    assert {name: values(result)[name] for name in others} == expected
+    assert result["own"].status == ("failed" if function is raise_in_hook else "ok")
+    assert fingerprint(net) == state
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_pulls_of_several_passes():
+    net, (inputs, targets) = small_cnn().double(), image_batch()
+    kinds = [pulling(lambda gradient, power=power: gradient.abs().pow(power).sum().item()) for power in (1, 2)]
+    own = [proxy_of(kind, value=lambda r, kind=kind: sum(r[kind]), name=str(n)) for n, kind in enumerate(kinds)]
+    result = score(net, (inputs, targets), [*own, "wrcor"])
+    kept = []
+    for module in net:
+        if isinstance(module, nn.ReLU):
+            module.register_forward_pre_hook(lambda _, args: kept.append(args[0]))
+    loss = nn.functional.cross_entropy(net(inputs), targets)
+    for name, power in ("0", 1), ("1", 2):
+        gradients = torch.autograd.grad(loss, kept, retain_graph=True)
+        assert result[name].value == pytest.approx(sum(each.abs().pow(power).sum().item() for each in gradients))
+    assert result["wrcor"].status == "ok"
+
+
+def test_who_changes_weights_while_pulling():
+    net, batch = the_net(), image_batch(dtype=torch.float32)
+    state = fingerprint(net)
+    own = pulling(lambda gradient: net[0].weight.data.mul_(2) and None)
+    result = score(net, batch, [proxy_of(own), "snip", "flops"])
+    assert [each.status for each in result.values()] == ["refused", "refused", "ok"]
+    assert fingerprint(net) == state
+
+
 def test_who_changes_weights_while_watching_watches_no_more():
     net, batch = the_net(), image_batch(dtype=torch.float32)
     expected = values(score(net, batch, ALL))

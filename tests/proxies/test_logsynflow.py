@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.golden.draws import inject
 from tests.golden.modern_cases import build, values
 from tests.proxies.example_nets import CONVOLUTIONAL, image_batch
+from zcfast.passes import Draws
+from zcfast.proxies import logsynflow
 from zcfast.scoring import score
 
 
@@ -20,6 +23,46 @@ def test_published_values(name, expected):
     assert result.value == pytest.approx(expected, rel=1e-9)
     assert result.per_layer.sum().item() == result.value
     assert score(net, batch, ["synflow", "logsynflow"])["logsynflow"].value == result.value
+
+
+@pytest.mark.parametrize(("name", "expected"), values("logsynflow_freerea_fanout"))
+def test_published_values_of_draws(name, expected, monkeypatch):
+    net, batch = build(name)
+    inject(monkeypatch, net)
+    (result,) = score(net, batch, [logsynflow(init="official", repeats=1)]).values()
+    assert result.value == pytest.approx(expected, rel=1e-9)
+
+
+def test_draws_by_hand_and_tied_weights():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        *(
+            nn.Conv2d(3, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+        ),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)),
+    ).double()
+    net[4].weight = net[3].weight
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    (result,) = score(net, image_batch(), [logsynflow(init="official", repeats=2)], seed=3, per_layer=True).values()
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    rounds = []
+    for each in range(2):
+        draws, drawn = Draws(3, "logsynflow", each), copy.deepcopy(net)
+        with torch.no_grad():
+            for name, parameter in drawn.named_parameters():
+                if parameter.dim() > 1:
+                    deviation = (2 / (parameter.shape[0] * parameter.shape[2:].numel())) ** 0.5
+                    parameter.copy_(draws.normal("weights", name, parameter.shape)).mul_(deviation)
+                else:
+                    parameter.fill_(name == "1.weight")
+        rounds.append(plainly(drawn, (3, 8, 8)))
+    assert result.value == pytest.approx(sum(rounds) / 2, rel=1e-9)
+    assert result.standard_error == pytest.approx(abs(rounds[0] - rounds[1]) / 2, rel=1e-6)
+    assert result.per_layer is None
 
 
 def plainly(net, shape):

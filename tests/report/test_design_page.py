@@ -188,3 +188,22 @@ def test_a_design_of_a_space_made_in_python_is_shown(found, tmp_path, run):
     status, _, error = run("show", path, "--table", path)
     assert status == 1
     assert "unknown search space 'build'" in error
+
+
+def test_the_page_of_nothing(monkeypatch, tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zcfast.designing.run.by_formulas", stop)
+    with pytest.raises(zcfast.designing.DesignInterrupted) as interrupted:
+        zcfast.design("nasbench201", limits={"flops": 60e6})
+    interrupted.value.found.save(tmp_path / "none.parquet")
+    loaded = Design.load(tmp_path / "none.parquet")
+    assert data_of(report.design(loaded))["places"] == []
+    assert design_page._limits(loaded) == [("flops", "60,000,000", "", "")]
+
+
+def test_accuracies_of_the_caller_are_named():
+    space = zcfast.Space(small, EXAMPLE)
+    found = zcfast.design(space, trained=dict(zip(space.format(space.enumerate()), range(8), strict=True)))
+    assert design_page._ranking(found)[0] == ("First stage", "Predictor(small: 8 trained): 8 architectures")

@@ -88,7 +88,8 @@ def design(
     from zcfast.scoring.store import Store
 
     options = arguments.options(option or [])
-    check_writable(out, costs, images if images != arguments.RANDOM else None)
+    pictures = None if images == arguments.RANDOM else images
+    check_writable(out, costs, pictures, *(_file(each) for each in (trained, storage) if each is not None))
     searched = zcfast.space(space)
     limits = _limits(searched, limit or [], costs)
     names = [name.strip() for name in by.split(",") if name.strip()]
@@ -117,10 +118,17 @@ def design(
         except DesignInterrupted as interrupted:
             if len(interrupted.found.tried):
                 _finish(interrupted.found, out)
+            else:
+                terminal.say(f"nothing was considered yet: {out} is not written")
             terminal.say(f"finished scores are kept in {store.given}: the same command goes on from there")
             raise
         _finish(found, out)
         store.clear()
+
+
+def _file(source: str) -> str:
+    """The file that a path or a URL such as sqlite:///study.db names."""
+    return source.rpartition(":///")[2].partition("?")[0] if ":///" in source else source
 
 
 def _finish(found: Design, out: Path) -> None:

@@ -16,7 +16,14 @@ from zcfast.passes.draws import Draws
 from zcfast.passes.failures import Failure, ProxyError
 from zcfast.passes.fisher_spectrum import FisherSpectrum
 from zcfast.passes.flow.attention_flow import AttentionFlow
-from zcfast.passes.flow.linear_flow import BatchNormLinearFlow, Flow, LinearFlow, LogLinearFlow, SignedLinearFlow
+from zcfast.passes.flow.linear_flow import (
+    BatchNormLinearFlow,
+    DrawnLogFlow,
+    Flow,
+    LinearFlow,
+    LogLinearFlow,
+    SignedLinearFlow,
+)
 from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.gradient_signs import GradientSigns
 from zcfast.passes.gradient_spread import GradientSpread, Spread
@@ -50,6 +57,7 @@ __all__ = [
     "Correlations",
     "Curve",
     "CurveOfNet",
+    "DrawnLogFlow",
     "DrawnSignPatterns",
     "Draws",
     "Failure",

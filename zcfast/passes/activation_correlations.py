@@ -55,8 +55,6 @@ class ActivationCorrelations(Pass):
             raise ProxyError("undefined", "one sample correlates with no other")
         if not self.inputs:
             raise NO_ACTIVATION.as_error()
-        if self.pulls.failure is not None:
-            raise self.pulls.failure.as_error()
         for each in (*self.inputs, *self.pulls.seen):
             if each is not None and len(each) != batch.samples:
                 raise other_rows(len(each), batch.samples)

@@ -36,7 +36,7 @@ class SharedForward:
         recording: what the counted layers put out.
         changed: that a layer has another weight after the pass.
         users: the passes that take derivatives of this graph and have not run yet.
-        pulls: what is to be seen at the activations when the loss is differentiated.
+        pulls: what passes see at the activations when the loss is differentiated.
     """
 
     batch: Batch
@@ -48,7 +48,7 @@ class SharedForward:
     recording: Recording
     changed: Failure | None
     users: set[type]
-    pulls: Pulls | None
+    pulls: list[Pulls]
 
     @cached_property
     def logits(self) -> Tensor:

@@ -1,7 +1,7 @@
 """The backward pass from the loss to the counted weights."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from zcfast.passes.forward import Forward, SharedForward
 from zcfast.passes.net import Net, equal_to_rounding
 from zcfast.passes.observation import Observation
 from zcfast.passes.recording import Activations as Recorded
-from zcfast.passes.references import check_references
+from zcfast.passes.references import check_references, check_unchanged
 
 _KINDS = ("abs_product", "product", "square")
 
@@ -94,9 +94,13 @@ class LossGradient(Pass):
         known = [*forward.installed, *forward.points]
         check_references(net.module, net.slots.parameters, known, logits, loss)
         recording, count = forward.recording, len(forward.leaves)
-        with forward.pulls.listening() if forward.pulls else nullcontext():
+        with ExitStack() as stack:
+            for pulls in forward.pulls:
+                stack.enter_context(pulls.listening())
             others = forward.installed if forward.pulls else []  # to whose activations the backward pass must come too
             found = forward.differentiate(loss, [*forward.leaves, *recording.outputs, *others])
+        if forward.pulls:  # which run code of the user's
+            check_unchanged(zip(net.layers, net.slots.weights, forward.weights, strict=True))
         # As the weights lie in memory: what is summed with them, and what alone, is summed in the same order.
         by_place = [gradient.contiguous() for gradient in found[:count]]
         hidden = not recording.outputs or recording.transformed is not None

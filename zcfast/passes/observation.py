@@ -1,6 +1,6 @@
 """What passes ask to see of the shared forward pass."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,7 +34,7 @@ class Observation:
         users: passes that take derivatives of the graph and have not run yet.
         takes_inputs: those of them that take derivatives by the inputs.
         keeps_outputs: whether outputs of the counted layers are kept.
-        pulls: derivatives by the inputs of rectifiers, if a pass asked for them.
+        pulls: derivatives by the inputs of rectifiers, one for each time that a pass asked for them.
         failures: passes whose wishes could not be met.
     """
 
@@ -45,7 +45,7 @@ class Observation:
         self.takes_inputs: set[type] = set()
         self.keeps_outputs = False
         self.failures: dict[type, Failure] = {}
-        self.pulls: Pulls | None = None
+        self.pulls: list[Pulls] = []
         self._watchers: list[_Watcher] = []
 
     def need_gradients(self) -> None:
@@ -85,10 +85,11 @@ class Observation:
     def pull_rectified(self, function: Callable[[Tensor], Any]) -> Pulls:
         """Call a function on the derivative of the loss by what each rectifier gets, through that call alone.
 
-        It holds, once `LossGradient` has run, what the function returned, in the order of `watch_calls`.
+        It holds, once `LossGradient` has run, what the function returned, in the order of `watch_calls`. A function
+        of the user's gets a copy, in order in memory.
         """
-        self.pulls = Pulls(function)
-        return self.pulls
+        self.pulls.append(Pulls(function if is_own(self.observer) else partial(_on_copy, self.observer, function)))
+        return self.pulls[-1]
 
     def _begin(self, watcher: _Watcher) -> list[Any]:
         self._watchers.append(watcher)
@@ -112,8 +113,8 @@ class Observation:
     @contextmanager
     def watched(self, net: Net) -> Iterator[None]:
         """Watch a forward pass from its beginning."""
-        if self.pulls is not None:
-            self.pulls.clear()
+        for pulls in self.pulls:
+            pulls.clear()
         with ExitStack() as stack:
             for watcher in self._watchers:
                 watcher.seen.clear()
@@ -123,7 +124,7 @@ class Observation:
                         hook = partial(self._see_module, watcher, net)
                         stack.enter_context(module.register_forward_hook(hook, prepend=True))
             activations = [each for each in self._watchers if not each.kinds and each.owner in self.watching]
-            if activations:
+            if activations or self.pulls:
                 stack.enter_context(SeeRectifiers(partial(self._see_rectifier, activations, net)))
             yield
 
@@ -132,8 +133,8 @@ class Observation:
             self._see(watcher, net, type(module).__name__, output)
 
     def _see_rectifier(self, watchers: list[_Watcher], net: Net, call: RectifierCall) -> None:
-        if self.pulls is not None:
-            self.pulls.attach(call)
+        for pulls in self.pulls:
+            pulls.attach(call)
         for watcher in watchers:
             self._see(watcher, net, "activation", call.output, call)
 
@@ -143,21 +144,27 @@ class Observation:
         try:
             if outside_transforms(output) is not output:
                 raise ProxyError("refused", f"a {what} runs inside torch.func.vmap or the like")
-            with outside_modes(), torch.no_grad(), _undisturbed(watcher.owner, net):
+            with outside_modes(), torch.no_grad(), _undisturbed(watcher.owner, net.random_devices):
                 copy = None if watcher.calls else output.detach().clone(memory_format=torch.contiguous_format)
                 watcher.seen.append(watcher.function(call if watcher.calls else copy))
         except Exception as error:  # the net and the other passes go on
             self.failures[watcher.owner] = describe(error)
 
 
+def _on_copy(owner: type, function: Callable[[Tensor], Any], gradient: Tensor) -> Any:
+    copy = gradient.detach().clone(memory_format=torch.contiguous_format)
+    with _undisturbed(owner, [gradient.device] if gradient.is_cuda else []):
+        return function(copy)
+
+
 @contextmanager
-def _undisturbed(owner: type, net: Net) -> Iterator[None]:
+def _undisturbed(owner: type, devices: Sequence[torch.device]) -> Iterator[None]:
     """Put random generators back behind a function of the user's: the net draws from them too."""
     if is_own(owner):
         yield
         return
     state = GlobalState()
-    with torch.random.fork_rng(net.random_devices):
+    with torch.random.fork_rng(devices):
         try:
             yield
         finally:

@@ -9,19 +9,17 @@ from torch import Tensor
 
 from zcfast.passes.failures import Failure, describe
 from zcfast.passes.rectifiers import RectifierCall
+from zcfast.torch_internals import outside_transforms
 
 _NOT_MOVED = Failure("undefined", "an activation gets what no weight moves, by which no derivative is taken")
 _HIDDEN = Failure("refused", "an activation writes in place to a view, which hides the derivative by what it got")
+_INSIDE = Failure("refused", "an activation runs inside torch.func.vmap or the like")
 
 
 class Pulls:
     """What a function makes of the derivatives by the inputs of activations, each through one call alone.
 
     None of these derivatives is kept: together they are as large as all maps.
-
-    Attributes:
-        seen: one for each call, in order; None where the value that was differentiated does not depend on it.
-        failure: why there are none.
     """
 
     def __init__(self, function: Callable[[Tensor], Any]) -> None:
@@ -31,17 +29,29 @@ class Pulls:
 
     def clear(self) -> None:
         """Begin a forward pass."""
-        self.seen: list[Any] = []
-        self.failure: Failure | None = None
+        self._seen: list[Any] = []
+        self._failure: Failure | None = None
+
+    @property
+    def seen(self) -> list[Any]:
+        """One for each call, in order; None where the value that was differentiated does not depend on it.
+
+        Raises:
+            ProxyError: there are none of some call, or the function raised.
+        """
+        if self._failure is not None:
+            raise self._failure.as_error()
+        return self._seen
 
     def attach(self, call: RectifierCall) -> None:
         """Wait at one call, in its graph."""
-        self.seen.append(None)
+        self._seen.append(None)
         node = call.output.grad_fn
-        if call.hidden or node is None:
-            self.failure = self.failure or (_HIDDEN if call.hidden else _NOT_MOVED)
+        inside = outside_transforms(call.output) is not call.output
+        if inside or call.hidden or node is None:
+            self._failure = self._failure or (_INSIDE if inside else _HIDDEN if call.hidden else _NOT_MOVED)
         else:
-            node.register_hook(partial(self._pull, len(self.seen) - 1))
+            node.register_hook(partial(self._pull, len(self._seen) - 1))
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -53,9 +63,9 @@ class Pulls:
             self._listens = False
 
     def _pull(self, place: int, by_inputs: tuple[Tensor | None, ...], _: Any) -> None:
-        if not self._listens or by_inputs[0] is None or self.failure is not None:
+        if not self._listens or by_inputs[0] is None or self._failure is not None:
             return
         try:
-            self.seen[place] = self._function(by_inputs[0])
+            self._seen[place] = self._function(by_inputs[0])
         except Exception as error:  # the backward pass serves others too
-            self.failure = describe(error)
+            self._failure = describe(error)

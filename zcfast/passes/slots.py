@@ -73,6 +73,17 @@ class Slots:
         other._count(layers)
         return other
 
+    def holding(self, tensors: Sequence[Tensor], layers: Sequence[Layer]) -> "Slots":
+        """The same slots with other parameters, one for each; tied ones stay tied, by the first of theirs."""
+        first: dict[int, Tensor] = {}
+        for slot, tensor in zip(self.all, tensors, strict=True):
+            first.setdefault(id(slot.parameter), tensor)
+        other = copy.copy(self)
+        other.all = [Slot(slot.module, slot.name, first[id(slot.parameter)]) for slot in self.all]
+        other.installed = []
+        other._count(layers)
+        return other
+
     def _count(self, layers: Sequence[Layer]) -> None:
         held = {(id(slot.module), slot.name): slot.parameter for slot in self.all}
         weights = [held[id(layer.module), layer.parameter] for layer in layers]

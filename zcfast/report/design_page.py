@@ -175,7 +175,7 @@ def _limits(found: Design) -> list[tuple[str, str, str, str]]:
         column = found.tried[name]
         known = column[~column.isnan()]
         between = f"{number(known.min().item())} to {number(known.max().item())}" if len(known) else ""
-        table.append((name, number(most), number(column[0].item()), between))
+        table.append((name, number(most), number(column[0].item()) if len(found) else "", between))
     return table
 
 
@@ -199,10 +199,11 @@ def _failures(found: Design) -> list[tuple[str, str]]:
 
 
 def _ranking(found: Design) -> list[tuple[str, str]]:
-    """How it ranked, in words."""
+    """How it ranked, in words; a predictor of the caller's accuracies by its own name."""
     made, described = found.protocol, []
     names = ("First stage", "Second stage")
-    for name, stage, many in zip(names, made["stages"], (made["within"], made["second"]), strict=False):
+    stages = [[made["trained"]], *made["stages"][1:]] if "trained" in made else made["stages"]
+    for name, stage, many in zip(names, stages, (made["within"], made["second"]), strict=False):
         combined = " by the sum of the logarithms of their ranks" if len(stage) > 1 else ""
         small = ", of which small numbers rank first where a minus is" if any(x.startswith("-") for x in stage) else ""
         described.append((name, f"{', '.join(stage)}{combined}{small}: {many:,} architectures"))

@@ -19,6 +19,7 @@ from zcfast.nets.inputs import Inputs, mapped, tensors_of
 from zcfast.ops import saliency_reduce
 from zcfast.passes.base import Pass, Reads, Results
 from zcfast.passes.batch import Batch
+from zcfast.passes.draws import Draws
 from zcfast.passes.embedding import require_real, tapped_embeddings, tokens_in
 from zcfast.passes.failures import ProxyError, WrongArgumentError, describe
 from zcfast.passes.flow.batchnorm import (
@@ -33,7 +34,9 @@ from zcfast.passes.layers import Layer
 from zcfast.passes.net import Net
 from zcfast.passes.opaque import UnsupportedError
 from zcfast.passes.recording import recorded
+from zcfast.passes.redraw import kaiming_fan_out, redrawn
 from zcfast.passes.references import check_references, check_unchanged
+from zcfast.passes.repeated import Repeated
 from zcfast.passes.slots import Slot, Slots
 
 _RESCALE = 1000  # powers of two: a net is run again with its inputs and biases scaled by them
@@ -81,6 +84,11 @@ class LinearFlow(Pass):
         """The layers that count."""
         return net.layers
 
+    def slots(self, net: Net) -> Slots:
+        """The places of parameters, of which those of the layers count."""
+        layers = self.layers(net)
+        return net.slots if layers is net.layers else net.slots.counting(layers)
+
     def run(self, net: Net, batch: Batch, done: Results) -> Flow:
         """Compute the flow.
 
@@ -127,6 +135,24 @@ class LogLinearFlow(LinearFlow):
         return torch.stack(sums) if sums else torch.zeros(0, dtype=torch.float64)
 
 
+class DrawnLogFlow(Repeated):
+    """Of each draw of Kaiming weights (fan out), with biases 0, the value of `LogLinearFlow`."""
+
+    reads = "shape"
+    stream = "logsynflow"
+
+    def once(self, net: Net, batch: Batch, draws: Draws) -> float:
+        """The value of one draw."""
+        net.slots.check_hooks()
+        with redrawn(net, draws, kaiming_fan_out):
+            return _FlowRun(net, batch, _LogFlowOfCopies()).flow(per_layer=False).value
+
+
+class _LogFlowOfCopies(LogLinearFlow):
+    def slots(self, net: Net) -> Slots:
+        return net.slots.holding(net.copies, net.layers)
+
+
 @dataclass(frozen=True)
 class _FlowRun:
     net: Net
@@ -141,7 +167,7 @@ class _FlowRun:
     @cached_property
     def slots(self) -> Slots:
         """The places of parameters, of which those of the layers count."""
-        return self.net.slots if self.layers is self.net.layers else self.net.slots.counting(self.layers)
+        return self.form.slots(self.net)
 
     def flow(self, *, per_layer: bool) -> Flow:
         """By pairs where no term can be negative, else by a backward pass."""
