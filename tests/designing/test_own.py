@@ -238,6 +238,25 @@ def test_a_storage_with_rows_of_another_design_is_refused(tmp_path):
             zcfast.design(space, **asked | other)
 
 
+@pytest.mark.parametrize(("one", "other"), [({"by": "params"}, {"by": "-params"}), ({"by": "flops"}, {"by": "params"})])
+def test_a_storage_that_was_told_something_else_is_refused(one, other, tmp_path):
+    given = {"evaluations": 4, "storage": f"sqlite:///{tmp_path / 'study.db'}", "sampler": "random"}
+    zcfast.design(space, **given, **one)
+    with pytest.raises(ValueError, match="storage: expected an earlier run of the same design"):
+        zcfast.design(space, **given, **other)
+
+
+def test_a_storage_that_was_told_by_other_accuracies_is_refused(tmp_path):
+    small_one = zcfast.Space(own_space.small, EXAMPLE)
+    rising = dict(zip(small_one.format(small_one.enumerate()), range(8), strict=True))
+    falling = {text: -value for text, value in rising.items()}
+    given = {"evaluations": 4, "storage": f"sqlite:///{tmp_path / 'study.db'}", "sampler": "random"}
+    first = zcfast.design(small_one, **given, trained=rising)
+    assert text_of(zcfast.design(small_one, **given, trained=rising)) == text_of(first)
+    with pytest.raises(ValueError, match="storage: expected an earlier run of the same design"):
+        zcfast.design(small_one, **given, trained=falling)
+
+
 @pytest.mark.parametrize("url", ["nothing://x", "no URL", "sqlite:////nowhere/study.db", "sqlite:///{path}"])
 def test_a_storage_that_does_not_open_is_one_error(url, tmp_path):
     (tmp_path / "study.db").write_bytes(bytes(range(256)) * 8)

@@ -85,7 +85,27 @@ def test_a_score_of_sets_is_told_by_its_parts():
         assert len(trial.values) == 4
         assert sign * found.tried["flops"][row] in trial.values
         assert (sign * found.scores["az_nas"].diff() <= 0).all()
-        assert found.scores["az_nas"].max() == 0 or len(found) > 1
+        flops = found.scores["flops"].double()
+        others = [found.scores[f"az_{part}"] for part in ("expressivity", "progressivity", "trainability")]
+        assert found.scores["az_nas"].tolist() == zcfast.analysis.az_nas(*others, flops).tolist()
+
+
+@pytest.mark.parametrize(
+    ("by", "minimise", "column"),
+    [
+        ("az_nas", ["flops"], "flops"),
+        (["az_nas", "-az_expressivity"], [], "az_expressivity"),
+        ("flops", ["flops"], "flops"),
+    ],
+)
+def test_what_is_wanted_large_and_small_is_told_both_ways(by, minimise, column):
+    found = zcfast.design(space, by=by, minimise=minimise, evaluations=3, sampler="random")
+    trial = next(trial for trial in found.study.trials if trial.state == optuna.trial.TrialState.COMPLETE)
+    row = space.format(found.tried.cells).index(trial.user_attrs["architecture"])
+    value = found.tried[column][row].item()
+    assert len(trial.values) == (2 if by == "flops" else 5)
+    assert {value, -value} <= set(trial.values)
+    assert {column, f"-{column}"} <= set(found.study.metric_names)
 
 
 def test_considered_is_what_was_looked_at(listed):

@@ -58,7 +58,7 @@ def proposals(plan: Plan, sampler: Any, storage: Any, study_name: str | None) ->
             from zcfast.designing.studies import Asked
         except ImportError as error:
             raise ImportError(MISSING) from error
-        names = list(objectives(plan))
+        names = [f"-{name}" if sign < 0 else name for name, sign in objectives(plan)]
         name = study_name or space.name
         made = Asked(asked, plan.costs, names, sampler=sampler, storage=storage, name=name, seed=plan.seed)
         return made, look, most
@@ -73,10 +73,9 @@ def _weights(plan: Plan) -> dict[str, Any]:
     return {name: plan.own[name] for name in ("initialisation",) if name in plan.own}
 
 
-def objectives(plan: Plan) -> dict[str, float]:
-    """What a study maximises: the names of scores and costs, -1 where a small number is the better."""
-    minimised = {name: -1.0 for name in plan.minimise if name not in plan.first.names}
-    return {**plan.first.told, **minimised}
+def objectives(plan: Plan) -> list[tuple[str, float]]:
+    """What a study maximises: the names of scores and costs, each with -1 where a small number is the better."""
+    return list(dict.fromkeys([*plan.first.told, *((name, -1.0) for name in plan.minimise)]))
 
 
 def by_building(
@@ -95,7 +94,7 @@ def by_building(
         ValueError: no architecture is within the limits.
     """
     claimed = _claims(plan, look)
-    known: dict[str, Row] = dict(made.begin(fingerprint(claimed)))
+    known: dict[str, Row] = dict(made.begin(fingerprint({**claimed, "told": _told(plan)})))
     if plan.parts is not None:
         known |= plan.parts.begin(claimed, ())
     search = _Search(plan, made, Unsampled(plan), known)
@@ -169,7 +168,7 @@ def _scores(plan: Plan, rows: Sequence[Row], unsampled: Unsampled) -> list[list[
     considered, stage = _columns(plan, rows, unsampled)
     unsampled.require_alone(considered.cells[considered.kept])
     columns = {**considered.costs, **stage.columns}
-    values = [sign * columns[name].double() for name, sign in objectives(plan).items()]
+    values = [sign * columns[name].double() for name, sign in objectives(plan)]
     whole = considered.kept & ~torch.stack(values).isnan().any(0)
     return [[each[row].item() for each in values] if whole[row] else None for row in range(len(rows))]
 
@@ -220,6 +219,11 @@ def _cells(plan: Plan, texts: list[str]) -> Cells:
     """The architectures of texts that the space itself has written, which therefore need no check."""
     kind: Cells = plan.space.sample(0)
     return Texts(tuple(texts)) if isinstance(kind, Texts) else plan.space.parse(texts) if texts else kind
+
+
+def _told(plan: Plan) -> list[Any]:
+    """All that the values of a study's trials depend on beside their rows."""
+    return [objectives(plan), plan.own, plan.first.ranker]
 
 
 def _claims(plan: Plan, look: Look) -> dict[str, Any]:

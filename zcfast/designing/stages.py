@@ -111,18 +111,14 @@ class Terms:
         return {*self.names, *self.sizes, *self.closed, *self.sampled}
 
     @property
-    def told(self) -> dict[str, float]:
-        """What a sampler maximises: columns, and -1 for those of which small numbers are good.
+    def told(self) -> list[tuple[str, float]]:
+        """What a sampler maximises: columns, each with -1 where small numbers are good; one may come both ways.
 
         A score of a set means something else in every batch, so its parts stand for it.
         """
         parts = {each.name: each.of for each in self.sets}
         signs = {name: -1.0 if name in self.small else 1.0 for name in self.names}
-        found: dict[str, float] = {}
-        for name, sign in signs.items():
-            for part in parts.get(name, (name,)):
-                found.setdefault(part, sign)
-        return found
+        return [(part, sign) for name, sign in signs.items() for part in parts.get(name, (name,))]
 
     def oriented(self, name: str, column: Tensor) -> Tensor:
         """A column [N], higher is better."""
