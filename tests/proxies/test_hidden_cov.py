@@ -76,7 +76,70 @@ def test_both_directions_show_the_first():
     assert result.value == pytest.approx(formula(by_cells(net.rnn, x)[0]), rel=1e-6)
     two = Stack(nn.LSTM, 2, bidirectional=True, batch_first=True).double()
     result = score(two, (x, torch.arange(3)), [hidden_cov(layer=1)])["hidden_cov(layer=1)"]
-    assert result.status == "ok"
+    above, single = two.rnn, nn.LSTM(8, 4, batch_first=True).double()
+    single.load_state_dict({name: getattr(above, name.replace("l0", "l1")) for name in single.state_dict()})
+    first = nn.LSTM(5, 4, batch_first=True, bidirectional=True).double()
+    first.load_state_dict({name: getattr(above, name) for name in first.state_dict()})
+    states = by_cells(single, first(x)[0])[0]
+    assert result.value == pytest.approx(formula(states), rel=1e-6)
+
+
+class Ways(nn.Module):
+    """One recurrent layer or cell, called in one of several ways."""
+
+    def __init__(self, kind, way):
+        super().__init__()
+        self.kind, self.way, self.begin = kind, way, nn.Linear(5, 4)
+        self.rnn, self.head = CELLS[kind](5, 4) if "cell" in way else kind(5, 4, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x):
+        state, lstm = self.begin(x[:, 0]), self.kind is nn.LSTM
+        state = state if "cell" in self.way else state[None]
+        state = (state, state.tanh()) if lstm else state
+        if self.way == "keywords":
+            state = self.rnn(input=x, hx=state)[1]
+        elif self.way == "positions":
+            state = self.rnn(x, state)[1]
+        else:
+            for step in range(x.shape[1]):
+                if self.way == "step by step":
+                    state = self.rnn(x[:, step : step + 1], hx=state)[1]
+                else:
+                    state = self.rnn(x[:, step], hx=state) if "hx" in self.way else self.rnn(x[:, step], state)
+        last = state[0] if lstm else state
+        return self.head(last if "cell" in self.way else last[0])
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("way", ["positions", "keywords", "step by step", "cell", "cell hx"])
+def test_ways_of_calling(kind, way):
+    torch.manual_seed(0)
+    net, x = Ways(kind, way).double(), torch.randn(3, 6, 5).double()
+    cell = CELLS[kind](5, 4).double()
+    parameters = zip(cell.state_dict(), net.rnn.parameters(), strict=True)  # in the same order
+    cell.load_state_dict({name: parameter.detach() for name, parameter in parameters})
+    state, states = net.begin(x[:, 0]), []
+    state = (state, state.tanh()) if kind is nn.LSTM else state
+    for step in range(6):
+        states.append((state[0] if kind is nn.LSTM else state).detach())
+        state = cell(x[:, step], state)
+    result = score(net, (x, torch.arange(3)), ["hidden_cov"])["hidden_cov"]
+    assert result.value == pytest.approx(formula(states), rel=1e-6), result.reason
+
+
+def test_calls_of_different_sizes():
+    class Buckets(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.GRU(5, 4, batch_first=True), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(torch.cat([self.rnn(part)[0][:, -1] for part in (x[:1], x[1:])]))
+
+    torch.manual_seed(0)
+    net, x = Buckets().double(), torch.randn(3, 6, 5).double()
+    result = score(net, (x, torch.arange(3)), ["hidden_cov"])["hidden_cov"]
+    assert result.value == pytest.approx(formula(by_cells(net.rnn, x)[0]), rel=1e-6), result.reason
 
 
 class Looped(nn.Module):
@@ -129,16 +192,16 @@ def test_given_states_and_one_sequence_without_samples():
     net, inputs = Given().double(), (torch.randn(2, 6, 5).double(), torch.randn(2, 2, 4).double())
     for layer in range(2):
         (result,) = score(net, (inputs, torch.arange(2)), [hidden_cov(layer=layer)]).values()
-        outputs, cell = inputs[0][0], net.rnn
-        for each in range(layer + 1):
-            single = nn.GRU(outputs.shape[1], 4).double()
-            single.load_state_dict(
-                {name: getattr(cell, name.replace("l0", f"l{each}")) for name in single.state_dict()}
-            )
-            begin = inputs[1][0][each : each + 1]
-            states = torch.cat([begin, single(outputs, begin)[0][:-1]])
-            outputs = single(outputs, begin)[0]
-        assert result.value == pytest.approx(formula(list(states[:, None])), rel=1e-6)
+        states = []
+        for outputs, begin in zip(*inputs, strict=True):
+            for each in range(layer + 1):
+                single = nn.GRU(outputs.shape[1], 4).double()
+                single.load_state_dict(
+                    {name: getattr(net.rnn, name.replace("l0", f"l{each}")) for name in single.state_dict()}
+                )
+                outputs = single(outputs, begin[each : each + 1])[0].detach()
+            states.append(torch.cat([begin[each : each + 1], outputs[:-1]]))
+        assert result.value == pytest.approx(formula(list(torch.cat(states)[:, None])), rel=1e-6)
 
 
 def test_modes_come_back():

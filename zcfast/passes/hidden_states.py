@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ class HiddenStates(Pass):
     """Of each recurrent layer, in order, [units, samples x steps]: its hidden state before each step.
 
     Layers are those of nn.RNN, nn.LSTM and nn.GRU, one behind the other, and cells such as nn.LSTMCell; of both
-    directions the first. The net is in evaluation mode.
+    directions the first. All calls of one layer stand side by side. The net is in evaluation mode.
     """
 
     reads = "inputs"
@@ -25,29 +26,34 @@ class HiddenStates(Pass):
 
     def run(self, net: Net, batch: Batch, done: Results) -> list[Tensor]:
         """Run the minibatch forward."""
-        whole: list[list[Tensor]] = []
-        steps: dict[int, list[Tensor]] = {}
+        states: dict[tuple[int, int], list[Tensor]] = {}
 
-        def see(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            if isinstance(module, nn.RNNBase):
-                whole.extend(_layers(module, *args))
-                return
-            if id(module) not in steps:
-                whole.append(steps.setdefault(id(module), []))
-            steps[id(module)].append(_before(args[1:], output))
+        def see(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+            inputs, state = _given(*args, **keywords)
+            whole = isinstance(module, nn.RNNBase)
+            for layer, seen in enumerate(_layers(module, inputs, state) if whole else [[_before(state, output)]]):
+                states.setdefault((id(module), layer), []).extend(seen)
 
-        kinds = (nn.RNNBase, nn.RNNCellBase)
-        recurrent = [(module, see) for module in net.modules if isinstance(module, kinds)]
+        recurrent = [(module, see) for module in net.modules if isinstance(module, (nn.RNNBase, nn.RNNCellBase))]
         with torch.no_grad():
-            net.forward(batch.tensors()[0], recurrent, [(net.module, evaluate)])
-        if not whole:
+            net.forward(batch.tensors()[0], before=[(net.module, evaluate)], calls=recurrent)
+        if not states:
             raise ProxyError("undefined", "no recurrent layer ran: nn.RNN, nn.LSTM, nn.GRU or their cells")
-        return [torch.stack(states, -1).transpose(0, 1).flatten(1) for states in whole]
+        return [_as_rows(each) for each in states.values()]
 
 
-def _before(given: tuple[Any, ...], output: Any) -> Tensor:
+def _given(input: Any, hx: Any = None) -> tuple[Any, Any]:  # the names that torch's recurrent layers have
+    return input, hx
+
+
+def _as_rows(states: list[Tensor]) -> Tensor:
+    """[units, columns] of states [N, units], of any N."""
+    runs = [torch.stack(list(run), -1) for _, run in groupby(states, key=len)]
+    return torch.cat([run.transpose(0, 1).flatten(1) for run in runs], 1)
+
+
+def _before(state: Any, output: Any) -> Tensor:
     """The state [N, units] that a cell got; it begins with zeros."""
-    state = given[0] if given else None
     state = state[0] if isinstance(state, tuple) else state
     new = output[0] if isinstance(output, tuple) else output
     found = torch.zeros_like(new) if state is None else state

@@ -35,6 +35,7 @@ class FormatError(Exception):
 
 
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
+CallHook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Any], Any]
 
 
 class Net:
@@ -68,7 +69,7 @@ class Net:
         per_layer: bool,
         trainable: int,
         seed: int,
-        tensors: int = 0,
+        tensors: int,
     ) -> None:
         """Take the net as `isolated` gives it."""
         self.module, self.modules, self.layers = isolated.module, isolated.modules, layers
@@ -138,6 +139,7 @@ class Net:
         hooks: Sequence[tuple[nn.Module, Hook]] = (),
         before: Sequence[tuple[nn.Module, Callable[[nn.Module, tuple[Any, ...]], Any]]] = (),
         *,
+        calls: Sequence[tuple[nn.Module, CallHook]] = (),
         modes: Sequence[TorchFunctionMode] = (),
         fast: bool = False,
     ) -> Any:
@@ -147,6 +149,7 @@ class Net:
             inputs: each [N, ...], as a batch has them; the net gets a copy.
             hooks: forward hooks with the modules that they are for, for this pass alone; what they return is obeyed.
             before: the same of hooks that are called before their module.
+            calls: the same of hooks behind a module that get its keyword arguments too.
             modes: that see the functions that run, the last one first.
             fast: images flow with their channels innermost where that is faster; the net's first derivatives alone
                 exist then. Where it takes no such images, the pass begins again without.
@@ -168,6 +171,8 @@ class Net:
                 stack.enter_context(mode)
             for module, hook in hooks:
                 stack.enter_context(module.register_forward_hook(hook))
+            for module, see in calls:
+                stack.enter_context(module.register_forward_hook(see, with_kwargs=True))
             for module, early in before:
                 stack.enter_context(module.register_forward_pre_hook(early))
             try:
