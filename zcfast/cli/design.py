@@ -116,10 +116,7 @@ def design(
                     **options,
                 )
         except DesignInterrupted as interrupted:
-            if len(interrupted.found.tried):
-                _finish(interrupted.found, out)
-            else:
-                terminal.say(f"nothing was considered yet: {out} is not written")
+            _finish(interrupted.found, out)
             terminal.say(f"finished scores are kept in {store.given}: the same command goes on from there")
             raise
         _finish(found, out)
@@ -130,6 +127,9 @@ def _finish(found: Design, out: Path) -> None:
     from zcfast.designing.found import summary
     from zcfast.report import text
 
+    if not len(found.tried):
+        terminal.say(f"nothing was considered yet: {out} is not written")
+        return
     found.save(out)
     terminal.say(summary(found))
     terminal.say(f"\nThe best {min(SHOWN, len(found))}:\n\n{text.best(found.scores, 'design', SHOWN)}")
