@@ -76,6 +76,11 @@ def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]
     temporary.unlink()
 
 
+def file_of(source: str) -> str:
+    """The file that a path, or a URL such as sqlite:///study.db, names."""
+    return source.rpartition(":///")[2].partition("?")[0] if ":///" in source else source
+
+
 @contextmanager
 def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a new file to write in place of `path`; the path changes only once the block has ended without an error.

@@ -1,5 +1,9 @@
 """Designs from accuracies that the user has."""
 
+import shutil
+import sqlite3
+import sys
+
 import optuna
 import pytest
 import torch
@@ -127,3 +131,42 @@ def test_one_way_at_a_time():
     assert zcfast.design(small, trained=trained).best.architecture == small.format(small.enumerate()[7:])[0]
     with pytest.raises(ValueError, match=r"trained: expected a zcfast\.Space, which asks as a study's trials do"):
         zcfast.design("nasbench201", trained=trained_study())
+
+
+DAMAGED = {
+    "sqlite:////nonexistent/a.db": "expected a storage of Optuna's, got no file",
+    "sqlite:///{path}/missing.db": "expected a storage of Optuna's, got no file",
+    "sqlite:///{path}/other.db": "Error: ",
+    "foo://x": "NoSuchModuleError",
+    "{path}/damaged.log": "Error",
+    "{path}/deep.log": "expected",
+    "{path}/missing.log": "expected",
+}
+
+
+@pytest.mark.parametrize("source", DAMAGED)
+def test_what_cannot_be_read_is_one_error_and_nothing_is_made(run, tmp_path, source):
+    (tmp_path / "deep.log").write_text("[" * 60_000)
+    (tmp_path / "damaged.log").write_text('{"op_code": 0, "worker_id": "x"}\n{"op_code": "y"\n{}\n')
+    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE mine (x)").connection.close()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    given = source.format(path=tmp_path)
+    status, _, error = run("design", "nasbench201", "--trained", given, "--out", str(tmp_path / "f.parquet"))
+    assert (status, error.count("\n")) == (1, 1)
+    assert f"--trained: {given}: " in error
+    assert DAMAGED[source] in error
+    shutil.rmtree(tmp_path / "f.parquet.parts", ignore_errors=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_study_has_no_metric_and_needs_optuna(run, tmp_path, monkeypatch):
+    journal = tmp_path / "study.log"
+    trained_study(optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(journal))))
+    call = ("design", "nasbench201", "--trained", str(journal), "--out", str(tmp_path / "f.parquet"))
+    status, _, error = run(*call, "--metric", "m")
+    assert status == 1
+    assert "--metric: no effect on a study, which has one objective, got 'm'" in error
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    status, _, error = run(*call)
+    assert (status, error.count("\n")) == (1, 1)
+    assert "a study needs Optuna, which is not installed: pip install 'zcfast[design]'" in error

@@ -84,12 +84,12 @@ def design(
     import zcfast
     from zcfast.cli.spaces import minibatch
     from zcfast.designing import DesignInterrupted
-    from zcfast.files import check_writable
+    from zcfast.files import check_writable, file_of
     from zcfast.scoring.store import Store
 
     options = arguments.options(option or [])
     pictures = None if images == arguments.RANDOM else images
-    check_writable(out, costs, pictures, *(_file(each) for each in (trained, storage) if each is not None))
+    check_writable(out, costs, pictures, *(file_of(each) for each in (trained, storage) if each is not None))
     searched = zcfast.space(space)
     limits = _limits(searched, limit or [], costs)
     names = [name.strip() for name in by.split(",") if name.strip()]
@@ -116,25 +116,20 @@ def design(
                     **options,
                 )
         except DesignInterrupted as interrupted:
-            if len(interrupted.found.tried):
-                _finish(interrupted.found, out)
-            else:
-                terminal.say(f"nothing was considered yet: {out} is not written")
+            _finish(interrupted.found, out)
             terminal.say(f"finished scores are kept in {store.given}: the same command goes on from there")
             raise
         _finish(found, out)
         store.clear()
 
 
-def _file(source: str) -> str:
-    """The file that a path or a URL such as sqlite:///study.db names."""
-    return source.rpartition(":///")[2].partition("?")[0] if ":///" in source else source
-
-
 def _finish(found: Design, out: Path) -> None:
     from zcfast.designing.found import summary
     from zcfast.report import text
 
+    if not len(found.tried):
+        terminal.say(f"nothing was considered yet: {out} is not written")
+        return
     found.save(out)
     terminal.say(summary(found))
     terminal.say(f"\nThe best {min(SHOWN, len(found))}:\n\n{text.best(found.scores, 'design', SHOWN)}")
@@ -148,8 +143,11 @@ def _trained(space: SearchSpace[Any], source: str | None, metric: str | None) ->
             raise ValueError("--metric: no effect without --trained")
         return None
     from zcfast.designing.trained import read
+    from zcfast.tables import Table
 
     known = read(space, source)
+    if metric is not None and not isinstance(known, Table):
+        raise ValueError(f"--metric: no effect on a study, which has one objective, got {metric!r}")
     return known if metric is None else (known, metric)
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from zcfast.errors import unknown
+from zcfast.errors import first_line, unknown
+from zcfast.files import file_of
 from zcfast.search.predictor import Predictor, predictor
 from zcfast.spaces import Enumerated, SearchSpace, Space
 from zcfast.tables import Table
@@ -47,14 +49,23 @@ def read(space: SearchSpace[Any], source: str) -> Any:
     Raises:
         ValueError: none of these, or a storage without one study to take.
     """
-    if "://" in source:
-        return _study(source, source, space.name)
-    if Path(source).is_file() and _is_journal(source):
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+    with _one_error(f"--trained: {source}"):
+        if "://" in source:
+            return _study(source, space.name)
+        if Path(source).is_file() and _is_journal(source):
+            return _study(source, space.name)
+        return load_table(space, source)
 
-        return _study(source, JournalStorage(JournalFileBackend(source)), space.name)
-    return load_table(space, source)
+
+@contextmanager
+def _one_error(where: str) -> Iterator[None]:
+    """Turn whatever a reader raises, which may be any database's, into one ValueError."""
+    try:
+        yield
+    except Exception as error:
+        why = first_line(error).removeprefix(where.removeprefix("--trained: ")).removeprefix(": ")
+        came = why if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {why}"
+        raise ValueError(f"{where}: {came}") from error
 
 
 def _is_journal(path: str | os.PathLike[str]) -> bool:
@@ -62,19 +73,34 @@ def _is_journal(path: str | os.PathLike[str]) -> bool:
         first = file.readline(1 << 16)
     try:
         return "op_code" in json.loads(first)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return False
 
 
-def _study(source: str, storage: Any, name: str) -> Any:
+def _study(source: str, name: str) -> Any:
     """The only study of a storage, or the one that has the space's name."""
-    import optuna
-
+    try:
+        import optuna
+    except ImportError as error:
+        raise ValueError("a study needs Optuna, which is not installed: pip install 'zcfast[design]'") from error
+    storage = _storage(source)
     names = optuna.get_all_study_names(storage)
     chosen = names if len(names) == 1 else [each for each in names if each == name]
     if not chosen:
-        raise ValueError(f"{source}: expected one study, or one called {name!r}, got {', '.join(names) or 'none'}")
+        raise ValueError(f"expected one study, or one called {name!r}, got {', '.join(names) or 'none'}")
     return optuna.load_study(study_name=chosen[0], storage=storage)
+
+
+def _storage(source: str) -> Any:
+    """A storage that is there: reading makes neither a file nor a table."""
+    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    if "://" not in source:
+        return JournalStorage(JournalFileBackend(source))
+    if source.startswith("sqlite") and not Path(file_of(source)).is_file():
+        raise ValueError("expected a storage of Optuna's, got no file")
+    return RDBStorage(source, skip_table_creation=True)
 
 
 def _accuracies(space: SearchSpace[Any], trained: Any) -> tuple[Any, Tensor]:
@@ -120,7 +146,9 @@ def _of_study(space: SearchSpace[Any], study: Any) -> dict[str, float]:
         raise ValueError(f"trained: expected a zcfast.Space, which asks as a study's trials do, got {space.name}")
     sign = -1.0 if study.directions[0].name == "MINIMIZE" else 1.0
     asked, best = {choice.name for choice in space.questions}, dict[str, float]()
-    for trial in study.get_trials(deepcopy=False):
+    with _one_error("trained"):
+        trials = study.get_trials(deepcopy=False)
+    for trial in trials:
         if trial.state.name == "COMPLETE":
             cell = space.parse({name: value for name, value in trial.params.items() if name in asked})
             (text,) = space.format(cell)
