@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ import zcfast
 from tests.golden import nets
 from tests.proxies.example_nets import image_batch, small_cnn
 from tests.proxies.test_golden import build
+from tests.shared import environment
 from zcfast.compat.foresight import MEASURES, find_measures
 
+X, Y = image_batch()
 CASES = json.loads((Path(nets.__file__).parent / "golden.json").read_text())["cases"]
 
 
@@ -84,9 +88,51 @@ def test_what_has_no_value_is_nan():
         ({"dataload_info": ("grasp", 9, 5)}, "dataloader: expected 9 samples of each class"),
         ({"dataload_info": ("grasp", 1, 2)}, "expected targets below 2"),
         ({"measure_names": ["snop"]}, "unknown measure 'snop': did you mean snip"),
+        ({"device": "gpu"}, "device: expected one that PyTorch finds here, got 'gpu'"),
+        ({"dataload_info": ("grasp", 1, "5")}, "dataload_info: expected an integer, got '5'"),
+        ({"dataload_info": ("grasp", 1, 0)}, "dataload_info: expected classes >= 1, got 0"),
+        ({"dataload_info": ("random", 1)}, "dataload_info: expected"),
+        ({"net_orig": 3}, "net_orig: expected Module, got int"),
     ],
 )
 def test_wrong_arguments(arguments, message):
-    given = {"dataload_info": ("random", 1, 5), "device": "cpu", **arguments}
+    given = {"net_orig": small_cnn().double(), "dataload_info": ("random", 1, 5), "device": "cpu", **arguments}
     with pytest.raises(ValueError, match=message):
-        find_measures(small_cnn().double(), [image_batch()], **given)
+        find_measures(dataloader=[image_batch()], **given)
+
+
+@pytest.mark.parametrize("kind", ["random", "grasp"])
+@pytest.mark.parametrize(
+    ("loader", "message"),
+    [
+        ([X], "dataloader: expected batches .inputs, targets. of tensors, got Tensor"),
+        ((X, Y), "dataloader: expected batches .inputs, targets. of tensors, got Tensor"),
+        ([(X,)], "dataloader: expected batches .inputs, targets. of tensors, got tuple"),
+        ([(X, [0, 1])], "dataloader: expected batches .inputs, targets. of tensors, got tuple"),
+        ([{"image": X}], "dataloader: expected batches .inputs, targets. of tensors, got dict"),
+        (None, "dataloader: expected batches .inputs, targets., got NoneType"),
+        ([(X, Y[:3])], "dataloader: expected a target of each input, got 3 of 6"),
+        ([(X, Y), (X[:, :2], Y)], r"one form \[N, 3, 8, 8\] and \[N\], got \[N, 2, 8, 8\] and \[N\]"),
+        ([], "dataloader: expected 7"),
+    ],
+)
+def test_loaders_of_other_things(kind, loader, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        find_measures(small_cnn().double(), loader, (kind, 7, 5), "cpu", measure_names=["snip"])
+
+
+@pytest.mark.parametrize("targets", [F.one_hot(Y, 5).double(), F.one_hot(Y, 5), Y.double(), Y > 2])
+def test_samples_of_each_class_take_classes(targets):
+    with pytest.raises(ValueError, match=r"dataloader: expected targets \[N\] of integers .*, got \["):
+        find_measures(small_cnn().double(), [(X, targets)], ("grasp", 1, 5), "cpu", measure_names=["snip"])
+
+
+def test_modules_come_at_first_use(tmp_path):
+    code = (
+        "import sys, zcfast; assert 'torch' not in sys.modules; zcfast.compat.foresight.find_measures; "
+        "zcfast.compat.naslib.ZeroCost; print(dir(zcfast.compat), hasattr(zcfast.compat, 'nope'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("['foresight', 'naslib'] False\n", "")

@@ -71,3 +71,7 @@ def test_wrong_arguments():
         ZeroCost("jacob")
     with pytest.raises(ValueError, match="dataloader: expected batches"):
         ZeroCost("jacov", "cpu").query(small_cnn())
+    with pytest.raises(ValueError, match="device: expected one that PyTorch finds here, got 'gpu'"):
+        ZeroCost("jacov", "gpu")
+    with pytest.raises(ValueError, match="graph: expected Module, got int"):
+        ZeroCost("jacov", "cpu").query([3], [image_batch()])

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from zcfast.compat.minibatch import DataloadInfo, minibatch
 from zcfast.compat.placed import placed
-from zcfast.errors import unknown
+from zcfast.errors import check_kind, unknown
 from zcfast.scoring import score
 
 MEASURES = ("fisher", "grad_norm", "grasp", "jacob_cov", "l2_norm", "plain", "snip", "synflow", "synflow_bn")
@@ -50,6 +49,7 @@ def find_measures(
     """
     if callable(device):
         device, loss_fn = loss_fn, device
+    check_kind("net_orig", net_orig, nn.Module)
     names = MEASURES if measure_names is None else tuple(measure_names)
     for name in names:
         if name not in MEASURES:
@@ -57,6 +57,6 @@ def find_measures(
     if callable(device):
         raise TypeError(f"device: expected a device, got {device!r}")
     loss: Callable[[Tensor, Tensor], Tensor] | None = None if loss_fn is F.cross_entropy else loss_fn
-    batch = minibatch(dataloader, dataload_info, torch.device(device))
+    batch = minibatch(dataloader, dataload_info, device)
     found = score(placed(net_orig, batch[0].device), batch, names, loss_fn=loss, layers=LAYERS)
     return {name: found[name].value for name in names}

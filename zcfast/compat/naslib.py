@@ -11,7 +11,8 @@ from torch import nn
 from zcfast.compat.foresight import LAYERS
 from zcfast.compat.minibatch import minibatch
 from zcfast.compat.placed import placed
-from zcfast.errors import unknown
+from zcfast.devices import present_device
+from zcfast.errors import check_kind, unknown
 from zcfast.scoring import Score, score
 
 _PROXIES = {
@@ -36,11 +37,15 @@ class ZeroCost:
     """
 
     def __init__(self, method_type: str = "jacov", device: torch.device | str | None = None) -> None:
-        """Take the method, and a device; None is the first GPU where there is one."""
+        """Take the method, and a device; None is the first GPU where there is one.
+
+        Raises:
+            ValueError: there is no such method or device.
+        """
         if method_type not in METHODS:
             raise unknown("method_type", method_type, METHODS)
         self.method_type, self.dataload, self.num_imgs_or_batches = method_type, "random", 1
-        self.device = torch.device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
+        self.device = present_device(device or ("cuda:0" if torch.cuda.is_available() else "cpu"))
 
     def pre_process(self) -> None:
         """Nothing."""
@@ -68,6 +73,8 @@ class ZeroCost:
             raise ValueError("dataloader: expected batches (inputs, targets), got None")
         if isinstance(graph, nn.Module):
             return self._query(graph, dataloader)
+        for each in graph:
+            check_kind("graph", each, nn.Module)
         return [self._query(each, dataloader) for each in graph]
 
     def _query(self, graph: nn.Module, dataloader: Iterable[Any]) -> float:
