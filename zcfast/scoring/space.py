@@ -97,7 +97,8 @@ def check_cells(space: SearchSpace[Any], cells: Any) -> None:
     """Raise a ValueError for anything but valid architectures of the space."""
     kind = type(space.sample(0))
     if type(cells) is not kind:
-        raise ValueError(f"cells: expected {kind.__name__} of {space.title}, got {type(cells).__name__}")
+        hint = "; space.parse makes them of texts" if isinstance(cells, (str, list, tuple)) else ""
+        raise ValueError(f"cells: expected {kind.__name__} of {space.title}, got {type(cells).__name__}{hint}")
     space.require_valid(cells)
 
 
