@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch.nn as nn
 from tests.passes.test_restoration import fingerprint
 from tests.proxies.example_nets import ANY_NET, SMALL_NET, image_batch, small_cnn
 from zcfast.passes import Forward, InputJacobian, LossGradient, Pass, ProxyError, ReluPatterns, Weights
-from zcfast.proxies import Proxy, registered
+from zcfast.proxies import Proxy, register, registered
 from zcfast.scoring import score
 
 ALL = SMALL_NET
@@ -469,3 +470,24 @@ def test_built_in_results_are_there_for_own_proxies(other):
     needs = registered()[other]().needs
     result = score(the_net(), image_batch(dtype=torch.float32), [proxy_of(*needs, ReluPatterns), other])
     assert result["own"].status == "ok"
+
+
+@pytest.mark.parametrize("per_layer", [False, True])
+@pytest.mark.parametrize(
+    ("shares", "came"),
+    [(torch.ones(7), r"\[7\]"), (torch.ones(()), r"\[\]"), (torch.ones(3, 1), r"\[3, 1\]"), ([1.0, 2.0, 3.0], "list")],
+)
+def test_shares_that_are_not_one_a_layer_are_no_score(shares, came, per_layer):
+    kind = type("Own", (Proxy,), {"name": "own", "needs": (), "layerwise": lambda self, results: shares})
+    result = score(small_cnn(), image_batch(dtype=torch.float32), [kind(), "snip"], per_layer=per_layer)
+    assert (result["own"].status, result["snip"].status) == ("failed", "ok")
+    assert re.search(
+        rf"expected layerwise to give a tensor \[\d\], one number a layer, got {came}$", result["own"].reason
+    )
+
+
+@pytest.mark.parametrize("name", [3, "", "two words", "snip,synflow"])
+def test_a_name_that_no_list_can_have_is_refused(name):
+    with pytest.raises(TypeError, match="proxy: expected a name of letters, digits and _, got"):
+        register(type("Own", (Proxy,), {"name": name, "source": "this test", "needs": ()}))
+    assert name not in registered()

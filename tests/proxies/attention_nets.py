@@ -42,8 +42,15 @@ class Attention(nn.Module):
         shares = F.softmax(scores, dim=-1, dtype=q.dtype).view(n * h, q.shape[1], -1)
         return torch.bmm(shares, v).view(n, h, q.shape[1], -1)
 
+    def biased(self, q, k, v):
+        n, h = q.shape[:2]
+        q, k, v = (each.flatten(0, 1) for each in (q, k, v))
+        bias = torch.zeros(n * h, q.shape[1], k.shape[1], dtype=q.dtype)
+        shares = torch.baddbmm(bias, batch2=k.transpose(1, 2), batch1=q, alpha=q.shape[-1] ** -0.5).softmax(-1)
+        return torch.matmul(other=v, input=shares).view(n, h, q.shape[1], -1)
 
-WAYS = ("module", "module with weights", "fused", "products", "batched")
+
+WAYS = ("module", "module with weights", "fused", "products", "batched", "biased")
 
 
 class Encoder(nn.Module):

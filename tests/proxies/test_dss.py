@@ -88,6 +88,40 @@ def test_projections_that_are_layers(way):
     assert result.value == pytest.approx(expected, rel=1e-9), result.reason
 
 
+class Between(nn.Module):
+    """Something between the layers and attention, or between attention and a layer."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what, self.between = what, nn.Linear(8, 8)
+        self.q, self.k, self.v, self.out = (nn.Linear(8, 8) for _ in range(4))
+        self.bilinear, self.gru = nn.Bilinear(8, 8, 8), nn.GRU(8, 8, batch_first=True)
+        self.w, self.head = nn.Parameter(torch.randn(8, 8)), nn.Linear(8, 3)
+
+    def forward(self, x):
+        q = self.q(x)
+        if self.what in ("bilinear", "gru"):
+            q = self.bilinear(q, q) if self.what == "bilinear" else self.gru(q)[0]
+        a = nn.functional.scaled_dot_product_attention(q, self.k(x), self.v(x))
+        if self.what in ("parameter", "einsum"):
+            a = a @ self.w if self.what == "parameter" else torch.einsum("ntd,de->nte", a, self.w)
+        return self.head(self.between(self.out(input=a)).mean(1))
+
+
+@pytest.mark.parametrize(
+    ("what", "linear"),
+    [("", ""), ("bilinear", "q"), ("gru", "q"), ("parameter", "out"), ("einsum", "out")],
+)
+def test_layers_that_another_product_cuts_off(what, linear):
+    torch.manual_seed(0)
+    net, data = Between(what).double(), (torch.randn(4, 5, 8).double(), torch.arange(4) % 3)
+    attend = [f"{name}.weight" for name in ("q", "k", "v", "out") if name != linear]
+    rest = ["between.weight", "head.weight", *([f"{linear}.weight"] if linear else [])]
+    expected = plainly(net, torch.ones(1, 5, 8).double(), attend, rest)
+    result = score(net, data, ["dss"])["dss"]
+    assert result.value == pytest.approx(expected, rel=1e-9), result.reason
+
+
 def test_tokens_are_ones_behind_their_embedding():
     torch.manual_seed(0)
     net, tokens = Tokens().double(), torch.randint(11, (3, 5))

@@ -1,21 +1,16 @@
 """Which layers of a net project for attention."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from torch import Tensor, nn
 
 from zcfast.nets.inputs import mapped
-from zcfast.passes.attention import AttentionCall, SeeAttention
+from zcfast.passes.attention import AttentionCall, Node, SeeAttention
 from zcfast.passes.batch import Batch
 from zcfast.passes.head_maxima import NO_ATTENTION
 from zcfast.passes.layers import Layer
 from zcfast.passes.net import Net
-
-Node: TypeAlias = Any
-"""A node of torch's graph of derivatives."""
-
-_PRODUCTS = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "Linear")
 
 
 def input_projections(net: Net) -> list[Layer]:
@@ -40,24 +35,24 @@ def project_for_attention(net: Net, batch: Batch, layers: Sequence[Layer]) -> li
     takes: list[tuple[Node, int]] = []
     places = {id(layer.module): place for place, layer in enumerate(layers) if layer.parameter == "weight"}
 
-    def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        if args and isinstance(args[0], Tensor) and args[0].grad_fn is not None:
-            takes.append((args[0].grad_fn, places[id(module)]))
-
-    def behind(module: nn.Module, args: Any, output: Any) -> None:
+    def see(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
+        given = next((each for each in (*args, *keywords.values()) if isinstance(each, Tensor)), None)
+        if given is not None and given.grad_fn is not None:
+            takes.append((given.grad_fn, places[id(module)]))
         if isinstance(output, Tensor) and output.grad_fn is not None:
             puts_out[output.grad_fn] = places[id(module)]
 
-    counted = [layer.module for layer in layers if layer.parameter == "weight"]
+    counted = [(layer.module, see) for layer in layers if layer.parameter == "weight"]
     inputs = mapped(lambda x: x[:2], batch.tensors()[0])
-    hooks = [(module, behind) for module in counted], [(module, before) for module in counted]
-    net.forward(inputs, *hooks, modes=[SeeAttention(calls.append)])
+    mode = SeeAttention(calls.append)
+    net.forward(inputs, calls=counted, modes=[mode])
     if not calls:
         raise NO_ATTENTION.as_error()
     found = {place for place, layer in enumerate(layers) if _of_module(layer, net)}
-    found |= {puts_out[node] for call in calls for node in _first_behind(call.projections, puts_out)}
-    ends = {call.output.grad_fn for call in calls if not call.weights}
-    found |= {place for node, place in takes if any(each in ends for each in _chain(node, puts_out))}
+    own = [call for call in calls if not call.weights]  # others' projections are no layers'
+    found |= {puts_out[node] for call in own for node in _first_behind(call.projections, puts_out, mode.products)}
+    ends, stops = {call.output.grad_fn for call in own}, mode.products | set(puts_out)
+    found |= {place for node, place in takes if any(each in ends for each in _chain(node, stops))}
     return [place in found for place in range(len(layers))]
 
 
@@ -68,7 +63,7 @@ def _of_module(layer: Layer, net: Net) -> bool:
     )
 
 
-def _first_behind(tensors: Sequence[Tensor], marked: dict[Node, int]) -> Iterator[Node]:
+def _first_behind(tensors: Sequence[Tensor], marked: dict[Node, int], products: set[Node]) -> Iterator[Node]:
     """The marked nodes from which tensors come without another product between."""
     stack, seen = [each.grad_fn for each in tensors], set()
     while stack:
@@ -78,18 +73,15 @@ def _first_behind(tensors: Sequence[Tensor], marked: dict[Node, int]) -> Iterato
         seen.add(node)
         if node in marked:
             yield node
-        elif not node.name().startswith(_PRODUCTS):
+        elif node not in products:
             stack += [child for child, _ in node.next_functions]
 
 
-def _chain(node: Node, marked: dict[Node, int]) -> Iterator[Node]:
-    """The nodes from which a tensor comes, up to a marked one, a product or a sum of two tensors."""
+def _chain(node: Node, stops: set[Node]) -> Iterator[Node]:
+    """The nodes from which a tensor comes, up to one of some or one of two tensors, such as their sum."""
     while node is not None:
         yield node
-        others = [child for child, _ in node.next_functions if child is not None and child.name() != _LEAF]
-        if node in marked or len(others) != 1:
+        others = [child for child, _ in node.next_functions if child is not None and not hasattr(child, "variable")]
+        if node in stops or len(others) != 1:
             return
         node = others[0]
-
-
-_LEAF = "torch::autograd::AccumulateGrad"

@@ -30,8 +30,8 @@ class HiddenStates(Pass):
 
         def see(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any], output: Any) -> None:
             inputs, state = _given(*args, **keywords)
-            whole = isinstance(module, nn.RNNBase)
-            for layer, seen in enumerate(_layers(module, inputs, state) if whole else [[_before(state, output)]]):
+            layers = _layers(module, inputs, state) if isinstance(module, nn.RNNBase) else [[_before(state, output)]]
+            for layer, seen in enumerate(layers):
                 states.setdefault((id(module), layer), []).extend(seen)
 
         recurrent = [(module, see) for module in net.modules if isinstance(module, (nn.RNNBase, nn.RNNCellBase))]

@@ -80,7 +80,14 @@ _P = TypeVar("_P", bound=Proxy)
 
 
 def register(proxy: type[_P]) -> type[_P]:
-    """Make a proxy known by its name (a class decorator)."""
+    """Make a proxy known by its name (a class decorator).
+
+    Raises:
+        TypeError: the name is none that a list with commas can have.
+        ValueError: another proxy has the name.
+    """
+    if not isinstance(proxy.name, str) or not proxy.name.isidentifier():
+        raise TypeError(f"proxy: expected a name of letters, digits and _, got {proxy.name!r}")
     if proxy.name in _REGISTRY:
         raise ValueError(f"proxy: {proxy.name!r} is registered already")
     _REGISTRY[proxy.name] = proxy

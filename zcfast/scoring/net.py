@@ -142,7 +142,7 @@ def score(
         names = tuple(layer.name for layer in found)
 
         def finish(proxy: Proxy, results: Results | Failure, seconds: float) -> Score:
-            return _score(proxy, results, seconds, protocol, names if per_layer else None)
+            return _score(proxy, results, seconds, protocol, names, per_layer)
 
         scores = run_passes(module, found, checked, chosen, finish, train=train, per_layer=per_layer, seed=seed)
         return {proxy.label: each for proxy, each in zip(chosen, scores, strict=True)}
@@ -171,18 +171,23 @@ def _resolve(proxies: str | Sequence[str | Proxy]) -> list[Proxy]:
 
 
 def _score(
-    proxy: Proxy, results: Results | Failure, seconds: float, protocol: Protocol, names: tuple[str, ...] | None
+    proxy: Proxy,
+    results: Results | Failure,
+    seconds: float,
+    protocol: Protocol,
+    names: tuple[str, ...],
+    per_layer: bool,
 ) -> Score:
-    """The score from the results of passes, or the failure of one; `names` of the layers whose shares are asked for."""
+    """The score from the results of passes, or the failure of one; `names` of the layers."""
     start = time.perf_counter()
     value, log_value, shares, method, spread = float("nan"), None, None, "", None
     failure = results if isinstance(results, Failure) else None
     if not isinstance(results, Failure):
         try:
             with torch.no_grad():
-                value, log_value, method = float(proxy.value(results)), proxy.log_value(results), proxy.method(results)
+                value, shares = _value(proxy, results, len(names), per_layer)
+                log_value, method = proxy.log_value(results), proxy.method(results)
                 spread = proxy.standard_error(results)
-                shares = None if names is None else proxy.layerwise(results)
             if value != value:
                 failure = Failure("undefined", "the result is not a number: the net's values overflow or are NaN")
         except Exception as error:  # one proxy's failure is not another's
@@ -193,7 +198,7 @@ def _score(
         value=value,
         log_value=log_value,
         per_layer=shares,
-        layer_names=() if names is None or shares is None else names,
+        layer_names=() if shares is None else names,
         standard_error=spread,
         status="ok" if failure is None else failure.status,
         reason="" if failure is None else failure.reason,
@@ -202,6 +207,17 @@ def _score(
         seconds=seconds + time.perf_counter() - start,
         protocol=protocol,
     )
+
+
+def _value(proxy: Proxy, results: Results, layers: int, per_layer: bool) -> tuple[float, Tensor | None]:
+    """The score, and the shares of the layers where they are asked for and are what a user's proxy should give."""
+    summed = type(proxy).value is Proxy.value
+    shares = proxy.layerwise(results) if summed or per_layer else None
+    if shares is not None and (not isinstance(shares, Tensor) or shares.shape != (layers,)):
+        came = list(shares.shape) if isinstance(shares, Tensor) else type(shares).__name__
+        raise TypeError(f"{proxy.name}: expected layerwise to give a tensor [{layers}], one number a layer, got {came}")
+    value = shares.sum().item() if summed and shares is not None else float(proxy.value(results))
+    return value, shares if per_layer else None
 
 
 def _protocol(module: nn.Module, batch: Batch, layers: tuple[type[nn.Module], ...], train: bool, seed: int) -> Protocol:

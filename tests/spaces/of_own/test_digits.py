@@ -1,12 +1,24 @@
+import math
 import random
 
 import pytest
 import torch
 from torch import nn
 
+import zcfast
 from tests.spaces.of_own import builders
-from zcfast.spaces.own.builder import Builder
+from tests.spaces.of_own.test_space import EXAMPLE
+from zcfast.spaces.own.builder import Builder, text
 from zcfast.spaces.own.digits import Digits
+
+
+def numbered(digits, number):
+    """The architecture of a number from 0 to the product of the sizes - 1."""
+    places = []
+    for size in digits.sizes:
+        number, place = divmod(number, size)
+        places.append(place)
+    return digits.decode(places)
 
 
 def test_all_choices_are_found_and_numbers_go_back_and_forth():
@@ -14,11 +26,32 @@ def test_all_choices_are_found_and_numbers_go_back_and_forth():
     digits = Digits(builder)
     assert [choice.name for choice in digits.choices] == ["width", "depth", "kernel0", "kernel1", "kernel2"]
     assert digits.sizes == (4, 3, 3, 3, 3)
-    found = {digits.number(digits.numbered(number)): digits.numbered(number).params for number in range(4 * 3 * 27)}
+    found = {digits.number(numbered(digits, number)): numbered(digits, number).params for number in range(4 * 3 * 27)}
     assert len(found) == 4 * (3 + 9 + 27)  # a depth of 1, 2 or 3 kernels
     assert {str(params) for params in found.values()} == {
-        str(digits.numbered(number).params) for number in range(4 * 3 * 27)
+        str(numbered(digits, number).params) for number in range(4 * 3 * 27)
     }
+
+
+def forks(trial):
+    """Choices of which some bring others, one with options that depend on another."""
+    if trial.suggest_categorical("kind", ["wide", "deep"]) == "wide":
+        return nn.Linear(1, trial.suggest_int("width", 1, trial.suggest_categorical("most", [2, 3])))
+    kinds = [trial.suggest_categorical(f"kind{i}", ["relu", "tanh", None]) for i in range(trial.suggest_int("n", 1, 2))]
+    if "tanh" in kinds and trial.suggest_int("bad", 0, 1):
+        raise ValueError("no such network")
+    return nn.Sequential(*map(nn.Linear, [1] * len(kinds), [1] * len(kinds)))
+
+
+@pytest.mark.parametrize("build", [builders.cnn, builders.perceptron, forks])
+def test_each_architecture_is_asked_for_once_and_listed_by_its_number(build):
+    space = zcfast.Space(build, EXAMPLE)
+    digits, asked = Digits(Builder(build)), []
+    product = [numbered(digits, number).params for number in range(math.prod(digits.sizes))]
+    expected = dict.fromkeys(map(text, product))
+    space._builder.build = lambda trial: asked.append(trial) or build(trial)
+    assert space.enumerate().texts == tuple(expected)
+    assert len(asked) == len(expected)
 
 
 def test_a_missing_choice_is_minus_one_and_its_digit_is_ignored():
@@ -53,7 +86,7 @@ def test_options_that_depend_on_another_choice_are_a_choice_of_their_own():
 
     digits = Digits(Builder(build))
     assert sorted(digits.sizes) == [1, 2, 3, 3]
-    texts = {str(digits.numbered(number).params) for number in range(18)}
+    texts = {str(numbered(digits, number).params) for number in range(18)}
     assert len(texts) == 6
 
 

@@ -13,7 +13,9 @@ from zcfast.spaces.own import space as own
 def test_long_listings_say_how_long(monkeypatch):
     monkeypatch.setattr(own, "SILENT", 0.0)
     space = zcfast.Space(small, EXAMPLE)
-    with pytest.warns(Notice, match=r"small: asks for each of 8 combinations of choices, about \d+ s more") as told:
+    with pytest.warns(
+        Notice, match=r"small: asks for each of its architectures, at most 8, which takes at most \d+ s more"
+    ) as told:
         assert len(space) == 8
     assert len(told) == 1
 

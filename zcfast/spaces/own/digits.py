@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -74,13 +74,18 @@ class Digits:
             number = number * size + max(digit, 0)
         return number
 
-    def numbered(self, number: int) -> Trial:
-        """The architecture of a number from 0 to the product of the sizes - 1."""
-        digits = []
-        for size in self.sizes:
-            number, digit = divmod(number, size)
-            digits.append(digit)
-        return self.decode(digits)
+    def all(self) -> Iterator[Trial]:
+        """Every architecture once: each asked choice is given its other options, what stands before it being kept."""
+        left: list[dict[Choice, int]] = [{}]
+        while left:
+            given = left.pop()
+            trial = self._answered(given)
+            yield trial
+            places = {choice: choice.index(trial.params[name]) or 0 for name, choice in trial.choices.items()}
+            asked = list(places)
+            for at in range(len(given), len(asked)):
+                before = {choice: places[choice] for choice in asked[:at]}
+                left += ({**before, asked[at]: place} for place in range(1, _size(asked[at])))
 
     def written(self, values: Any) -> dict[str, Any] | None:
         """The choices of these values by name, without asking; None where they may be no architecture.

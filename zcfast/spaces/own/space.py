@@ -24,7 +24,7 @@ from zcfast.spaces.own.choices import Choice, ChoiceError
 from zcfast.spaces.own.digits import Digits
 from zcfast.spaces.own.trial import Answer, Trial, changed
 
-LISTED = 10_000  # the most architectures, as the product of all choices, that are listed: each is asked for once
+LISTED = 10_000  # the largest product of all choices whose architectures are listed: each is asked for once
 SILENT = 2.0  # s of listing after which it says how long it takes
 _ASKED = 16  # architectures whose choices are known of a space that cannot be counted
 _CHUNK = 256  # rows of the list that are compared with all others at once
@@ -231,20 +231,17 @@ class ListedSpace(CountedSpace, Enumerated, NeighbourGraph):
 
     @cached_property
     def _listed(self) -> Texts:
-        count, started, told = math.prod(self._digits.sizes), time.monotonic(), False
-        listed: dict[str, None] = {}
-        for number in range(count):
-            listed[text(self._digits.numbered(number).params)] = None
+        most, started, told = math.prod(self._digits.sizes), time.monotonic(), False
+        trials: list[Trial] = []
+        for trial in self._digits.all():
+            trials.append(trial)
             took = time.monotonic() - started
-            left = took / (number + 1) * (count - number - 1)
+            left = took / len(trials) * (most - len(trials))
             if not told and min(took, left) > SILENT:
                 told = True
-                warnings.warn(
-                    Notice(
-                        f"{self.name}: asks for each of {count:,} combinations of choices, about {left:,.0f} s more"
-                    ),
-                    stacklevel=2,
-                )
+                said = f"asks for each of its architectures, at most {most:,}, which takes at most {left:,.0f} s more"
+                warnings.warn(Notice(f"{self.name}: {said}"), stacklevel=2)
+        listed = map(text, (trial.params for trial in sorted(trials, key=self._digits.number)))
         return Texts(tuple(listed))
 
     @cached_property
