@@ -52,3 +52,37 @@ def test_on_the_command_line(run, tmp_path):
     status, printed, error = run("design", "nasbench201", *arguments, "--out", out)
     assert (status, error) == (0, "")
     assert "grad_norm" in printed
+
+
+def test_scores_that_no_architecture_has_are_left_out():
+    space = zcfast.Space(small, EXAMPLE)
+    names = ["head_confidence", "params", "hidden_cov", "-jacob_cov"]
+    with pytest.warns(zcfast.errors.Notice, match="by: no architecture has head_confidence, hidden_cov: left out"):
+        found = zcfast.design(space, by=names)
+    assert found.rows.tolist() == zcfast.design(space, by=["params", "-jacob_cov"]).rows.tolist()
+    assert (len(found), found.protocol["failed"]) == (8, 0)
+    assert all(text.startswith("undefined: no attention") for text in found.scores.reasons["head_confidence"])
+    with pytest.warns(zcfast.errors.Notice, match="by: no architecture has head_confidence: left out"):
+        again = zcfast.design(space, by=zcfast.designing.Stages("params", ["head_confidence", "-params"], 3))
+    assert [len(again), again.protocol["second"]] == [8, 3]
+    with pytest.raises(ValueError, match="none of 8 architectures has a score: undefined: no attention"):
+        zcfast.design(space, by=["head_confidence", "hidden_cov"])
+
+
+@pytest.mark.filterwarnings("ignore::zcfast.errors.Notice")
+def test_a_sampler_goes_on_without_them():
+    pytest.importorskip("optuna")
+    found = zcfast.design(
+        zcfast.Space(small, EXAMPLE), by=["head_confidence", "params"], evaluations=6, sampler="nsga2"
+    )
+    assert {trial.state.name for trial in found.study.trials} == {"COMPLETE"}
+    assert {trial.values[0] == -float("inf") or trial.values[1] == -float("inf") for trial in found.study.trials} == {
+        True
+    }
+
+
+@pytest.mark.filterwarnings("ignore::zcfast.errors.Notice")
+@pytest.mark.parametrize("by", ["cheap", "modern", "all"])
+def test_sets_rank_convolutions(by):
+    found = zcfast.design(zcfast.Space(small, EXAMPLE), by=by)
+    assert len(found) == 8

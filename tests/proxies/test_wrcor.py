@@ -153,6 +153,29 @@ def test_blocks(kind):
     assert found["wrcor_weighted"].value == pytest.approx(expected, rel=1e-9)
 
 
+POOLS = {
+    **{f"{kind}{n}d": getattr(nn, f"{kind}{n}d")(2) for kind in ("MaxPool", "AvgPool") for n in (1, 2, 3)},
+    **{
+        f"Adaptive{kind}{n}d": getattr(nn, f"Adaptive{kind}{n}d")(2)
+        for kind in ("MaxPool", "AvgPool")
+        for n in (1, 2, 3)
+    },
+    **{f"LPPool{n}d": getattr(nn, f"LPPool{n}d")(2, 2) for n in (1, 2, 3)},
+    **{f"FractionalMaxPool{n}d": getattr(nn, f"FractionalMaxPool{n}d")(2, output_size=2) for n in (2, 3)},
+}
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_pools_of_any_kind_end_blocks(kind):
+    n = int(kind[-2])
+    conv = getattr(nn, f"Conv{n}d")
+    row = [conv(3, 4, 3, padding=1), nn.ReLU(), POOLS[kind], nn.ReLU(), conv(4, 4, 3, padding=1), nn.ReLU()]
+    net = nn.Sequential(*row, nn.Flatten(), nn.LazyLinear(3)).double()
+    batch = torch.randn(4, 3, *[4] * n).double(), torch.arange(4) % 3
+    net(batch[0])
+    assert score(net, batch, [Numbers()])["numbers"].value == 23
+
+
 def test_many_blocks_exceed_no_float():
     torch.manual_seed(0)
     rows = [part for _ in range(1100) for part in (nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU())]

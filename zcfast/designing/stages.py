@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -12,7 +13,7 @@ from torch import Tensor
 from zcfast.analysis.columns import aligned
 from zcfast.analysis.combine import log_rank_sum
 from zcfast.designing.limits import SIZES
-from zcfast.errors import integer
+from zcfast.errors import Notice, integer
 from zcfast.order import best_first
 from zcfast.proxies import Proxy
 from zcfast.proxies.populations import Population, populations, with_parts
@@ -45,7 +46,8 @@ By = Scored | Sequence[Scored] | Ranker
 class Stages:
     """Cheap scores for all architectures, dear ones for the best of them.
 
-    Several scores of a stage are combined by the sum of the logarithms of their ranks.
+    Several scores of a stage are combined by the sum of the logarithms of their ranks; those that no architecture has
+    are left out, with a warning.
 
     Attributes:
         first: a name or a proxy, several of them, or an object with ``rank(space, cells)``. "-grad_norm" ranks a small
@@ -129,8 +131,14 @@ class Terms:
         return {each.name: set_score(each, columns, list(self.sampled)) for each in self.sets}
 
     def combined(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """One number an architecture, [N], higher is better; NaN where a score is missing."""
-        ours = [self.oriented(name, columns[name]) for name in self.names]
+        """One number an architecture [N], higher is better; NaN where one lacks a score that others have."""
+        absent = [name for name in self.names if bool(columns[name].isnan().all())]
+        if len(absent) == len(self.names):
+            return columns[absent[0]].double()
+        if absent:
+            listed = ", ".join(absent)
+            warnings.warn(f"by: no architecture has {listed}: left out of the ranking", Notice, stacklevel=2)
+        ours = [self.oriented(name, columns[name]) for name in self.names if name not in absent]
         return ours[0] if len(ours) == 1 else log_rank_sum(*ours)
 
 

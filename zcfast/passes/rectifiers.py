@@ -22,7 +22,13 @@ _RECTIFIERS = frozenset(
         *(F.gelu, F.silu, F.mish, F.hardswish),
     }
 )
-POOLS = frozenset({F.max_pool2d, F.avg_pool2d, F.adaptive_max_pool2d, F.adaptive_avg_pool2d, torch.max_pool2d})
+_NAMES = [
+    f"{kind}_pool{dimensions}d{end}"
+    for kind in ("max", "avg", "adaptive_max", "adaptive_avg", "lp", "fractional_max")
+    for dimensions in (1, 2, 3)
+    for end in ("", "_with_indices")
+]
+POOLS = frozenset(getattr(place, name) for place in (F, torch) for name in _NAMES if hasattr(place, name))
 _CLAMPS = frozenset({F.hardtanh, F.hardtanh_})  # nn.ReLU6 is one from 0 on
 
 
