@@ -134,7 +134,7 @@ def test_what_is_no_text_nor_choices(space, wrong):
 
 
 def test_texts_in_place_of_architectures(space):
-    with pytest.raises(ValueError, match="got list; space.parse makes them of texts"):
+    with pytest.raises(ValueError, match=r"got list; space\.parse makes them of texts"):
         zcfast.score_architectures(space, ["params"], [space.sample(1).texts[0]], None)
 
 
