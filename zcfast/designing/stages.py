@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -16,11 +16,13 @@ from zcfast.designing.limits import SIZES
 from zcfast.errors import Notice, integer
 from zcfast.order import best_first
 from zcfast.proxies import Proxy
+from zcfast.proxies.flops import Flops
 from zcfast.proxies.populations import Population, populations, with_parts
 from zcfast.proxies.sets import SETS, expanded
 from zcfast.scoring.architectures import resolve_columns
 from zcfast.scoring.populations import set_score
 from zcfast.spaces import ClosedForms, Graph, SearchSpace, Sizes
+from zcfast.spaces.forms import closed_forms
 
 RECOMMENDED = "recommended"
 KEEP = 64
@@ -36,6 +38,12 @@ class Ranker(Protocol):
         On a benchmark with formulas it is asked once, for all rows within the limits. Anywhere else it is asked in
         batches, so there a number may depend on its own architecture alone.
         """
+
+
+class LayerFlops(Flops):
+    """The proxy flops of a set's parts, beside the size of that name, which counts all that runs."""
+
+    name = "layer_flops"
 
 
 Scored = str | Proxy
@@ -158,7 +166,7 @@ def terms(space: SearchSpace[Any], by: By) -> Terms:
     if len({id(each) if isinstance(each, Proxy) else each for each in names}) < len(names):
         raise ValueError(f"by: expected each score once, got {', '.join(map(str, given))}")
     has_sizes = space.offers(Sizes) is not None
-    parts = with_parts(names)
+    parts, sets = _parts(space, names)
     sizes = tuple(name for name in parts if isinstance(name, str) and name in SIZES and has_sizes)
     others = [name for name in parts if name not in sizes]
     resolved = _resolved(space, others) if others or not sizes else {}
@@ -170,9 +178,18 @@ def terms(space: SearchSpace[Any], by: By) -> Terms:
             raise ValueError(f"by: expected a score of one column, got {name} of {len(columns)}")
     asked = {each.label if isinstance(each, Proxy) else each for each in names}
     combined = tuple(name for name in (*sizes, *closed, *sampled) if name in asked)
-    sets = tuple(each for name, each in populations().items() if name in asked)
     small = frozenset(_small(given, sampled))
     return Terms(sampled, closed, sizes, small, (*combined, *(each.name for each in sets)), sets)
+
+
+def _parts(space: SearchSpace[Any], names: list[Any]) -> tuple[list[Any], tuple[Population, ...]]:
+    """The scores that are needed, and scores of sets that are made of them: those of ``score_architectures``."""
+    sets, parts = tuple(each for name, each in populations().items() if name in names), with_parts(names)
+    if space.offers(Sizes) is None or "flops" in closed_forms(space) or not any("flops" in each.of for each in sets):
+        return parts, sets
+    renamed = {"flops": LayerFlops.name}
+    sets = tuple(replace(each, of=tuple(renamed.get(part, part) for part in each.of)) for each in sets)
+    return [*(part for part in parts if part != "flops" or part in names), LayerFlops()], sets
 
 
 def _given(by: Any) -> list[Scored] | None:
