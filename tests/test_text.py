@@ -1,5 +1,7 @@
 import dataclasses
+import json
 
+import pytest
 import torch
 
 from zcfast.report import text
@@ -107,3 +109,27 @@ def test_the_best_have_a_score():
     scores = Scores("nasbench201", named_space("nasbench201").enumerate()[:3], columns)
     assert text.best(scores, "snip", 3).startswith("  1. snip 1")
     assert "nan" not in text.best(scores, "snip", 3)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"a": "x " * 60, "b": [1, 2]},
+        {"a": 'quotes \\" and, commas ' * 6, "b": 1, "c": {"d": ["e, f"] * 30}},
+        {},
+        "x, " * 60,
+    ],
+)
+def test_json_over_several_lines_stays_json(given):
+    written = json.dumps(given)
+    lines = text.wrapped(written)
+    assert json.loads("\n".join(lines)) == given
+    assert " ".join(lines) == written
+
+
+def test_lines_break_behind_commas():
+    lines = text.wrapped(json.dumps({f"choice{i}": i for i in range(20)}))
+    assert len(lines) > 3
+    assert max(map(len, lines)) <= text.WIDTH - len(text.INDENT)
+    assert text.wrapped('an odd " quote, and more') == ['an odd " quote, and more']
+    assert text.wrapped("") == [""]

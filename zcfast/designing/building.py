@@ -164,11 +164,16 @@ class _Search:
 
 
 def _scores(plan: Plan, rows: Sequence[Row], unsampled: Unsampled) -> list[list[float] | None]:
-    """What a study is told of each row: its objectives; None where it is over a limit or lacks one."""
+    """What a study is told of each row: its objectives; None where it is over a limit or lacks one that others have.
+
+    One that no row has, as attention's of a space of convolutions, is the same for all: minus infinity.
+    """
     considered, stage = _columns(plan, rows, unsampled)
     unsampled.require_alone(considered.cells[considered.kept])
     columns = {**considered.costs, **stage.columns}
     values = [sign * columns[name].double() for name, sign in objectives(plan)]
+    if not all(bool(each.isnan().all()) for each in values):
+        values = [torch.full_like(each, -math.inf) if bool(each.isnan().all()) else each for each in values]
     whole = considered.kept & ~torch.stack(values).isnan().any(0)
     return [[each[row].item() for each in values] if whole[row] else None for row in range(len(rows))]
 

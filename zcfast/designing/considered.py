@@ -72,10 +72,13 @@ def finished(considered: Considered, ranking: Ranking, provenance: Provenance, s
     again, reasons = _spread(considered, ranking)
     costs = {name: _whole(column) for name, column in considered.costs.items()}
     columns = {RANK: place, **{name: column[order] for name, column in {**again, **considered.scores, **costs}.items()}}
-    texts = [_reason(considered, row) for row in order.tolist()] if ranked < len(order) else []
+    some = ranked < len(order) or any(considered.reasons)
+    texts = [_reason(considered, row) for row in order.tolist()] if some else []
     reasons = {name: [given[row] for row in order.tolist()] for name, given in reasons.items()}
     reasons |= {name: _where_missing(column, texts) for name, column in columns.items() if texts and name not in again}
-    counts = {"within": int(considered.kept.sum()), "failed": sum(map(bool, considered.reasons))}
+    unranked = ranking.first.isnan().tolist()
+    failed = sum(bool(why) and missing for why, missing in zip(considered.reasons, unranked, strict=True))
+    counts = {"within": int(considered.kept.sum()), "failed": failed}
     counts |= {
         "considered": len(order) + considered.over,
         "second": 0 if ranking.combined is None else len(ranking.rows),

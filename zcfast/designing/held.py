@@ -68,10 +68,10 @@ class Held:
         except StageInterrupted as error:
             self.rows, self.stages = top[error.rows], (*self.stages, error.stage)
             raise
-        _require_scores(plan, stage)
         columns = {name: column[top] for name, column in {**considered.costs, **considered.scores}.items()}
         stage = with_sets(plan.second, stage, {**columns, **stage.columns}, top >= 0)
         second = combined(plan.second, {**columns, **stage.columns}, top >= 0)
+        _require_scores(plan, stage, second)
         self.rows, self.stages, self.second = top, (*self.stages, stage), second
 
     def design(self) -> Design:
@@ -90,12 +90,14 @@ def _nothing(plan: Plan) -> Considered:
     return Considered(plan.space, plan.space.sample(0), {cost.name: none for cost in plan.costs}, {}, none > 0, [])
 
 
-def _require_scores(plan: Plan, stage: Stage) -> None:
-    """Raise a ValueError where no architecture has one of the scores, which then would rank nothing."""
-    for name, column in stage.columns.items():
-        if bool(column.isnan().all()):
-            why = next(filter(None, stage.reasons.get(name, [])), "no score is a number")
-            raise ValueError(f"by: none of the best {len(column)} of {plan.space.name} has {name}: {why}")
+def _require_scores(plan: Plan, stage: Stage, second: Tensor) -> None:
+    """Raise a ValueError where the second stage gives no architecture a number, so that it would rank nothing."""
+    if bool(second.isnan().all()):
+        assert plan.second is not None
+        absent = [name for name, column in stage.columns.items() if bool(column.isnan().all())]
+        names = absent[:1] or list(plan.second.names)
+        why = next(filter(None, stage.reasons.get(names[0], [])), "no score is a number")
+        raise ValueError(f"by: none of the best {len(second)} of {plan.space.name} has {' and '.join(names)}: {why}")
 
 
 def _provenance(plan: Plan, made: tuple[Stage, ...]) -> Provenance:

@@ -94,7 +94,7 @@ def design(
         sampler: what Optuna proposes architectures of a large space by: "nsga2" (the default), "nsga3", "gp", "tpe",
             "qmc", "random", "brute_force" or one of its samplers, with a seed of its own.
         storage: of Optuna, which gets every trial: a URL, or a storage such as one of a journal file. The same call
-            goes on where an interrupted one ended.
+            goes on where an interrupted one ended, but for scores of a second stage, which need ``parts``.
         study_name: of the study there; the name of the space by default.
         options: of the network; ``loss_fn``, ``logits`` and ``layers`` of ``zcfast.score``.
 
@@ -102,7 +102,7 @@ def design(
         ValueError, TypeError: a wrong argument; limits that no architecture keeps to, with how near they come; no
             architecture with a score, with a reason.
         DesignInterrupted: Ctrl-C at any moment, with what was found so far; where ``parts`` or ``storage`` is given the
-            same call goes on from there.
+            same call goes on from there, with scores of a second stage in ``parts`` alone.
     """
     searched: SearchSpace[Any] = as_space(space)
     for name, value, least in (("seed", seed, 0), ("evaluations", evaluations, 1), ("workers", workers, 1)):

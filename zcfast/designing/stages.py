@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -12,14 +13,16 @@ from torch import Tensor
 from zcfast.analysis.columns import aligned
 from zcfast.analysis.combine import log_rank_sum
 from zcfast.designing.limits import SIZES
-from zcfast.errors import integer
+from zcfast.errors import Notice, integer
 from zcfast.order import best_first
 from zcfast.proxies import Proxy
+from zcfast.proxies.flops import Flops
 from zcfast.proxies.populations import Population, populations, with_parts
 from zcfast.proxies.sets import SETS, expanded
 from zcfast.scoring.architectures import resolve_columns
 from zcfast.scoring.populations import set_score
 from zcfast.spaces import ClosedForms, Graph, SearchSpace, Sizes
+from zcfast.spaces.forms import closed_forms
 
 RECOMMENDED = "recommended"
 KEEP = 64
@@ -37,6 +40,12 @@ class Ranker(Protocol):
         """
 
 
+class LayerFlops(Flops):
+    """The proxy flops of a set's parts, beside the size of that name, which counts all that runs."""
+
+    name = "layer_flops"
+
+
 Scored = str | Proxy
 By = Scored | Sequence[Scored] | Ranker
 
@@ -45,7 +54,8 @@ By = Scored | Sequence[Scored] | Ranker
 class Stages:
     """Cheap scores for all architectures, dear ones for the best of them.
 
-    Several scores of a stage are combined by the sum of the logarithms of their ranks.
+    Several scores of a stage are combined by the sum of the logarithms of their ranks; those that no architecture has
+    are left out, with a warning.
 
     Attributes:
         first: a name or a proxy, several of them, or an object with ``rank(space, cells)``. "-grad_norm" ranks a small
@@ -129,8 +139,14 @@ class Terms:
         return {each.name: set_score(each, columns, list(self.sampled)) for each in self.sets}
 
     def combined(self, columns: Mapping[str, Tensor]) -> Tensor:
-        """One number an architecture, [N], higher is better; NaN where a score is missing."""
-        ours = [self.oriented(name, columns[name]) for name in self.names]
+        """One number an architecture [N], higher is better; NaN where one lacks a score that others have."""
+        absent = [name for name in self.names if bool(columns[name].isnan().all())]
+        if len(absent) == len(self.names):
+            return columns[absent[0]].double()
+        if absent:
+            listed = ", ".join(absent)
+            warnings.warn(f"by: no architecture has {listed}: left out of the ranking", Notice, stacklevel=2)
+        ours = [self.oriented(name, columns[name]) for name in self.names if name not in absent]
         return ours[0] if len(ours) == 1 else log_rank_sum(*ours)
 
 
@@ -150,7 +166,7 @@ def terms(space: SearchSpace[Any], by: By) -> Terms:
     if len({id(each) if isinstance(each, Proxy) else each for each in names}) < len(names):
         raise ValueError(f"by: expected each score once, got {', '.join(map(str, given))}")
     has_sizes = space.offers(Sizes) is not None
-    parts = with_parts(names)
+    parts, sets = _parts(space, names)
     sizes = tuple(name for name in parts if isinstance(name, str) and name in SIZES and has_sizes)
     others = [name for name in parts if name not in sizes]
     resolved = _resolved(space, others) if others or not sizes else {}
@@ -162,9 +178,18 @@ def terms(space: SearchSpace[Any], by: By) -> Terms:
             raise ValueError(f"by: expected a score of one column, got {name} of {len(columns)}")
     asked = {each.label if isinstance(each, Proxy) else each for each in names}
     combined = tuple(name for name in (*sizes, *closed, *sampled) if name in asked)
-    sets = tuple(each for name, each in populations().items() if name in asked)
     small = frozenset(_small(given, sampled))
     return Terms(sampled, closed, sizes, small, (*combined, *(each.name for each in sets)), sets)
+
+
+def _parts(space: SearchSpace[Any], names: list[Any]) -> tuple[list[Any], tuple[Population, ...]]:
+    """The scores that are needed, and scores of sets that are made of them: those of ``score_architectures``."""
+    sets, parts = tuple(each for name, each in populations().items() if name in names), with_parts(names)
+    if space.offers(Sizes) is None or "flops" in closed_forms(space) or not any("flops" in each.of for each in sets):
+        return parts, sets
+    renamed = {"flops": LayerFlops.name}
+    sets = tuple(replace(each, of=tuple(renamed.get(part, part) for part in each.of)) for each in sets)
+    return [*(part for part in parts if part != "flops" or part in names), LayerFlops()], sets
 
 
 def _given(by: Any) -> list[Scored] | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 
 from rich.table import Table as TextTable
 
@@ -16,7 +17,7 @@ from zcfast.spaces import Drawing, Graph, released_names
 from zcfast.tables import Table
 
 WIDTH, INDENT, GAP = 80, "     ", "   "
-_FIXED = "\u00a0"  # a space that no line is broken at
+_COMMAS = re.compile(r'"(?:[^"\\]|\\.)*"|, ')  # quoted texts, and commas outside of these
 
 
 def best(scores: Scores, by: str, k: int) -> str:
@@ -39,10 +40,15 @@ def best(scores: Scores, by: str, k: int) -> str:
 
 
 def wrapped(text: str) -> list[str]:
-    """A text on as many lines as it needs, broken at its spaces but for those behind colons: JSON stays JSON."""
-    kept = text.replace(": ", f":{_FIXED}")
-    lines = textwrap.wrap(kept, WIDTH - len(INDENT), break_long_words=False, break_on_hyphens=False)
-    return [line.replace(f":{_FIXED}", ": ") for line in lines] or [text]
+    """A text on as many lines as it needs, broken behind commas outside of quotes alone: JSON stays JSON."""
+    ends = [found.end() for found in _COMMAS.finditer(text) if found[0] == ", "]
+    lines = [""]
+    for start, end in pairwise([0, *ends, len(text)]):
+        piece = text[start:end]
+        if lines[-1] and len(INDENT + lines[-1] + piece.rstrip()) > WIDTH:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def _lines(items: list[str]) -> list[str]:

@@ -69,9 +69,9 @@ def score_architectures(
     Args:
         space: the search space or its name.
         proxies: names of sampled proxies (zcfast.proxies), configured ones, names of closed forms (as ``score_space``
-            takes them), which are computed without building a network, and ``az_nas``, a score of the set of
-            architectures, which brings the columns that it is made of; "paper", "modern", "cheap" and "all" stand for
-            the proxies of these sets.
+            takes them), which are computed without building a network, and ``az_nas`` and ``vkdnw_agg``, scores of the
+            set of architectures, which bring the columns that they are made of; "paper", "modern", "cheap" and "all"
+            stand for the proxies of these sets.
         cells: the N valid architectures.
         images: the minibatch: inputs, in any form that ``score`` takes, and targets, of float32 networks. Networks of
             cells take images [B, channels, H, W] with H = W, which set resolution and image_channels, and classes if

@@ -20,7 +20,7 @@ CHUNK = 32_768  # cells between two reports of progress, and between two chances
 
 def score_space(
     space: str | SearchSpace[Any],
-    proxies: str | Sequence[str],
+    proxies: Sequence[str],
     *,
     cells: Cells | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -30,8 +30,8 @@ def score_space(
 
     Args:
         space: the search space or its name.
-        proxies: any of "expected_synflow" (natural logarithm, float64; -inf for a score of zero), "params" and "flops"
-            (int64), "path_statistics" (float64 columns ``path_*``, not all of them better when higher, see
+        proxies: a list of any of "expected_synflow" (natural logarithm, float64; -inf for a score of zero), "params"
+            and "flops" (int64), "path_statistics" (float64 columns ``path_*``, not all of them better when higher, see
             zcfast.expected.path_statistics) and "path_rank" (float64; a rank among the cells that are scored together,
             so it depends on the set: to pick within a limit, score the cells within it). No set of proxies has closed
             forms alone.
@@ -97,7 +97,8 @@ def check_cells(space: SearchSpace[Any], cells: Any) -> None:
     """Raise a ValueError for anything but valid architectures of the space."""
     kind = type(space.sample(0))
     if type(cells) is not kind:
-        raise ValueError(f"cells: expected {kind.__name__} of {space.title}, got {type(cells).__name__}")
+        hint = "; space.parse makes them of texts" if isinstance(cells, (str, list, tuple)) else ""
+        raise ValueError(f"cells: expected {kind.__name__} of {space.title}, got {type(cells).__name__}{hint}")
     space.require_valid(cells)
 
 

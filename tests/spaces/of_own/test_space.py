@@ -120,6 +120,31 @@ def test_networks_that_cannot_be_built_have_a_reason_and_the_others_go_on():
     assert "build raised ZeroDivisionError" in scores.reasons["snip"][0]
 
 
+def test_more_architectures_than_there_are(space):
+    few = zcfast.Space(lambda trial: nn.Linear(192, trial.suggest_int("n", 1, 24)), EXAMPLE)
+    with pytest.raises(ValueError, match=r"n: expected at most 24 architectures, the size of .*, got 200"):
+        few.sample_distinct(200)
+    assert len(set(few.sample_distinct(24).texts)) == 24
+
+
+@pytest.mark.parametrize("wrong", [5, None, 0.5])
+def test_what_is_no_text_nor_choices(space, wrong):
+    with pytest.raises(ValueError, match="architecture: expected choices by name, their JSON or a list of these, got"):
+        space.build(wrong)
+
+
+def test_texts_in_place_of_architectures(space):
+    with pytest.raises(ValueError, match=r"got list; space\.parse makes them of texts"):
+        zcfast.score_architectures(space, ["params"], [space.sample(1).texts[0]], None)
+
+
+def test_a_function_in_place_of_a_space():
+    with pytest.raises(
+        TypeError, match=r"space: expected a space or its name, .*; zcfast.Space\(build, example\) is one"
+    ):
+        zcfast.design(lambda trial: None)
+
+
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [

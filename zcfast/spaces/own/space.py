@@ -45,7 +45,7 @@ class Space(SearchSpace[Texts], Neighbourhood):
     generator's seed and the text alone.
 
     A space whose choices can be counted is a ``zcfast.spaces.Decisions`` too, and one of at most 10,000 architectures a
-    ``zcfast.spaces.Enumerated``, on which every search algorithm runs.
+    ``zcfast.spaces.Enumerated``, on which every search algorithm runs but ``regressor``, which reads closed forms.
     """
 
     elsewhere: ClassVar = dict.fromkeys((Sizes, LayerKinds), "zcfast.spaces.own.sizes:BuiltSizes")
@@ -100,6 +100,10 @@ class Space(SearchSpace[Texts], Neighbourhood):
     def parse(self, architecture: Any) -> Texts:
         """The architectures of a text, of choices by name, or of a list of these."""
         several = not isinstance(architecture, (str, Mapping))
+        if several and not isinstance(architecture, Iterable):
+            raise ValueError(
+                f"architecture: expected choices by name, their JSON or a list of these, got {architecture!r}"
+            )
         return Texts(tuple(map(self._written, architecture if several else [architecture])))
 
     def reasons(self, cells: Texts) -> list[str]:
@@ -213,6 +217,12 @@ class ListedSpace(CountedSpace, Enumerated, NeighbourGraph):
     def enumerate(self) -> Texts:
         """All architectures. The first call asks the function for each."""
         return self._listed
+
+    def sample_distinct(self, n: int, generator: torch.Generator | None = None) -> Texts:
+        """``n`` architectures of different texts, drawn at random; a ValueError where there are fewer."""
+        if integer("n", n) > len(self):
+            raise ValueError(f"n: expected at most {len(self)} architectures, the size of {self.name}, got {n}")
+        return super().sample_distinct(n, generator)
 
     def index(self, cells: Texts) -> Tensor:
         """Position in ``enumerate()``, int64 [N]; -1 where the text is none of it."""
