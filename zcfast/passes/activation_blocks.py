@@ -77,11 +77,8 @@ def _walk(events: Sequence[_Event], level: set[int]) -> tuple[list[int], set[int
     """The number of each activation, and the modules with parts that hold them; None for those in no such module."""
     numbers: list[int] = []
     holders: set[int | None] = set()
-    block, inside, row = (
-        0,
-        None,
-        False,
-    )  # row: an activation has ended a row of layers, which a next block begins behind
+    block, inside = 0, None
+    row = False  # an activation has ended a row of layers, which a next block begins behind
     for event in events:
         module = event.module
         whole = inside is not None and bool(inside._modules)
