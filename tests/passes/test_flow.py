@@ -39,7 +39,7 @@ class Isolating:
     def call(self, name, *args, **options):
         with isolated(self.net, train=True) as started:
             layers = find_layers(self.net, self.kinds)
-            net = Net(started, layers, self.batch, channels_last=False, per_layer=False, trainable=0, seed=0)
+            net = Net(started, layers, self.batch, channels_last=False, per_layer=False, trainable=0, tensors=0, seed=0)
             return getattr(_FlowRun(net, self.batch, LinearFlow()), name)(*args, **options)
 
 
