@@ -92,7 +92,7 @@ def _words(bits: Tensor) -> Codes:
         for place in range(start, min(start + _WORD, len(bits)), _PART):
             part = bits[place : min(place + _PART, start + _WORD)]
             powers = 2.0 ** torch.arange(len(part), dtype=torch.float32, device=bits.device)
-            word += (powers @ part).to(torch.int64) << (place - start)
+            word += powers[None].mm(part)[0].to(torch.int64) << (place - start)
         words.append(word)
     return words
 

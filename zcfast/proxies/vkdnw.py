@@ -90,7 +90,7 @@ class Vkdnw(VkdnwEntropy):
 
 def _entropy(values: Tensor) -> float:
     """Of the quantiles of singular values."""
-    quantiles = torch.quantile(values, torch.arange(1, _QUANTILES + 1, dtype=values.dtype, device=values.device) / 10)
+    quantiles = torch.quantile(values.cpu(), torch.arange(1, _QUANTILES + 1, dtype=values.dtype) / 10)
     total = quantiles.sum()
     if not bool(total > 0):
         raise ProxyError("undefined", "nine in ten of the parameters move no logit")
