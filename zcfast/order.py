@@ -1,4 +1,4 @@
-"""Orders of the numbers of a column."""
+"""Orders of the numbers of a column, and columns of some rows as those of all."""
 
 import numpy as np
 import torch
@@ -23,3 +23,10 @@ def log_rank_sum(columns: list[Tensor]) -> Tensor:
     """The sum over columns [n] of ln(rank / n), ranks from 1, the lowest, to n; float64 [n]. No NaN."""
     ranks = torch.stack([average_ranks(column) for column in columns])
     return (ranks / max(1, ranks.shape[1])).log().sum(0)
+
+
+def spread(values: Tensor, rows: Tensor, count: int) -> Tensor:
+    """Values [n] of some rows, a mask [count] or indices [n], as a column [count] float64; NaN in the others."""
+    column = torch.full((count,), torch.nan, dtype=torch.float64)
+    column[rows] = values.double()
+    return column

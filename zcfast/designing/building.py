@@ -17,6 +17,7 @@ from zcfast.designing.look import BUILT, TEXT, Look, questions
 from zcfast.designing.plan import Plan, Stage
 from zcfast.designing.proposals import Drawn, Listed, Proposals
 from zcfast.designing.whole import Unsampled
+from zcfast.order import spread
 from zcfast.scoring.architectures import claims, described_as, task_of
 from zcfast.scoring.execution import InProcess, Run, each_once
 from zcfast.scoring.fingerprint import fingerprint, package
@@ -202,9 +203,9 @@ def _columns(plan: Plan, rows: Sequence[Row], unsampled: Unsampled) -> tuple[Con
     ]
     cells = _cells(plan, [row[TEXT][1] for row in rows])
     others = unsampled.of(cells[kept]) if bool(kept.any()) else Stage({}, {}, {})
-    spread = {name: _spread(column, kept) for name, column in others.columns.items()}
+    unsampled_scores = {name: spread(column, kept, len(kept)) for name, column in others.columns.items()}
     meanings = {**others.meanings, **{name: described_as(proxy) for name, proxy in plan.first.sampled.items()}}
-    stage = Stage({**sampled, **spread}, meanings, {})
+    stage = Stage({**sampled, **unsampled_scores}, meanings, {})
     return Considered(plan.space, cells, costs, stage.columns, kept, reasons), stage
 
 
@@ -214,10 +215,6 @@ def _each(texts: list[list[str]], rows: int) -> list[tuple[str, ...]]:
 
 def _column(rows: Sequence[Row], name: str) -> Tensor:
     return torch.tensor([row.get(name, (math.nan, ""))[0] for row in rows], dtype=torch.float64)
-
-
-def _spread(column: Tensor, kept: Tensor) -> Tensor:
-    return torch.full((len(kept),), math.nan, dtype=torch.float64).masked_scatter(kept, column.double())
 
 
 def _cells(plan: Plan, texts: list[str]) -> Cells:

@@ -12,7 +12,7 @@ from torch import Tensor
 from zcfast.data.provenance import Provenance
 from zcfast.designing.found import RANK, Design
 from zcfast.designing.stages import in_order
-from zcfast.order import best_first
+from zcfast.order import best_first, spread
 from zcfast.scores import Scores
 from zcfast.spaces import Cells, SearchSpace
 
@@ -96,8 +96,7 @@ def _spread(considered: Considered, ranking: Ranking) -> tuple[dict[str, Tensor]
     """The second stage's scores as columns of all rows, and why most rows have none."""
     columns, reasons = {}, {}
     for name, values in ranking.second.items():
-        column = torch.full((len(considered.cells),), torch.nan, dtype=torch.float64)
-        column[ranking.rows] = values.double()
+        column = spread(values, ranking.rows, len(considered.cells))
         texts = [_reason(considered, row) or BEHIND for row in range(len(column))]
         for row, text in zip(ranking.rows.tolist(), ranking.reasons.get(name, [""] * len(values)), strict=True):
             texts[row] = text

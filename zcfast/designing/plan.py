@@ -13,6 +13,7 @@ from zcfast.data.provenance import Meaning
 from zcfast.designing.limits import Cost
 from zcfast.designing.stages import Terms, ranked
 from zcfast.errors import Portable
+from zcfast.order import spread
 from zcfast.scores import Scores
 from zcfast.scoring.architectures import ScoringInterrupted, score_architectures
 from zcfast.scoring.execution import Executor
@@ -138,14 +139,13 @@ def with_sets(terms: Terms, stage: Stage, columns: Mapping[str, Tensor], kept: T
     found = {}
     if terms.sets and bool(kept.any()):
         for name, values in terms.of_sets({name: column[kept] for name, column in columns.items()}).items():
-            found[name] = torch.full((len(kept),), torch.nan, dtype=torch.float64).masked_scatter(kept, values)
+            found[name] = spread(values, kept, len(kept))
     meanings = {each.name: set_meaning(each) for each in terms.sets}
     return Stage({**found, **stage.columns}, {**meanings, **stage.meanings}, stage.reasons)
 
 
 def combined(terms: Terms, columns: Mapping[str, Tensor], kept: Tensor) -> Tensor:
     """What a stage gives those rows that are kept, [N] float64, NaN for the others."""
-    values = torch.full((len(kept),), torch.nan, dtype=torch.float64)
-    if bool(kept.any()):
-        values[kept] = terms.combined({name: columns[name][kept] for name in terms.names})
-    return values
+    if not bool(kept.any()):
+        return torch.full((len(kept),), torch.nan, dtype=torch.float64)
+    return spread(terms.combined({name: columns[name][kept] for name in terms.names}), kept, len(kept))

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from zcfast.designing.formulas import has_formulas, rows_within
 from zcfast.designing.plan import Plan, Stage, scored
+from zcfast.order import spread
 from zcfast.spaces import Cells, Enumerated
 from zcfast.spaces.forms import closed_forms
 
@@ -57,13 +57,7 @@ class Unsampled:
         plan = self._plan
         cells, (_, rows) = plan.space.capability(Enumerated).enumerate(), rows_within(plan)
         stage = scored(plan, self._terms, cells[rows])
-        return Stage({name: _spread(c, rows, len(cells)) for name, c in stage.columns.items()}, stage.meanings, {})
-
-
-def _spread(column: Tensor, rows: Tensor, count: int) -> Tensor:
-    found = torch.full((count,), torch.nan, dtype=torch.float64)
-    found[rows] = column.double()
-    return found
+        return Stage({name: spread(c, rows, len(cells)) for name, c in stage.columns.items()}, stage.meanings, {})
 
 
 def _equal(one: Stage, other: Stage, rows: int) -> Any:

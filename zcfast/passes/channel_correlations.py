@@ -1,7 +1,7 @@
 """How nearly some channels of a net's maps are combinations of others."""
 
 from collections import defaultdict
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,12 @@ from zcfast.passes.repeated import Repeated
 
 Calls: TypeAlias = Literal["leaf", "all"]
 """Whose outputs count: of modules without children, or of every module with its nesting."""
+
+
+def check_calls(calls: Any) -> None:
+    """Raise a ValueError for anything but one of `Calls`."""
+    if calls not in get_args(Calls):
+        raise ValueError(f"calls: expected 'leaf' or 'all', got {calls!r}")
 
 
 class ChannelCorrelations(Repeated):

@@ -1,17 +1,15 @@
 """How many layers lie one behind the other."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from torch import Tensor, nn
 
 from zcfast.nets.inputs import mapped, sample_count
+from zcfast.passes.attention import Node
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
-
-Node: TypeAlias = Any
-"""A node of torch's graph of derivatives."""
 
 _ATTENTION = 2  # layers of nn.MultiheadAttention: its projections before and behind the products
 

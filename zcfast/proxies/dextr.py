@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
-from zcfast.passes.channel_correlations import Calls
+from zcfast.passes.channel_correlations import Calls, check_calls
 from zcfast.passes.curve import Curve, CurveOfNet
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.repeated import with_options
@@ -42,8 +41,7 @@ class Dextr(RepeatedProxy):
     def __post_init__(self) -> None:
         """Check the options."""
         super().__post_init__()
-        if self.calls not in get_args(Calls):
-            raise ValueError(f"calls: expected 'leaf' or 'all', got {self.calls!r}")
+        check_calls(self.calls)
 
     @property
     def needs(self) -> tuple[type[Pass], ...]:

@@ -1,13 +1,13 @@
 """How independent the channels of single images' maps are."""
 
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
-from zcfast.passes.channel_correlations import Calls, ChannelCorrelations
+from zcfast.passes.channel_correlations import Calls, ChannelCorrelations, check_calls
 from zcfast.passes.repeated import with_options
 from zcfast.proxies.base import register
 from zcfast.proxies.repeated import RepeatedProxy
@@ -35,8 +35,7 @@ class Meco(RepeatedProxy):
     def __post_init__(self) -> None:
         """Check the options."""
         super().__post_init__()
-        if self.calls not in get_args(Calls):
-            raise ValueError(f"calls: expected 'leaf' or 'all', got {self.calls!r}")
+        check_calls(self.calls)
 
     @property
     def needs(self) -> tuple[type[Pass], ...]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zcfast.data.provenance import Meaning
+from zcfast.order import spread
 from zcfast.proxies.populations import Population, populations
 from zcfast.scores import Scores
 
@@ -49,9 +50,7 @@ def set_score(population: Population, columns: Mapping[str, Tensor], sampled: Se
     parts = [columns[name].double() for name in population.of]
     given = [columns[name].double() for name in population.of if name in sampled]
     scored = ~torch.stack(given or parts).isnan().all(0)
-    found = torch.full((len(scored),), torch.nan, dtype=torch.float64)
-    found[scored] = population.score([part[scored] for part in parts])
-    return found
+    return spread(population.score([part[scored] for part in parts]), scored, len(scored))
 
 
 def _reasons(

@@ -100,11 +100,12 @@ def has_name(space_: SearchSpace[Any]) -> bool:
 
 def as_space(space_or_name: Any) -> Any:
     """A space as it is, or the one of a name."""
-    if callable(space_or_name) and not isinstance(space_or_name, SearchSpace):
-        raise TypeError(
-            f"space: expected a space or its name, got {space_or_name!r}; zcfast.Space(build, example) is one"
-        )
-    return space_or_name if isinstance(space_or_name, SearchSpace) else space(space_or_name)
+    if isinstance(space_or_name, SearchSpace):
+        return space_or_name
+    if callable(space_or_name):
+        hint = "zcfast.Space(build, example) is one"
+        raise TypeError(f"space: expected a space or its name, got {space_or_name!r}; {hint}")
+    return space(space_or_name)
 
 
 @cache
