@@ -24,8 +24,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """From [N, tokens, hidden] to the same shape."""
-        parts = (split(each(x), self.heads) for each in (self.query, self.key, self.value))
-        return joined(F.scaled_dot_product_attention(*parts))
+        return attended(self.query(x), self.key(x), self.value(x), self.heads)
 
 
 class SpanConvolution(nn.Module):
@@ -46,11 +45,9 @@ class SpanConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """From [N, tokens, hidden] to the same shape."""
-        query = self.query(x)
-        parts = (split(each, self.heads) for each in (query, self.key(x), self.value(x)))
-        attended = joined(F.scaled_dot_product_attention(*parts))
-        span = self.span(x.transpose(1, 2)).transpose(1, 2)
-        return torch.cat([attended, self._convolved(self.points(x), self.kernels(span * query))], -1)
+        query, span = self.query(x), self.span(x.transpose(1, 2)).transpose(1, 2)
+        global_half = attended(query, self.key(x), self.value(x), self.heads)
+        return torch.cat([global_half, self._convolved(self.points(x), self.kernels(span * query))], -1)
 
     def _convolved(self, points: Tensor, kernels: Tensor) -> Tensor:
         """Sums over the tokens around each, [N, tokens, hidden / 2], by kernels [N, tokens, heads * kernel]."""
@@ -83,7 +80,14 @@ def _cosines(x: Tensor) -> Tensor:
     size = x.shape[-1]
     angles = torch.arange(size, dtype=x.dtype, device=x.device) * (math.pi / (2 * size))
     found = torch.fft.fft(torch.cat([x[..., ::2], x[..., 1::2].flip(-1)], -1))
-    return 2 * (found.real * angles.cos() + found.imag * angles.sin())
+    cosines: Tensor = 2 * (found.real * angles.cos() + found.imag * angles.sin())
+    return cosines
+
+
+def attended(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Attention of each head, from [N, tokens, features] to the same shape."""
+    parts = [split(each, heads) for each in (query, key, value)]
+    return joined(F.scaled_dot_product_attention(parts[0], parts[1], parts[2]))
 
 
 def split(x: Tensor, heads: int) -> Tensor:

@@ -17,9 +17,13 @@ from zcfast.spaces.own.trial import Trial
 
 SAMPLES, LENGTH, REPLACED = 8, 64, 0.15  # of the example: texts, tokens of each, and the share that was replaced
 # What the release calls an operation: its type and its parameter.
-_RELEASED = {
-    **{("SA", "SDP"): "SDP", ("SA", "WMA"): "WMA", ("LT", "DFT"): "DFT", ("LT", "DCT"): "DCT"},
-    **{("DSC", 5): "DSC5", ("DSC", 9): "DSC9"},
+_RELEASED: Mapping[tuple[str, str | int], str] = {
+    ("SA", "SDP"): "SDP",
+    ("SA", "WMA"): "WMA",
+    ("LT", "DFT"): "DFT",
+    ("LT", "DCT"): "DCT",
+    ("DSC", 5): "DSC5",
+    ("DSC", 9): "DSC9",
 }
 
 
