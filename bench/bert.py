@@ -40,7 +40,7 @@ CALLS = {
     "parts": ("zico", "meco", "meco_opt", "wrcor_weighted"),
     "second": ("grasp", "gradsign"),
 }
-DEAR = {"second": 100}  # calls of the first architectures alone; the release lists random ones
+DEAR = {"parts": 250, "second": 100}  # calls of the first architectures alone; the release lists random ones
 
 
 def texts() -> tuple[Tensor, Tensor]:
@@ -104,17 +104,27 @@ def influences(cells: zcfast.spaces.Texts, columns: dict[str, Tensor]) -> None:
     counts = [Counter(each for name, each in choice.items() if name.startswith("operation")) for choice in choices]
     others = np.array([[1, each["hidden_size"], each["layers"], *_sums(each)] for each in choices], float)
     operations = np.array([[count[name] for name in ("WMA", "DFT", "DCT", "DSC5", "DSC9")] for count in counts], float)
-    row("explained", "by all other choices", "and by operations", "F of operations", "p")
-    row("---", *["---:"] * 4)
+    row(
+        "explained",
+        "by all other choices",
+        "and operations",
+        "F of operations",
+        "p",
+        "a wide layer, depth 3",
+        "depth 1",
+    )
+    row("---", *["---:"] * 6)
     for name, values in columns.items():
         y, squares = values.numpy(), []
         for matrix in (others, np.hstack([others, operations])):
-            fit = matrix @ np.linalg.lstsq(matrix, y, rcond=None)[0]
-            squares.append(((y - fit) ** 2).sum())
-        free = len(y) - others.shape[1] - operations.shape[1]
+            weights = np.linalg.lstsq(matrix, y, rcond=None)[0]
+            squares.append(((y - matrix @ weights) ** 2).sum())
+        free = len(y) - matrix.shape[1]
         f = (squares[0] - squares[1]) / operations.shape[1] / (squares[1] / free)
         shares = [f"{1 - each / ((y - y.mean()) ** 2).sum():.3f}" for each in squares]
-        row(name, *shares, f"{f:.2f}", f"{scipy.stats.f.sf(f, operations.shape[1], free):.2f}")
+        errors = np.sqrt(np.diag(np.linalg.inv(matrix.T @ matrix)) * squares[1] / free)
+        wide = [f"{weights[place]:.3f} ± {errors[place]:.3f}" for place in (4, 5)]
+        row(name, *shares, f"{f:.2f}", f"{scipy.stats.f.sf(f, operations.shape[1], free):.2f}", *wide)
 
 
 def _sums(choice: dict) -> tuple[float, ...]:
@@ -137,10 +147,9 @@ def correlations(cells: zcfast.spaces.Texts, scores: dict[str, Tensor], glue: Te
     found = {name: analysis.spearman(values, glue) for name, values in scores.items()}
     for name in sorted(scores, key=lambda name: -found[name] if math.isfinite(found[name]) else math.inf):
         values = scores[name]
-        missing = int(values.isnan().sum())  # has no value, or was not scored
         within = [analysis.spearman(values[groups == group], glue[groups == group]) for group in groups.unique()]
         passes = f"{cost(resolve(name)):g}"
-        row(f"`{name}`", pair(values, glue), f"{np.mean(within):.2f}", len(values) - missing, passes)
+        row(f"`{name}`", pair(values, glue), f"{np.mean(within):.2f}", int((~values.isnan()).sum()), passes)
     sizes = torch.tensor([each["hidden_size"] / 256 + each["layers"] for each in choices])
     row("layers, then hidden size", pair(sizes, glue), "", len(sizes), 0)
 
