@@ -7,13 +7,13 @@ from torch import Tensor
 
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
+from zcfast.passes.each_sample import same
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
 from zcfast.passes.part_gradient import part_gradient
 from zcfast.passes.sample_gradients import sample_gradients
 
 _FEW = 4  # samples that run one by one
-_ROUNDING = 10  # roots of a float's eps, as between two passes of a net
 
 
 class GradientSigns(Pass):
@@ -65,12 +65,4 @@ def _of_all(net: Net, batch: Batch, ends: Sequence[Sequence[Tensor]]) -> list[Te
         sample_gradients(net, batch, see)
     except Exception:  # where this way raises, the other one decides whether the net is at fault
         return None
-    return signs if all(map(_equal, together, ends)) else None
-
-
-def _equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
-    """Whether gradients of all layers are the same up to rounding."""
-    norms = torch.stack([each.double().norm() for each in expected])
-    off = torch.stack([(one.double() - other.double()).norm() for one, other in zip(found, expected, strict=True)])
-    eps = max(torch.finfo(each.dtype).eps for each in expected) ** 0.5
-    return bool((off <= _ROUNDING * eps * torch.maximum(norms, eps * norms.max())).all())
+    return signs if all(map(same, together, ends)) else None
