@@ -71,8 +71,8 @@ def costs(space: SearchSpace[Any], limits: Mapping[str, Any] | None, minimise: S
     """
     if limits is not None and not isinstance(limits, Mapping):
         raise TypeError(f"limits: expected numbers by name, such as {{'flops': 450e6}}, got {limits!r}")
-    names = minimise if isinstance(minimise, Sequence) and not isinstance(minimise, str) else [None]
-    if not all(isinstance(name, str) for name in names):
+    several = isinstance(minimise, Sequence) and not isinstance(minimise, str)
+    if not several or not all(isinstance(name, str) for name in minimise):
         raise TypeError(f"minimise: expected a list of names, got {minimise!r}")
     found = {name: _cost(space, name, value) for name, value in (limits or {}).items()}
     has_sizes = space.offers(Sizes) is not None

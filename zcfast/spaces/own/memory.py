@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
 
 from zcfast.errors import first_line
 from zcfast.nets.inputs import Inputs, call_net, mapped, tensors_of
@@ -15,7 +14,7 @@ from zcfast.nets.products import unfused
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.capabilities import ActivationMemory
 from zcfast.spaces.own.sizes import Outlines
-from zcfast.torch_internals import TorchDispatchMode
+from zcfast.torch_internals import TorchDispatchMode, memory_of
 
 
 class BuiltMemory(ActivationMemory):
@@ -54,7 +53,8 @@ def peak(module: nn.Module, inputs: Inputs) -> int:
         inputs: of which the first sample runs.
     """
     one = mapped(lambda x: x[:1].clone(), inputs)
-    with unfused(module.modules()), _Held(tensors_of(one)) as held:
+    held = _Held(tensors_of(one))
+    with unfused(module.modules()), held:
         call_net(module, one)
     return held.most
 
@@ -68,8 +68,8 @@ class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, inputs: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._alive = {_storage(each): each.untyped_storage().nbytes() for each in inputs}
-        self.most = sum(self._alive.values())
+        self._alive: dict[Any, int] = {memory_of(each): each.untyped_storage().nbytes() for each in inputs}
+        self.most: int = sum(self._alive.values())
 
     def __torch_dispatch__(
         self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -77,16 +77,12 @@ class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         self._alive = {ref: size for ref, size in self._alive.items() if not ref.expired()}
         # A result in the memory of parameters, or of what the network had before, is none of its own.
-        taken = set(map(_storage, _tensors((*args, *(kwargs or {}).values())))) - self._alive.keys()
+        taken = set(map(memory_of, _tensors((*args, *(kwargs or {}).values())))) - self._alive.keys()
         for each in _tensors((result,)):
-            if (ref := _storage(each)) not in taken:
+            if (ref := memory_of(each)) not in taken:
                 self._alive[ref] = each.untyped_storage().nbytes()
         self.most = max(self.most, sum(self._alive.values()))
         return result
-
-
-def _storage(x: Tensor) -> StorageWeakRef:
-    return StorageWeakRef(x.untyped_storage())
 
 
 def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:
