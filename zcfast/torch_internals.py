@@ -70,7 +70,7 @@ def compiled_apart(function: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def memory_of(x: Tensor) -> Any:
-    """What stands for a tensor's memory without holding it, equal for all that share it; `expired()` when it is gone."""
+    """What stands for a tensor's memory without holding it, equal for all that share it, and may be ``expired()``."""
     return StorageWeakRef(x.untyped_storage())  # type: ignore[no-untyped-call]
 
 
