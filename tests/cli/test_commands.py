@@ -79,7 +79,7 @@ def test_top_0_draws_nothing(run):
 def test_spaces(run):
     status, out, _ = run("spaces")
     assert status == 0
-    for text in ("nasbench101", "423,624", "15,625", "6,466", "NAS-Bench-201"):
+    for text in ("nasbench101", "423,624", "15,625", "6,466", "NAS-Bench-201", "which are not listed"):
         assert text in out
 
 

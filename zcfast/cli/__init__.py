@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import math
 import os
 import signal
 import sys
@@ -71,10 +72,16 @@ def root(
 @app.command("spaces")
 def list_spaces() -> None:
     """List the search spaces and their sizes."""
-    from zcfast.spaces import names, space
+    from zcfast.spaces import Decisions, Enumerated, names, space
 
     for each in map(space, names()):
-        terminal.say(f"{each.name}   {each.title}: {len(each):,} architectures, {each.classes:,} up to isomorphism")
+        listed, chosen = each.offers(Enumerated), each.offers(Decisions)
+        size = "any number of architectures"
+        if listed is not None:
+            size = f"{len(listed):,} architectures, {listed.classes:,} up to isomorphism"
+        elif chosen is not None:
+            size = f"at most {math.prod(chosen.sizes):,} architectures, which are not listed"
+        terminal.say(f"{each.name}   {each.title}: {size}")
         terminal.say(f"              {each.source}")
 
 
