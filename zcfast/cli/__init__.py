@@ -38,7 +38,6 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -49,6 +48,7 @@ app.command("import", epilog=tables.EXAMPLES)(tables.import_table)
 app.command("design", epilog=design.EXAMPLES)(design.design)
 app.command("latency", epilog=latency.EXAMPLES)(latency.latency)
 app.command("proxies")(proxies.list_proxies)
+app.command("algorithms")(search.list_algorithms)
 app.command("report", epilog=reports.EXAMPLES)(reports.report)
 app.command("search", epilog=search.EXAMPLES)(search.search)
 app.command("show", epilog=show.EXAMPLES)(show.show)
