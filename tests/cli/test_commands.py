@@ -79,7 +79,7 @@ def test_top_0_draws_nothing(run):
 def test_spaces(run):
     status, out, _ = run("spaces")
     assert status == 0
-    for text in ("nasbench101", "423,624", "15,625", "6,466", "NAS-Bench-201"):
+    for text in ("nasbench101", "423,624", "15,625", "6,466", "NAS-Bench-201", "which are not listed"):
         assert text in out
 
 
@@ -127,6 +127,7 @@ def test_help_has_examples_and_needs_no_torch():
         (("scor",), 2, "No such command 'scor'"),
         (("score", "--stem", "3"), 2, "No such option"),
         (("show", "none.parquet"), 1, "none.parquet: expected a Parquet file of scores saved by zcfast, got no file"),
+        (("show", "none.parquet", "--target", "85"), 1, "none.parquet: expected a Parquet file of scores saved by"),
     ],
 )
 def test_bad_input_is_one_line(run, arguments, status, message):
@@ -260,6 +261,16 @@ def test_the_progress_bar_shows_the_time_to_go(monkeypatch, capsys):
     assert "0:07:00" in shown
 
 
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with terminal.progress_bar("Scoring") as progress:
+        for done in range(7):
+            progress(done, 10_000)
+            now[0] += 10
+    assert capsys.readouterr().err.split("\n") == ["zcfast: Scoring: 3 of 10,000", "zcfast: Scoring: 6 of 10,000", ""]
+
+
 def test_proxies_are_listed_with_what_they_need(run):
     from zcfast.proxies import registered
 
@@ -284,3 +295,24 @@ def test_named_sets_of_proxies():
     assert not {"snip", "params"} & set(arguments.proxy_names("modern"))
     assert {"params", "naswot", "synflow"} <= set(arguments.proxy_names("cheap"))
     assert not {"snip", "zen", "swap"} & set(arguments.proxy_names("cheap"))
+
+
+def test_algorithms_are_listed(run):
+    status, out, _ = run("algorithms")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(zcfast.search.ALGORITHMS)
+
+
+def test_arguments_of_a_model(run):
+    model = ("score", "torch", "torch.nn:Linear", "--input", "5", "--proxies", "params")
+    status, out, _ = run(*model, "--arg", "in_features=5", "--arg", "out_features=3")
+    assert status == 0
+    assert "18" in out
+    assert "--arg: expected KEY=VALUE" in run(*model, "--arg", "in_features")[2]
+    assert "torch.nn:Linear: TypeError" in run(*model, "--arg", "nope=5")[2]
+
+
+def test_a_model_that_is_made_takes_no_arguments(run):
+    Path("made_here.py").write_text("from torch import nn\nnet = nn.Linear(5, 3)\n")
+    words = ("score", "torch", "made_here:net", "--input", "5", "--proxies", "params", "--arg", "a=1")
+    assert "expected a class or function for arguments, got Linear" in run(*words)[2]

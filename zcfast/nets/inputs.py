@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 Inputs: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 """A tensor x of `net(x)`, a tuple of `net(*inputs)`, or a dict of `net(**inputs)`; each tensor [N, ...]."""
@@ -35,6 +36,11 @@ def checked_inputs(value: Any, name: str = "inputs") -> Inputs:
             expected = f"expected {samples} samples, as {first} has"
             raise ValueError(f"{label}: {expected}, got shape {tuple(tensor.shape)}")
     return inputs
+
+
+def first_minibatch(value: Any) -> Any:
+    """The first minibatch of a DataLoader; anything else as it is."""
+    return next(iter(value), None) if isinstance(value, DataLoader) else value
 
 
 def check_dense(name: str, tensor: Any) -> None:
@@ -80,6 +86,11 @@ def mapped(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
     if isinstance(inputs, dict):
         return {key: function(tensor) for key, tensor in inputs.items()}
     return tuple(map(function, inputs)) if isinstance(inputs, tuple) else function(inputs)
+
+
+def first_two(inputs: Inputs) -> Inputs:
+    """Two samples of them, as many as BatchNorm needs."""
+    return mapped(lambda x: x[:2], inputs)
 
 
 def only_tensor(inputs: Inputs) -> Tensor | None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zcfast.errors import integer
 from zcfast.images.batch import ImageBatch
 from zcfast.nets.counted import COUNTABLE
-from zcfast.nets.inputs import Inputs, sample_shape, tensors_of
+from zcfast.nets.inputs import Inputs, first_minibatch, sample_shape, tensors_of
 from zcfast.passes.base import Results, with_requirements
 from zcfast.passes.batch import Batch, Loss, find_logits
 from zcfast.passes.engine import run_passes
@@ -105,7 +105,8 @@ def score(
 
     Args:
         module: any net.
-        batch: inputs and targets [N, ...] on the net's device, as a pair or an ImageBatch. Inputs are a tensor, several
+        batch: inputs and targets [N, ...] on the net's device, as a pair, an ImageBatch, or a DataLoader, of which the
+            first minibatch is taken. Inputs are a tensor, several
             in a tuple, as in ``net(*inputs)``, or by keyword in a dict, as in ``net(**inputs)``, each [N, ...]. Integer
             ones are tokens: the Jacobian is taken, and synflow's ones are put, at the output of the nn.Embedding called
             on them; masks stay as they are. A list of several minibatches is one, their samples side by side, save
@@ -152,6 +153,7 @@ def score(
 
 def _checked(batch: Any, loss_fn: Loss | None, logits: Callable[[Any], Tensor]) -> Batch:
     """The minibatch; of a list of pairs, which targets, the second of a pair, are none of, all side by side."""
+    batch = first_minibatch(batch)
     if isinstance(batch, list) and batch and all(isinstance(each, (ImageBatch, tuple, list)) for each in batch):
         return Batch.side_by_side([Batch(*_pair(each), loss_fn, logits) for each in batch])
     return Batch(*_pair(batch), loss_fn, logits)
