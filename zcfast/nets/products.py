@@ -74,22 +74,29 @@ class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def counting(modules: Iterable[nn.Module]) -> Iterator[Counted]:
-    """Inside, what runs is counted.
+    """Inside, what runs is counted, as ``unfused`` runs it."""
+    with unfused(modules), Counted() as counted:
+        yield counted
 
-    Attention runs as the products that it is, recurrences too; gradients should be enabled, since torch fuses whole
-    layers into one operation where they are not. Nothing is kept for a backward pass, so that what is checkpointed
-    counts once.
+
+@contextmanager
+def unfused(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Inside, attention runs as the products that it is, recurrences too.
+
+    Gradients are enabled, since torch fuses whole layers into one operation where they are not. Nothing is kept for a
+    backward pass, so that what is checkpointed counts once.
 
     Args:
         modules: those of the network that runs.
     """
     with ExitStack() as stack:
+        stack.enter_context(torch.enable_grad())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         stack.enter_context(torch.autograd.graph.saved_tensors_hooks(lambda saved: None, _kept_nothing))
         if any(isinstance(child, nn.RNNBase) for child in modules):
             stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-        yield stack.enter_context(Counted())
+        yield
 
 
 def _size(x: Tensor, *_: Any) -> int:
