@@ -154,13 +154,19 @@ def correlations(cells: zcfast.spaces.Texts, scores: dict[str, Tensor], glue: Te
     row("layers, then hidden size", pair(sizes, glue), "", len(sizes), 0)
 
 
-def published(cells: zcfast.spaces.Texts, scores: zcfast.Scores, glue: Tensor) -> None:
-    """The published metrics, and ours of the networks that they were computed of."""
+def published_metrics() -> dict[str, Tensor]:
+    """Of the 500 runs, by name."""
     with (DATA / "nasbench_bert/published_metrics.csv").open() as file:
         lines = list(csv.DictReader(file))
+    names = [name for name in lines[0] if name not in SKIPPED]
+    return {name: torch.tensor([float(line[name]) for line in lines], dtype=torch.float64) for name in names}
+
+
+def published(cells: zcfast.spaces.Texts, scores: zcfast.Scores, glue: Tensor) -> None:
+    """The published metrics, and ours of the networks that they were computed of."""
     row("published", "Spearman with GLUE")
     row("---", "---:")
-    known = {name: torch.tensor([float(line[name]) for line in lines]) for name in lines[0] if name not in SKIPPED}
+    known = published_metrics()
     for name, values in known.items():
         row(name, pair(values, glue))
     for name, other in {"params": "Number of Parameters", "head_confidence": "Head Confidence"}.items():
@@ -186,6 +192,8 @@ def rank_sums(cells: zcfast.spaces.Texts, scores: dict[str, Tensor], glue: Tenso
     row("---", "---", "---:", "---:")
     for size, rule in best.items():
         row(size, " + ".join(rule), *(pair(*judged(rule, rows)) for rows in (half, ~half)))
+    known = published_metrics()["Head Confidence"]
+    row("", "published head confidence", *(pair(known[rows], glue[rows]) for rows in (half, ~half)))
 
 
 def _of(rules: list[tuple[str, ...]], size: int) -> list[tuple[str, ...]]:
