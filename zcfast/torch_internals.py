@@ -16,13 +16,15 @@ __all__ = [
     "ERROR_NODE",
     "RULES_BY_DISPATCH_ONLY",
     "AnyBatchNorm",
-    "TorchDispatchMode",
+    "DispatchMode",
     "compiled_apart",
     "has_kernel",
     "is_view",
     "make_dual",
+    "operator_name",
     "outside_modes",
     "outside_transforms",
+    "plain_scripts",
     "tree_map",
     "wrapper_of",
 ]
@@ -40,6 +42,14 @@ outside_modes: Any = torch._C.DisableTorchFunction
 
 ERROR_NODE: Any = torch._C._functions.Error  # type: ignore[attr-defined]
 """The class of a graph's nodes that raise: functions marked once_differentiable leave them behind their derivative."""
+
+
+class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A TorchDispatchMode that does not import torch.compile, which takes seconds, to keep it from compiling a mode."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
 
 
 def wrapper_of(cls: type[_T], like: Tensor) -> _T:
@@ -77,6 +87,18 @@ def outside_transforms(x: Tensor) -> Tensor:
     while _functorch.is_functorch_wrapped_tensor(x):
         x = _functorch.get_unwrapped(x)
     return x
+
+
+def plain_scripts() -> Any:
+    """A context in which torch.jit's functions call one operator after the other, and fuse none into code of theirs."""
+    return torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
+
+
+def operator_name(func: Any) -> str | None:
+    """The name of one of torch.ops with that of its library, such as "aten::relu"; None of any other function."""
+    if isinstance(func, torch._ops.OpOverload):
+        return str(func._schema.name)
+    return str(func._qualified_op_name) if isinstance(func, torch._ops.OpOverloadPacket) else None
 
 
 def has_kernel(operator: str, device_type: str) -> bool:

@@ -38,6 +38,7 @@ from zcfast.passes.redraw import kaiming_fan_out, redrawn
 from zcfast.passes.references import check_references, check_unchanged
 from zcfast.passes.repeated import Repeated
 from zcfast.passes.slots import Slot, Slots
+from zcfast.passes.unseen import BATCH_NORM
 
 _RESCALE = 1000  # powers of two: a net is run again with its inputs and biases scaled by them
 _SMALLEST = 2.0**-900  # below this, float64 may have lost terms
@@ -174,6 +175,7 @@ class _FlowRun:
         total = self.pairs() if self.form.by_pairs else None
         if total is not None and not per_layer:
             return total
+        self.net.require_sight(BATCH_NORM)
         try:
             layerwise = self.backward()
             if total is None:
