@@ -10,8 +10,8 @@ from bench.timing import measured
 from tests.spaces import original
 from zcfast import _tables
 from zcfast.spaces import space
-from zcfast.spaces.nasbench101 import _index_tables
 from zcfast.spaces.nasbench101 import ops as space_ops
+from zcfast.spaces.nasbench101.canonical import index_tables
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = space("nasbench101")
@@ -58,7 +58,7 @@ def test_neighbours_of_10000_cells(benchmark):
 
 @pytest.mark.benchmark(group="neighbours of 10,000 NAS-Bench-101 cells")
 def test_neighbours_of_10000_cells_in_plain_pytorch(benchmark):
-    cells, tables = SPACE.enumerate()[::42], _index_tables(torch.device("cpu"))
+    cells, tables = SPACE.enumerate()[::42], index_tables(torch.device("cpu"))
     encoding = (cells.vertices, cells.edges, cells.operations)
     assert torch.equal(plain_index(*encoding, tables)[0], SPACE.index(cells))
     ids, counts = benchmark.pedantic(plain_neighbours, (*encoding, tables), rounds=2)

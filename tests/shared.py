@@ -10,6 +10,7 @@ import torch
 
 from zcfast.spaces.nasbench101 import NasBench101Cells
 
+CELL_SPACES = ("nasbench101", "nasbench201")  # spaces of listed cells in networks of images
 DATA = Path(os.environ.get("ZCFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

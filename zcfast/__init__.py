@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zcfast.scores import Scores
     from zcfast.scoring import Score, score
     from zcfast.scoring.architectures import score_architectures
+    from zcfast.scoring.modules import score_modules
     from zcfast.scoring.space import score_space
     from zcfast.spaces import Space, space
     from zcfast.tables.load import table
@@ -30,6 +31,7 @@ _PUBLIC = {
     "random_images": "zcfast.images",
     "score": "zcfast.scoring",
     "score_architectures": "zcfast.scoring.architectures",
+    "score_modules": "zcfast.scoring.modules",
     "score_space": "zcfast.scoring.space",
     "space": "zcfast.spaces",
     "table": "zcfast.tables.load",
@@ -68,6 +70,7 @@ __all__ = [
     "report",
     "score",
     "score_architectures",
+    "score_modules",
     "score_space",
     "scoring",
     "search",

@@ -14,6 +14,7 @@ from zcfast.errors import Notice, first_line, printable, shortened
 
 MEMORY = "ZCFAST_MEMORY"  # of the environment: bytes that reading a file may take
 _DEFAULT_MEMORY = 1 << 30
+_OTHERS = (".csv", ".tsv", ".txt", ".json", ".html", ".xlsx", ".npz", ".pkl", ".pt", ".pth")
 
 
 def memory_budget() -> int:
@@ -74,6 +75,13 @@ def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]
     temporary = _temporary(target)
     os.close(_create(temporary, target))
     temporary.unlink()
+
+
+def check_parquet_name(path: str | os.PathLike[str]) -> None:
+    """Raise a ValueError for the name of a file that other programs would take for something else than Parquet."""
+    if (suffix := Path(path).suffix.lower()) in _OTHERS:
+        hint = ": `zcfast show FILE --csv` and `--json` print the rows" if suffix in (".csv", ".json") else ""
+        raise ValueError(f"{path}: expected a name for a Parquet file, such as {Path(path).stem}.parquet{hint}")
 
 
 def file_of(source: str) -> str:

@@ -111,6 +111,16 @@ class Scores:
             arrays[REASON + name] = pyarrow.array([text or None for text in texts], pyarrow.string())
         return pyarrow.table(arrays).replace_schema_metadata(sealed(SCORES, self._header()))
 
+    def to_pandas(self) -> Any:
+        """The table of `to_arrow` as a pandas frame. Errors: ImportError without pandas."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> Any:
+        """The table of `to_arrow` as a polars frame. Errors: ImportError without polars."""
+        import polars
+
+        return polars.from_arrow(self.to_arrow())
+
     def _header(self) -> dict[str, Any]:
         return {"space": self.space.name, "columns": list(self.columns), "provenance": self.provenance.as_json()}
 

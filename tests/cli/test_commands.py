@@ -79,7 +79,7 @@ def test_top_0_draws_nothing(run):
 def test_spaces(run):
     status, out, _ = run("spaces")
     assert status == 0
-    for text in ("nasbench101", "423,624", "15,625", "6,466", "NAS-Bench-201"):
+    for text in ("nasbench101", "423,624", "15,625", "6,466", "NAS-Bench-201", "which are not listed"):
         assert text in out
 
 
@@ -284,3 +284,24 @@ def test_named_sets_of_proxies():
     assert not {"snip", "params"} & set(arguments.proxy_names("modern"))
     assert {"params", "naswot", "synflow"} <= set(arguments.proxy_names("cheap"))
     assert not {"snip", "zen", "swap"} & set(arguments.proxy_names("cheap"))
+
+
+def test_algorithms_are_listed(run):
+    status, out, _ = run("algorithms")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(zcfast.search.ALGORITHMS)
+
+
+def test_arguments_of_a_model(run):
+    model = ("score", "torch", "torch.nn:Linear", "--input", "5", "--proxies", "params")
+    status, out, _ = run(*model, "--arg", "in_features=5", "--arg", "out_features=3")
+    assert status == 0
+    assert "18" in out
+    assert "--arg: expected KEY=VALUE" in run(*model, "--arg", "in_features")[2]
+    assert "torch.nn:Linear: TypeError" in run(*model, "--arg", "nope=5")[2]
+
+
+def test_a_model_that_is_made_takes_no_arguments(run):
+    Path("made_here.py").write_text("from torch import nn\nnet = nn.Linear(5, 3)\n")
+    words = ("score", "torch", "made_here:net", "--input", "5", "--proxies", "params", "--arg", "a=1")
+    assert "expected a class or function for arguments, got Linear" in run(*words)[2]

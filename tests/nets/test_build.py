@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.expected import networks
-from zcfast.spaces import names, space
+from tests.shared import CELL_SPACES
+from zcfast.spaces import space
 from zcfast.spaces.nasbench101.closed_forms import nasbench101_expected_synflow
 from zcfast.spaces.nasbench201.closed_forms import nasbench201_expected_synflow
 
@@ -21,7 +22,7 @@ def count(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_parameters_equal_the_space_formula(name, data):
@@ -31,13 +32,13 @@ def test_parameters_equal_the_space_formula(name, data):
     assert count(each.build(cell, **options)) == each.params(cell, **options).item()
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 def test_full_size_parameters(name):
     cell = space(name).sample(1, torch.Generator().manual_seed(2))
     assert count(space(name).build(cell)) == space(name).params(cell).item()
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_shapes_and_train_mode(name, batch_norm):
     each = space(name)
@@ -48,7 +49,7 @@ def test_shapes_and_train_mode(name, batch_norm):
         assert any(isinstance(m, nn.BatchNorm2d) for m in module.modules()) == batch_norm
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 @given(data=st.data(), initialisation=st.sampled_from(["kaiming_fan_out", "kaiming_fan_in", "pytorch"]))
 @settings(max_examples=40, deadline=None)
 def test_mean_weights_give_the_closed_form(name, data, initialisation):
@@ -88,7 +89,7 @@ def test_weights_have_the_size_of_the_initialisation(initialisation):
             assert layer.weight.mean().abs().item() < 10 * error
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 def test_seeds(name):
     cell = space(name).sample(1, torch.Generator().manual_seed(0))
     state = torch.get_rng_state()
@@ -107,7 +108,7 @@ def test_a_cell_with_dangling_vertices_is_built_pruned():
     assert count(whole) == count(each.build("conv3x3:0|output:1", **SMALL["nasbench101"]))
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 def test_bad_input(name):
     each = space(name)
     with pytest.raises(ValueError, match="architecture: expected one, got 2"):

@@ -166,6 +166,16 @@ def test_nets_without_activations(name):
     assert result["snip"].status == "ok"
 
 
+@pytest.mark.parametrize("init", ["official", "as_is"])
+def test_activations_without_maps(init):
+    """As in a transformer: others count them, and the reason says which."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.GELU(), nn.Linear(8, 5)).double()
+    result = score(net, image_batch(), [swap(init=init), "swap_universal"])
+    found, universal = result.values()
+    assert (found.status, universal.status) == ("undefined", "ok")
+    assert found.reason == "no activation put out maps [N, C, H, W]; swap_universal takes all others"
+
+
 @pytest.mark.parametrize("name", ["swap", "swap_universal", "linear_regions"])
 def test_one_sample(name):
     result = score(small_cnn(batchnorm=False).double(), image_batch(1), [name])[name]

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import zcfast
 from tests.golden.modern_cases import build, values
 from tests.proxies.example_nets import CONVOLUTIONAL, Tokens, image_batch, small_cnn
 from zcfast.passes import ActivationBlocks
@@ -213,6 +214,36 @@ def test_nets_without_a_value(kind):
     result = score(make().double(), image_batch(samples, classes=4), ["wrcor", "snip"])
     assert (result["wrcor"].status, reason in result["wrcor"].reason) == ("undefined", True), result["wrcor"].reason
     assert result["snip"].status == "ok"
+
+
+def test_an_activation_of_zeros_that_no_weight_moves_is_left_out():
+    """As in cells with a node that nothing leads to: the official code's zeros have a derivative, of 0."""
+
+    class Net(nn.Module):
+        def __init__(self, zeros):
+            super().__init__()
+            self.zeros = zeros
+            self.first, self.second, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Linear(4, 4)
+
+        def forward(self, x):
+            y = self.first(x)
+            return self.head((F.relu(y) + self.second(F.relu(self.zeros(y)))).mean((2, 3)))
+
+    torch.manual_seed(0)
+    net, batch = Net(torch.zeros_like).double(), image_batch(classes=4)
+    found = score(net, batch, ["wrcor", "wrcor_weighted"])
+    net.zeros = lambda y: y * 0
+    assert {name: each.value for name, each in found.items()} == pytest.approx(
+        {name: each.value for name, each in score(net, batch, ["wrcor", "wrcor_weighted"]).items()}, rel=1e-12
+    )
+    assert found["wrcor"].value == pytest.approx(plainly(net, *batch), rel=1e-9)
+    cell = zcfast.space("nasbench201").parse(
+        ["|none~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|"]
+    )
+    drawn = zcfast.score_architectures(
+        "nasbench201", ["wrcor"], cell, zcfast.random_images(4, (3, 8, 8), 10, 0), modules=1
+    )
+    assert not drawn.reasons
 
 
 def test_a_constant_activation_is_left_out():

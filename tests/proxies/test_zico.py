@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import zcfast
 from tests.golden import modern_cases
 from tests.proxies.example_nets import CONVOLUTIONAL, Tokens, image_batch, small_cnn
 from zcfast.proxies import zico
@@ -27,12 +28,18 @@ def test_published_values(name, parts):
     whole = tuple(torch.cat(each) for each in zip(*drawn, strict=True))
     (result,) = score(net, whole, [zico(minibatches=parts)]).values()
     assert result.value == pytest.approx(expected[name], rel=1e-7)
+    (listed,) = score(net, drawn, [zico(minibatches=parts)]).values()
+    assert listed.value == result.value
 
 
-def plainly(net, inputs, targets, parts, logits=lambda out: out):
+def split(inputs, targets, parts):
+    return list(zip(inputs.tensor_split(parts), targets.tensor_split(parts), strict=True))
+
+
+def plainly(net, minibatches, logits=lambda out: out):
     """Two passes over kept gradients, float64."""
     kept = []
-    for x, y in zip(inputs.tensor_split(parts), targets.tensor_split(parts), strict=True):
+    for x, y in minibatches:
         copied = copy.deepcopy(net).double().train()
         weights = [c.weight for c in copied.modules() if isinstance(c, (nn.Conv2d, nn.Linear))]
         loss = F.cross_entropy(logits(copied(x)), y)
@@ -54,7 +61,7 @@ def plainly(net, inputs, targets, parts, logits=lambda out: out):
 def test_against_a_plain_computation(kind, dtype, parts, tolerance, memory_format):
     torch.manual_seed(2)
     net, (inputs, targets) = CONVOLUTIONAL[kind]().double(), image_batch(13)
-    expected = plainly(net, inputs, targets, parts)
+    expected = plainly(net, split(inputs, targets, parts))
     batch = inputs.to(dtype).contiguous(memory_format=memory_format), targets
     proxy = zico(minibatches=parts)
     result = score(net.to(dtype), batch, ["grad_norm", "grasp", proxy], per_layer=True)[proxy.label]
@@ -72,7 +79,43 @@ def test_any_shape(samples, parts, width, side):
     if samples < parts:
         assert (result.status, "take as many samples" in result.reason) == ("undefined", True)
     else:
-        assert result.value == pytest.approx(plainly(net, *batch, parts), rel=1e-6)
+        assert result.value == pytest.approx(plainly(net, split(*batch, parts)), rel=1e-6)
+
+
+@settings(max_examples=10, deadline=None)
+@given(sizes=st.lists(st.integers(1, 5), min_size=2, max_size=4), seed=st.integers(0, 99))
+def test_a_list_of_minibatches(sizes, seed):
+    """Of any sizes, each by itself; all other proxies take the samples side by side."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).double()
+    given = [(torch.randn(n, 3, 6, 6).double(), torch.randint(3, (n,))) for n in sizes]
+    proxies = ["snip", "gradsign", zico(minibatches=len(sizes))]
+    found = score(net, given, proxies)
+    assert found[proxies[-1].label].value == pytest.approx(plainly(net, given), rel=1e-6)
+    whole = tuple(torch.cat(each) for each in zip(*given, strict=True))
+    for name, result in score(net, whole, proxies[:2]).items():
+        assert found[name].value == result.value
+    assert found["snip"].protocol.minibatches == tuple(sizes)
+    assert found["snip"].protocol.batch_size == sum(sizes)
+
+
+def test_lists_of_other_forms():
+    torch.manual_seed(0)
+    net, one = small_cnn(batchnorm=False).double(), image_batch(4)
+    drawn = [zcfast.random_images(n, (3, 8, 8), 5, seed) for seed, n in enumerate((3, 4))]
+    assert score(net.float(), drawn, ["zico"])["zico"].status == "ok"
+    three = score(net.double(), [one, one, image_batch(3)], ["zico", "snip"])
+    assert (three["zico"].status, "takes 2 minibatches, got 3" in three["zico"].reason) == ("refused", True)
+    assert three["snip"].status == "ok"
+    assert score(net, [one], ["snip"])["snip"].value == score(net, one, ["snip"])["snip"].value
+    named = score(Tokens().double(), [({"tokens": torch.randint(11, (3, 5))}, torch.arange(3) % 3)] * 2, ["zico"])
+    assert "are equal" in named["zico"].reason
+    with pytest.raises(ValueError, match=r"batch: expected minibatches of one form, inputs \['N', 3, 8, 8\] .* got"):
+        score(net, [one, (one[0].float(), one[1])], ["zico"])
+    with pytest.raises(ValueError, match=r"batch: expected minibatches of one form"):
+        score(net, [one, ((one[0],) * 2, one[1])], ["zico"])
+    with pytest.raises(TypeError, match=r"batch: expected \(inputs, targets\), got tuple"):
+        score(net, [one, one[:1]], ["zico"])
 
 
 def test_tokens():
@@ -80,7 +123,7 @@ def test_tokens():
     net = Tokens().double()
     batch = torch.randint(11, (6, 5)), torch.arange(6) % 3
     counted = score(net, batch, ["zico"])["zico"]
-    assert counted.value == pytest.approx(plainly(net, *batch, 2, lambda out: out["logits"]), rel=1e-6)
+    assert counted.value == pytest.approx(plainly(net, split(*batch, 2), lambda out: out["logits"]), rel=1e-6)
 
 
 def test_equal_minibatches_have_no_spread():

@@ -6,9 +6,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.shared import CELL_SPACES
 from tests.spaces import original
 from zcfast import _tables
-from zcfast.spaces import names, space
+from zcfast.spaces import space
 from zcfast.spaces.neighbours import Neighbours
 
 SPACE101, SPACE201 = space("nasbench101"), space("nasbench201")
@@ -117,7 +118,7 @@ def test_nasbench201_has_24_neighbours_with_one_other_operation(index):
     assert differences.tolist() == [1] * 24
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 def test_mutate_draws_uniformly_and_follows_the_generator(name):
     cells = space(name).enumerate()[[1000] * 8000]
     first = space(name).mutate(cells, torch.Generator().manual_seed(0))
@@ -135,7 +136,7 @@ def test_a_cell_without_neighbours_mutates_into_itself():
     assert SPACE101.index(SPACE101.mutate(SPACE101.enumerate()[[0, 0]])).tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 def test_empty_batches_and_bad_relations(name):
     empty = space(name).enumerate()[:0]
     assert len(space(name).neighbours(empty)) == len(space(name).mutate(empty)) == 0

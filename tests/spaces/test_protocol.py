@@ -9,6 +9,7 @@ from zcfast.testing import check_space
 SPACES = (
     pytest.param("nasbench101", marks=pytest.mark.slow),
     "nasbench201",
+    "nasbench_bert",
     "tests.spaces.own:TwoLayers",
     "tests.spaces.own:made",
 )

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.shared import CELL_SPACES
 from zcfast.spaces import names, space
 
 
 def test_names_and_unknown_names():
-    assert names() == ["nasbench101", "nasbench201"]
+    assert names() == ["nasbench101", "nasbench201", "nasbench_bert"]
     assert space("nasbench101") is space("nasbench101")
     with pytest.raises(
         ValueError,
@@ -15,7 +16,7 @@ def test_names_and_unknown_names():
         space("nasbench11")
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 def test_cells_index_like_tensors(name):
     cells = space(name).enumerate()
     assert len(cells[3]) == len(cells[-1]) == 1
@@ -35,7 +36,7 @@ def test_cells_index_like_tensors(name):
         cells[len(cells)]
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -53,9 +54,9 @@ def test_network_options_are_honoured_or_refused(name, options, message):
         space(name).params(space(name).enumerate()[:1], **options)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 def test_wrong_arguments_are_named(name):
-    each, other = space(name), next(space(other) for other in names() if other != name)
+    each, other = space(name), next(space(other) for other in CELL_SPACES if other != name)
     kind, text = each.cells.__name__, each.format(each.enumerate()[:1])[0]
     for call in (each.params, each.flops, each.mutate, each.neighbours, each.index, each.keys):
         with pytest.raises(ValueError, match=f"cells: expected {kind}, got str"):
@@ -76,13 +77,15 @@ def test_wrong_arguments_are_named(name):
 
 @pytest.mark.parametrize("given", [101, None, ["nasbench201"]])
 def test_what_is_no_name(given):
-    with pytest.raises(ValueError, match=r"unknown search space .*: expected one of nasbench101, nasbench201"):
+    with pytest.raises(
+        ValueError, match=r"unknown search space .*: expected one of nasbench101, nasbench201, nasbench_bert"
+    ):
         space(given)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", CELL_SPACES)
 def test_cells_are_equal_where_their_rows_are(name):
-    cells, other = space(name).enumerate(), next(space(other) for other in names() if other != name)
+    cells, other = space(name).enumerate(), next(space(other) for other in CELL_SPACES if other != name)
     assert cells[2:5] == cells[[2, 3, 4]]
     assert cells[2:5] != cells[[2, 4, 3]]
     assert cells[2:5] != cells[2:4]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import math
 import os
 import signal
 import sys
@@ -37,7 +38,6 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -48,6 +48,7 @@ app.command("import", epilog=tables.EXAMPLES)(tables.import_table)
 app.command("design", epilog=design.EXAMPLES)(design.design)
 app.command("latency", epilog=latency.EXAMPLES)(latency.latency)
 app.command("proxies")(proxies.list_proxies)
+app.command("algorithms")(search.list_algorithms)
 app.command("report", epilog=reports.EXAMPLES)(reports.report)
 app.command("search", epilog=search.EXAMPLES)(search.search)
 app.command("show", epilog=show.EXAMPLES)(show.show)
@@ -71,10 +72,16 @@ def root(
 @app.command("spaces")
 def list_spaces() -> None:
     """List the search spaces and their sizes."""
-    from zcfast.spaces import names, space
+    from zcfast.spaces import Decisions, Enumerated, names, space
 
     for each in map(space, names()):
-        terminal.say(f"{each.name}   {each.title}: {len(each):,} architectures, {each.classes:,} up to isomorphism")
+        listed, chosen = each.offers(Enumerated), each.offers(Decisions)
+        size = "any number of architectures"
+        if listed is not None:
+            size = f"{len(listed):,} architectures, {listed.classes:,} up to isomorphism"
+        elif chosen is not None:
+            size = f"at most {math.prod(chosen.sizes):,} architectures, which are not listed"
+        terminal.say(f"{each.name}   {each.title}: {size}")
         terminal.say(f"              {each.source}")
 
 

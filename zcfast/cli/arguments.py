@@ -8,6 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
+
+def _parquet(path: Path) -> Path:
+    """The name of a Parquet file, refused before hours of work if it says something else."""
+    from zcfast.files import check_parquet_name
+
+    check_parquet_name(path)
+    return path
+
+
 ProxiesOption = Annotated[
     str,
     typer.Option(
@@ -38,7 +47,8 @@ SpaceArgument = Annotated[
     str, typer.Argument(metavar="SPACE", help="The search space (zcfast spaces); torch: see zcfast score torch -h.")
 ]
 OutOption = Annotated[
-    Path, typer.Option("--out", metavar="FILE", help="The Parquet file to write; replaced in one step.")
+    Path,
+    typer.Option("--out", metavar="FILE", callback=_parquet, help="The Parquet file to write; replaced in one step."),
 ]
 SampleOption = Annotated[
     int | None, typer.Option("--sample", metavar="N", min=1, help="Score N architectures drawn at random.")
@@ -81,11 +91,16 @@ def proxy_names(proxies: str) -> list[str]:
 
 def options(pairs: list[str]) -> dict[str, Any]:
     """Options from KEY=VALUE: a value that is JSON (a number, true, null), True or False is read, any other is text."""
+    return key_values("--option", pairs)
+
+
+def key_values(flag: str, pairs: list[str]) -> dict[str, Any]:
+    """What a repeatable flag of the form KEY=VALUE was given."""
     result: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.isidentifier() or key in result:
-            raise ValueError(f"--option: expected KEY=VALUE, each key once, got {pair!r}")
+            raise ValueError(f"{flag}: expected KEY=VALUE, each key once, got {pair!r}")
         try:
             result[key] = json.loads({"True": "true", "False": "false"}.get(value, value))
         except ValueError:

@@ -23,7 +23,9 @@ EXAMPLES = """Examples:
 
     zcfast score torch my_models:small --images cifar10.npz --proxies snip,synflow --out s.json
 
-    zcfast score torch my_models:small --input 3x32x32 --classes 10 --batch-size 64"""
+    zcfast score torch my_models:small --input 3x32x32 --classes 10 --batch-size 64
+
+    zcfast score torch timm:create_model --arg model_name=resnet18 --input 3x224x224"""
 
 
 ModelArgument = Annotated[
@@ -51,10 +53,15 @@ def score(
     proxies: ProxiesOption = "paper",
     seed: SeedOption = None,
     device: DeviceOption = "cpu",
+    argument: Annotated[
+        list[str] | None,
+        typer.Option("--arg", metavar="KEY=VALUE", help="An argument of the class or function; repeatable."),
+    ] = None,
     out: JsonOption = None,
 ) -> None:
     """Score a PyTorch model by its import path."""
     names, shape = arguments.proxy_names(proxies), _shape(input_shape)
+    given = arguments.key_values("--arg", argument or [])
     batch_size, seed = batch_size or 8, seed or 0
 
     import zcfast
@@ -67,7 +74,7 @@ def score(
     if out is not None:
         check_writable(out, images)
     where = find_device(device)
-    module = load_module(model, seed)
+    module = load_module(model, seed, given)
     try:
         batch = _batch(module, shape, classes, images, batch_size, seed)
         inputs = mapped(lambda x: x.to(where), batch.inputs)

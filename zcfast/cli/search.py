@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zcfast.cli import summaries, terminal
-from zcfast.cli.arguments import SpaceArgument, TargetOption
+from zcfast.cli.arguments import OutOption, SpaceArgument, TargetOption
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,8 +30,10 @@ def search(
     table: Annotated[
         Path, typer.Option("--table", metavar="TABLE", help="Accuracies that zcfast import reads or wrote.")
     ],
-    algorithm: Annotated[str, typer.Option("--algorithm", metavar="NAME", help="Such as ageing_evolution.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The Parquet file of trajectories to write.")],
+    algorithm: Annotated[
+        str, typer.Option("--algorithm", metavar="NAME", help="Such as ageing_evolution (zcfast algorithms).")
+    ],
+    out: OutOption,
     warmup: Annotated[
         int | None,
         typer.Option("--warmup", metavar="N", min=1, help="Score N architectures before the first training."),
@@ -133,3 +135,11 @@ def _column(space: CellSpace[Any], proxy: str, path: Path | None) -> Tensor:
     column = torch.full((len(space),), torch.nan, dtype=torch.float64)
     column[space.index(loaded.cells)] = loaded[proxy].double()
     return column
+
+
+def list_algorithms() -> None:
+    """List the search algorithms."""
+    from zcfast.search import ALGORITHMS
+
+    for name, kind in ALGORITHMS.items():
+        terminal.say(f"{name:18}{(kind.__doc__ or '').partition(chr(10))[0]}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zcfast.cli import terminal
+from zcfast.cli.arguments import OutOption
 
 if TYPE_CHECKING:
     from zcfast.tables import Table
@@ -24,9 +25,7 @@ EXAMPLES = """Examples:
 def import_table(
     space: Annotated[str, typer.Argument(metavar="SPACE", help="The search space or the benchmark.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A release's file or directory, .npz, CSV or Parquet.")],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="TABLE", help="The Parquet file to write; replaced in one step.")
-    ],
+    out: OutOption,
 ) -> None:
     """Read a benchmark's release and write its accuracies as one small file that loads at once."""
     from zcfast import tables

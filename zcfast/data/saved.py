@@ -17,7 +17,7 @@ from zcfast import _tables
 from zcfast.data.header import opened, sealed
 from zcfast.data.parquet import ParquetFile, write_parquet
 from zcfast.errors import first_line, printable
-from zcfast.files import reading
+from zcfast.files import check_parquet_name, reading
 
 
 class SavedFile:
@@ -47,20 +47,21 @@ class SavedFile:
 def write_saved(
     path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], columns: pyarrow.Table, **options: Any
 ) -> None:
-    """Write a file of a kind in place of `path`, whole or not at all. Errors: OSError.
+    """Write a file of a kind in place of `path`, whole or not at all. Errors: OSError, ValueError for another suffix.
 
     Parquet has no checksum of its footer, which says where a column lies and what it is called: the header has one of
     each column, and one of itself.
     """
+    check_parquet_name(path)
     checksums = {name: _checksum(columns.column(name)) for name in columns.column_names}
     metadata = sealed(kind, {**header, "checksums": checksums})
     write_parquet(columns.replace_schema_metadata(metadata), path, **options)
 
 
 @contextmanager
-def open_saved(path: str | os.PathLike[str], kind: str) -> Iterator[SavedFile]:
-    """An open file of a kind; what is raised inside becomes one ValueError with the file's name too."""
-    expected = f"a Parquet file of {kind} saved by zcfast"
+def open_saved(path: str | os.PathLike[str], kind: str | None = None) -> Iterator[SavedFile]:
+    """An open file of a kind, or of any; what is raised inside becomes one ValueError with the file's name too."""
+    expected = "a Parquet file saved by zcfast" if kind is None else f"a Parquet file of {kind} saved by zcfast"
     with reading(path, expected), _as_expected(expected):
         if not Path(path).is_file():
             raise ValueError(f"got {'a directory' if Path(path).is_dir() else 'no file'}")
@@ -69,7 +70,7 @@ def open_saved(path: str | os.PathLike[str], kind: str) -> Iterator[SavedFile]:
         except Exception as error:  # libraries raise anything for damaged bytes
             raise ValueError(f"got a file that does not read as Parquet: {first_line(error)}") from error
         saved = SavedFile(file)
-        if saved.header.get("kind") != kind:
+        if kind not in (None, saved.header.get("kind")):
             raise ValueError(f"got one of {printable(str(saved.header.get('kind'))[:20])}")
         yield saved
 

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 Inputs: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 """A tensor x of `net(x)`, a tuple of `net(*inputs)`, or a dict of `net(**inputs)`; each tensor [N, ...]."""
@@ -35,6 +36,11 @@ def checked_inputs(value: Any, name: str = "inputs") -> Inputs:
             expected = f"expected {samples} samples, as {first} has"
             raise ValueError(f"{label}: {expected}, got shape {tuple(tensor.shape)}")
     return inputs
+
+
+def first_minibatch(value: Any) -> Any:
+    """The first minibatch of a DataLoader; anything else as it is."""
+    return next(iter(value), None) if isinstance(value, DataLoader) else value
 
 
 def check_dense(name: str, tensor: Any) -> None:

@@ -1,7 +1,8 @@
 """The minibatch of a score, its loss and how logits are found in what the net returns."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,7 @@ class Batch:
     targets: Tensor
     loss_fn: Loss | None = None
     logits: Callable[[Any], Tensor] = find_logits
+    sizes: tuple[int, ...] = ()  # of the minibatches that stand in it side by side, where it is several
 
     def __post_init__(self) -> None:
         """Check the arguments against one another."""
@@ -95,6 +97,34 @@ class Batch:
             if not _is_finite(value):
                 raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
 
+    @classmethod
+    def side_by_side(cls, minibatches: "Sequence[Batch]") -> "Batch":
+        """Several minibatches as one, which knows where each ends.
+
+        Raises:
+            ValueError: they differ in more than their numbers of samples.
+        """
+        first, forms = minibatches[0], [_form(each) for each in minibatches]
+        for form in forms:
+            if form != forms[0]:
+                raise ValueError(f"batch: expected minibatches of one form, {forms[0]}, got {form}")
+        columns = map(torch.cat, zip(*(tensors_of(each.inputs) for each in minibatches), strict=True))
+        inputs = mapped(lambda _: next(columns), first.inputs)
+        targets = torch.cat([each.targets for each in minibatches])
+        return cls(inputs, targets, first.loss_fn, first.logits, tuple(each.samples for each in minibatches))
+
+    def minibatches(self, number: int) -> "list[Batch]":
+        """Those that were given, where they were several; else `split`.
+
+        Raises:
+            ProxyError: others were given, or there are fewer samples.
+        """
+        if not self.sizes:
+            return self.split(number)
+        if len(self.sizes) != number:
+            raise ProxyError("refused", f"it takes {number} minibatches, got {len(self.sizes)}")
+        return self._cut(self.sizes)
+
     def split(self, parts: int) -> "list[Batch]":
         """Several minibatches of this one's samples, in order, whose sizes differ by one at most.
 
@@ -103,11 +133,15 @@ class Batch:
         """
         if self.samples < parts:
             raise ProxyError("undefined", f"{parts} minibatches take as many samples, got {self.samples}")
-        split = [
-            (mapped(lambda x, part=part: x.tensor_split(parts)[part], self.inputs), targets)  # type: ignore[misc]
-            for part, targets in enumerate(self.targets.tensor_split(parts))
+        return self._cut([len(part) for part in self.targets.tensor_split(parts)])
+
+    def _cut(self, sizes: Sequence[int]) -> "list[Batch]":
+        """Minibatches of so many samples, in order."""
+        ends = list(itertools.accumulate(sizes))
+        return [
+            Batch(mapped(lambda x: x[a:b], self.inputs), self.targets[a:b], self.loss_fn, self.logits)  # noqa: B023
+            for a, b in zip([0, *ends], ends, strict=False)
         ]
-        return [Batch(inputs, targets, self.loss_fn, self.logits) for inputs, targets in split]
 
     def tensors(self) -> tuple[Inputs, Tensor]:
         """Inputs and targets as a backward pass may keep them, off the caller's graph (inside `isolated` only)."""
@@ -167,6 +201,12 @@ class Batch:
         if logits.requires_grad and not loss.requires_grad:
             raise WrongArgumentError("loss_fn: expected a loss that depends on the logits, got one without a gradient")
         return loss
+
+
+def _form(batch: Batch) -> str:
+    """All but the number of samples, in words."""
+    tensors = {**named_tensors(batch.inputs), "targets": batch.targets}
+    return ", ".join(f"{name} {['N', *each.shape[1:]]} {each.dtype} on {each.device}" for name, each in tensors.items())
 
 
 def _is_finite(x: Tensor) -> bool:

@@ -47,20 +47,20 @@ class Spread:
 
 
 class GradientSpread(Pass):
-    """Forward and backward passes of several minibatches: the parts of the one that was given."""
+    """Forward and backward passes of several minibatches: those that were given, or parts of a single one."""
 
     reads = "batches"
     cost = 3.0
     minibatches = 2
 
     def run(self, net: Net, batch: Batch, done: Results) -> Spread:
-        """Add up the parts.
+        """Add up the minibatches.
 
         Raises:
-            ProxyError: there are fewer samples than parts.
+            ProxyError: others were given, or there are fewer samples than parts.
         """
         spread = Spread.of(net.slots.weights)
-        for part in batch.split(self.minibatches):
+        for part in batch.minibatches(self.minibatches):
             spread.add(part_gradient(net, part))
         return spread
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from zcfast.passes.failures import Failure, describe
-from zcfast.passes.rectifiers import RectifierCall
+from zcfast.passes.rectifiers import RectifierCall, as_rows
 from zcfast.torch_internals import outside_transforms
 
 _NOT_MOVED = Failure("undefined", "an activation gets what no weight moves, by which no derivative is taken")
@@ -34,7 +34,8 @@ class Pulls:
 
     @property
     def seen(self) -> list[Any]:
-        """One for each call, in order; None where the value that was differentiated does not depend on it.
+        """One for each call, in order; None where the value that was differentiated does not depend on it, or where
+        it gets constants, such as the zeros of a cell's node that nothing leads to.
 
         Raises:
             ProxyError: there are none of some call, or the function raised.
@@ -48,9 +49,9 @@ class Pulls:
         self._seen.append(None)
         node = call.output.grad_fn
         inside = outside_transforms(call.output) is not call.output
-        if inside or call.hidden or node is None:
+        if inside or call.hidden or (node is None and not _is_constant(call.input)):
             self._failure = self._failure or (_INSIDE if inside else _HIDDEN if call.hidden else _NOT_MOVED)
-        else:
+        elif node is not None:
             node.register_hook(partial(self._pull, len(self._seen) - 1))
 
     @contextmanager
@@ -69,3 +70,9 @@ class Pulls:
             self._seen[place] = self._function(by_inputs[0])
         except Exception as error:  # the backward pass serves others too
             self._failure = describe(error)
+
+
+def _is_constant(maps: Tensor) -> bool:
+    """Whether each sample has one value at all places."""
+    rows = as_rows(maps.detach())
+    return bool((rows == rows[:, :1]).all())

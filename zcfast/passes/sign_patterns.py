@@ -10,7 +10,7 @@ from torch import Tensor
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
 from zcfast.passes.draws import Draws
-from zcfast.passes.failures import ProxyError
+from zcfast.passes.failures import Failure, ProxyError
 from zcfast.passes.forward import Forward
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
@@ -24,6 +24,7 @@ Codes: TypeAlias = list[Tensor]
 Seen: TypeAlias = tuple[int, Codes] | None
 """How many rows an activation had, and its codes; None of one left out."""
 
+NO_MAPS = Failure("undefined", "no activation put out maps [N, C, H, W]; swap_universal takes all others")
 _PART = 24  # samples whose bits a float32 holds
 _WORD = 2 * _PART
 
@@ -103,7 +104,7 @@ def _different(seen: Sequence[Seen], samples: int) -> int:
         raise ProxyError("undefined", "one sample has no patterns over samples")
     taken = [each for each in seen if each is not None]
     if not taken:
-        raise NO_ACTIVATION.as_error()
+        raise (NO_MAPS if seen else NO_ACTIVATION).as_error()
     for rows, _ in taken:
         if rows != samples:
             raise other_rows(rows, samples)

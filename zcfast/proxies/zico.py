@@ -16,11 +16,11 @@ from zcfast.proxies.base import Proxy, register
 class Zico(Proxy):
     """Sum over layers of log(sum over weights of mean_b |g_b| / std_b g_b), g_b the gradient on minibatch b.
 
-    The minibatches are equal parts of the one that is given, in its order. Weights whose gradients are all equal are
-    left out, and layers without others. Higher is better.
+    The minibatches are those of the list that `score` gets, or equal parts of the one that it gets, in its order.
+    Weights whose gradients are all equal are left out, and layers without others. Higher is better.
 
     Attributes:
-        minibatches: how many parts; the published code takes two. With two, few weights decide over a layer; three or
+        minibatches: how many; the published code takes two. With two, few weights decide over a layer; three or
             more are steadier. Scores of different numbers do not compare.
     """
 

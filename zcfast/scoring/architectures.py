@@ -14,7 +14,7 @@ from zcfast.devices import find_device
 from zcfast.errors import Portable, integer, unknown
 from zcfast.images import ImageBatch
 from zcfast.nets.initialisation import initialisation as named_initialisation
-from zcfast.nets.inputs import Inputs, checked_inputs, mapped, tensors_of
+from zcfast.nets.inputs import Inputs, checked_inputs, first_minibatch, mapped, tensors_of
 from zcfast.passes.base import with_requirements
 from zcfast.passes.batch import Loss
 from zcfast.proxies import Proxy, registered, resolve
@@ -73,7 +73,8 @@ def score_architectures(
             set of architectures, which bring the columns that they are made of; "paper", "modern", "cheap" and "all"
             stand for the proxies of these sets.
         cells: the N valid architectures.
-        images: the minibatch: inputs, in any form that ``score`` takes, and targets, of float32 networks. Networks of
+        images: the minibatch: inputs, in any form that ``score`` takes, and targets, of float32 networks; or a
+            DataLoader, of which the first is taken. Networks of
             cells take images [B, channels, H, W] with H = W, which set resolution and image_channels, and classes if
             the minibatch says how many there are.
             None: the example of the space, if that is a minibatch; networks of cells have none, which
@@ -321,6 +322,7 @@ def minibatch(space: SearchSpace[Any], images: Images | None, readers: list[str]
         if readers:
             raise ValueError(f"images: expected a minibatch, which {', '.join(readers)} need, got none")
         return None
+    images = first_minibatch(images)
     batch = images if isinstance(images, ImageBatch) else ImageBatch(*_pair(images), None, {"images": "tensors"})
     if not all(each.isfinite().all() for each in tensors_of(batch.inputs)):
         raise ValueError("images: expected finite numbers, got NaN or infinity")

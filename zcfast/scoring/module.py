@@ -19,8 +19,8 @@ from zcfast.scoring.net import Score
 from zcfast.version import __version__
 
 
-def load_module(path: str, seed: int) -> nn.Module:
-    """The model at ``module:name``: an nn.Module, or what a class or function of that name returns without arguments.
+def load_module(path: str, seed: int, arguments: Mapping[str, Any] | None = None) -> nn.Module:
+    """The model at ``module:name``: an nn.Module, or what a class or function of that name returns for the arguments.
 
     Imports as Python does, from the current directory too. torch's seed is set before the import and again before the
     call, so that the weights can be drawn again.
@@ -37,9 +37,11 @@ def load_module(path: str, seed: int) -> nn.Module:
     try:
         found = getattr(importlib.import_module(where), name)
         torch.manual_seed(seed)
-        module = found if isinstance(found, nn.Module) or not callable(found) else found()
+        module = found if isinstance(found, nn.Module) or not callable(found) else found(**(arguments or {}))
     except (Exception, SystemExit) as error:  # a user's own code: what it raises is the answer
         raise ValueError(f"{path}: {type(error).__name__}: {first_line(error)}") from error
+    if arguments and module is found:
+        raise ValueError(f"{path}: expected a class or function for arguments, got {type(found).__name__}")
     if not isinstance(module, nn.Module):
         raise ValueError(f"{path}: expected an nn.Module or what returns one, got {type(module).__name__}")
     return module

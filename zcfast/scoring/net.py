@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zcfast.errors import integer
 from zcfast.images.batch import ImageBatch
 from zcfast.nets.counted import COUNTABLE
-from zcfast.nets.inputs import Inputs, sample_shape, tensors_of
+from zcfast.nets.inputs import Inputs, first_minibatch, sample_shape, tensors_of
 from zcfast.passes.base import Results, with_requirements
 from zcfast.passes.batch import Batch, Loss, find_logits
 from zcfast.passes.engine import run_passes
@@ -21,6 +21,9 @@ from zcfast.passes.turn import one_at_a_time
 from zcfast.proxies.base import Proxy, resolve
 from zcfast.proxies.sets import PAPER as PAPER
 from zcfast.proxies.sets import expanded
+
+Minibatch: TypeAlias = tuple[Inputs, Tensor] | ImageBatch
+"""Inputs and targets."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Protocol:
         layers: names of the layer types that count.
         train: whether the net was in training mode.
         seed: of the random numbers that proxies draw; most draw none.
+        minibatches: samples of each, where they were given in a list.
     """
 
     batch_size: int
@@ -46,6 +50,7 @@ class Protocol:
     layers: tuple[str, ...]
     train: bool
     seed: int
+    minibatches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +89,7 @@ class Score:
 
 def score(
     module: nn.Module,
-    batch: tuple[Inputs, Tensor] | ImageBatch,
+    batch: Minibatch | list[Minibatch],
     proxies: str | Sequence[str | Proxy] = PAPER,
     *,
     loss_fn: Loss | None = None,
@@ -100,10 +105,12 @@ def score(
 
     Args:
         module: any net.
-        batch: inputs and targets [N, ...] on the net's device, as a pair or an ImageBatch. Inputs are a tensor, several
+        batch: inputs and targets [N, ...] on the net's device, as a pair, an ImageBatch, or a DataLoader, of which the
+            first minibatch is taken. Inputs are a tensor, several
             in a tuple, as in ``net(*inputs)``, or by keyword in a dict, as in ``net(**inputs)``, each [N, ...]. Integer
             ones are tokens: the Jacobian is taken, and synflow's ones are put, at the output of the nn.Embedding called
-            on them; masks stay as they are.
+            on them; masks stay as they are. A list of several minibatches is one, their samples side by side, save
+            in zico, which takes each by itself.
         proxies: names, or configured proxies such as zcfast.proxies.fisher(weighting="channel"); "paper", "modern",
             "cheap" and "all" stand for the proxies of these sets.
         loss_fn: (logits, targets) -> scalar, a mean over samples. Default: cross-entropy of [N, classes, ...].
@@ -128,11 +135,7 @@ def score(
         raise ValueError(f"seed: expected a number >= 0, got {seed}")
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected an nn.Module, got {type(module).__name__}")
-    if isinstance(batch, ImageBatch):
-        batch = (batch.inputs, batch.targets)
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
-    checked = Batch(*batch, loss_fn, logits or find_logits)
+    checked = _checked(batch, loss_fn, logits or find_logits)
     with one_at_a_time():
         checked.check_for(module)
         found = find_layers(module, layers)
@@ -146,6 +149,21 @@ def score(
 
         scores = run_passes(module, found, checked, chosen, finish, train=train, per_layer=per_layer, seed=seed)
         return {proxy.label: each for proxy, each in zip(chosen, scores, strict=True)}
+
+
+def _checked(batch: Any, loss_fn: Loss | None, logits: Callable[[Any], Tensor]) -> Batch:
+    """The minibatch; of a list of pairs, which targets, the second of a pair, are none of, all side by side."""
+    batch = first_minibatch(batch)
+    if isinstance(batch, list) and batch and all(isinstance(each, (ImageBatch, tuple, list)) for each in batch):
+        return Batch.side_by_side([Batch(*_pair(each), loss_fn, logits) for each in batch])
+    return Batch(*_pair(batch), loss_fn, logits)
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    pair = tuple(batch) if isinstance(batch, (ImageBatch, tuple, list)) else ()
+    if len(pair) != 2:
+        raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
+    return pair
 
 
 def no_layer(layers: Sequence[type[nn.Module]]) -> str:
@@ -232,6 +250,7 @@ def _protocol(module: nn.Module, batch: Batch, layers: tuple[type[nn.Module], ..
         layers=tuple(kind.__name__ for kind in layers),
         train=train,
         seed=seed,
+        minibatches=batch.sizes,
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zcfast.errors import integer, unknown
 from zcfast.nets.initialisation import draw_weights
-from zcfast.nets.inputs import Inputs, checked_inputs, sample_count
+from zcfast.nets.inputs import Inputs, checked_inputs, first_minibatch, sample_count
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.capabilities import Capability
 from zcfast.spaces.cells import Cells
@@ -43,7 +43,8 @@ class Example:
 
     @classmethod
     def of(cls, value: Any) -> "Example":
-        """An example as it is, or that of a pair or a batch (inputs, targets); a TypeError says what else came."""
+        """An example as it is, or that of a pair, a batch or a DataLoader's first; a TypeError says what else came."""
+        value = first_minibatch(value)
         if isinstance(value, cls):
             return value
         if hasattr(value, "inputs") and hasattr(value, "targets"):  # such as zcfast.load_images gives

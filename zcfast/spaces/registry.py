@@ -16,6 +16,7 @@ GROUP = "zcfast.spaces"  # of entry points: name = "module:space"
 _BUILT_IN = {
     "nasbench101": "zcfast.spaces.nasbench101:NasBench101",
     "nasbench201": "zcfast.spaces.nasbench201:NasBench201",
+    "nasbench_bert": "zcfast.spaces.nasbench_bert:NasBenchBert",
 }
 # Benchmarks without a space here: where the reader of their accuracies is, a function of name and path.
 TABLES = {

@@ -1,0 +1,157 @@
+"""Rows of a file of ours, chosen, sorted and printed as a table, CSV or JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zcfast.cli import terminal
+from zcfast.errors import unknown
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SHOWN = 20  # rows of a table where --limit does not say how many
+_COMPARISONS = {
+    "<=": "less_equal",
+    ">=": "greater_equal",
+    "!=": "not_equal",
+    "<": "less",
+    ">": "greater",
+    "=": "equal",
+}
+_CONDITION = re.compile(r"(.+?)(<=|>=|!=|<|>|=)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows and columns of a file, and how they are printed.
+
+    Attributes:
+        columns: names with commas between; all by default.
+        sort: the column that gives the order, lowest first; with a minus before it, highest first.
+        where: conditions such as "flops<=1e8", which all hold.
+        limit: how many rows at most.
+        form: "csv", "json" or "" for a table.
+    """
+
+    columns: str | None
+    sort: str | None
+    where: list[str]
+    limit: int | None
+    form: str
+
+    def __bool__(self) -> bool:
+        """Whether anything was asked for."""
+        return bool(self.columns or self.sort or self.where or self.form) or self.limit is not None
+
+    def show(self, file: Path) -> None:
+        """Print them. Errors: ValueError for a file that is none of ours, an unknown column, a wrong condition."""
+        from zcfast.data.saved import open_saved
+
+        with open_saved(file) as saved:
+            read = saved.read()
+        rows = self._chosen(read)
+        if self.form:
+            _print_json(rows) if self.form == "json" else _print_csv(rows)
+        else:
+            _print_table(rows, SHOWN if self.limit is None else self.limit)
+
+    def _chosen(self, rows: pyarrow.Table) -> pyarrow.Table:
+        for condition in self.where:
+            rows = rows.filter(_mask(rows, condition))
+        if self.sort is not None:
+            name = self.sort.removeprefix("-")
+            _require(rows, "--sort", name)
+            rows = rows.sort_by([(name, "descending" if self.sort.startswith("-") else "ascending")])
+        if self.columns is not None:
+            names = [name.strip() for name in self.columns.split(",")]
+            for name in names:
+                _require(rows, "--columns", name)
+            rows = rows.select(names)
+        return rows.slice(0, self.limit) if self.form and self.limit is not None else rows
+
+
+def _require(rows: pyarrow.Table, flag: str, name: str) -> None:
+    if name not in rows.column_names:
+        raise ValueError(f"{flag}: {unknown('column', name, rows.column_names)}")
+
+
+def _mask(rows: pyarrow.Table, condition: str) -> Any:
+    """Where a condition holds; not where there is no number."""
+    from pyarrow import compute, types
+
+    found = _CONDITION.fullmatch(condition)
+    if found is None:
+        raise ValueError(f"--where: expected NAME<=NUMBER, with any of {' '.join(_COMPARISONS)}, got {condition!r}")
+    name, sign, text = (part.strip() for part in found.groups())
+    _require(rows, "--where", name)
+    column, value = rows.column(name), text
+    if types.is_integer(column.type) or types.is_floating(column.type):
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise ValueError(f"--where: expected a number to compare {name} with, got {text!r}") from error
+        column = column.cast("float64")
+    elif not types.is_string(column.type):
+        raise ValueError(f"--where: expected a column of numbers or texts, got {name}, lists of numbers")
+    return compute.fill_null(getattr(compute, _COMPARISONS[sign])(column, value), False)
+
+
+def _plain(rows: pyarrow.Table) -> pyarrow.Table:
+    """The rows with lists as JSON, which CSV has no form for."""
+    import pyarrow
+
+    for place, name in enumerate(rows.column_names):
+        if pyarrow.types.is_fixed_size_list(rows.column(name).type):
+            texts = pyarrow.array(map(json.dumps, rows.column(name).to_pylist()), pyarrow.string())
+            rows = rows.set_column(place, name, texts)
+    return rows
+
+
+def _print_csv(rows: pyarrow.Table) -> None:
+    from pyarrow import BufferOutputStream
+    from pyarrow.csv import write_csv
+
+    stream = BufferOutputStream()
+    write_csv(_plain(rows), stream)
+    _print(stream.getvalue().to_pybytes().decode())
+
+
+def _print_json(rows: pyarrow.Table) -> None:
+    """An array of objects, a line each; null for what is no finite number."""
+    lines = [json.dumps({name: _finite(value) for name, value in row.items()}) for row in rows.to_pylist()]
+    _print("[" + ",\n ".join(lines) + "]\n")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print(text: str) -> None:
+    """As it is into a file or a pipe; on a terminal without codes that would move the cursor."""
+    if sys.stdout.isatty():
+        terminal.say(text.removesuffix("\n"))
+    else:
+        sys.stdout.write(text)
+
+
+def _print_table(rows: pyarrow.Table, limit: int) -> None:
+    from rich.table import Table as TextTable
+
+    from zcfast.notebook import number
+
+    text = TextTable(box=None, pad_edge=False)
+    shown = _plain(rows.slice(0, limit))
+    for name in shown.column_names:
+        text.add_column(name, overflow="fold")
+    for row in zip(*(column.to_pylist() for column in shown.columns), strict=True):
+        text.add_row(*("" if value is None else value if isinstance(value, str) else number(value) for value in row))
+    terminal.show(text)
+    if len(rows) > len(shown):
+        terminal.say(f"{len(rows) - len(shown):,} more rows; --limit shows more, --csv and --json print all")
