@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 
 __all__ = [
     "ERROR_NODE",
+    "OWN_OPERATORS",
     "RULES_BY_DISPATCH_ONLY",
     "AnyBatchNorm",
     "DispatchMode",
@@ -50,6 +51,10 @@ class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False
+
+
+OWN_OPERATORS = frozenset({"aten", "prim", "prims", "profiler"})
+"""The libraries of operators that are torch's, each of which does what its name says; the last one computes nothing."""
 
 
 def wrapper_of(cls: type[_T], like: Tensor) -> _T:

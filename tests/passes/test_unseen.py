@@ -253,10 +253,16 @@ def test_the_work_of_another_librarys_operator_may_be_told():
     assert found == score(Sequences(), batch, ["multiply_adds"])["multiply_adds"].value
 
 
+def profiled():
+    with torch.profiler.record_function("by an operator of its own"):
+        torch.ones(2)
+
+
 def test_what_is_hidden():
     x = torch.randn(3, 4, requires_grad=True)
     assert hidden_operations(lambda: F.gelu(nn.Linear(4, 4)(x)).sum().backward()) == []
     assert hidden_operations(lambda: nn.Parameter(OwnRelu.apply(x).detach())) == []
+    assert hidden_operations(profiled) == []
     assert hidden_operations(lambda: scripted_half(x)) == ["aten::mul"]
     assert hidden_operations(lambda: custom_relu(x)) == ["zcfast_tests::relu"]
     names = ["aten::relu", "aten::mul", "other::anything"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from zcfast.torch_internals import DispatchMode, operator_name
+from zcfast.torch_internals import OWN_OPERATORS, DispatchMode, operator_name
 
 PRODUCT = "matrix product"  # the kind of all that is no convolution
 
@@ -111,7 +111,7 @@ def counting(modules: Iterable[nn.Module]) -> Iterator[Counted]:
 def _is_torchs(name: str) -> bool:
     """Whether an operator is torch's own, or one of torchvision's that multiplies no matrices."""
     library, _, operator = name.partition("::")
-    return library in ("aten", "prim", "prims") or (library == "torchvision" and "conv" not in operator)
+    return library in OWN_OPERATORS or (library == "torchvision" and "conv" not in operator)
 
 
 def _size(x: Tensor, *_: Any) -> int:

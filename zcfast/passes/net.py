@@ -264,17 +264,18 @@ class Net:
         if not self._repeats and logits.is_floating_point():
             self._first, self._first_channels_last = (logits.detach().clone(), self._scales), self.channels_last
 
-    def require_sight(self, matters: Sequence[str]) -> None:
+    def require_sight(self, matters: Sequence[str], find: Callable[[], Sequence[str]] | None = None) -> None:
         """Run a few samples forward, if the net may hide operations, and look for some that matter.
 
         Args:
             matters: parts of their names (`Watching`).
+            find: gives what is hidden in a pass that runs the net otherwise.
 
         Raises:
             ProxyError: some ran where what watches functions does not see them, or the net does not run so watched.
         """
         if self._hidden is None:
-            self._hidden = self._find_hidden()
+            self._hidden = (find or self._find_hidden)()
         if isinstance(self._hidden, Failure):
             raise self._hidden.as_error()
         if found := missed(self._hidden, matters):

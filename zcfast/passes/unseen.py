@@ -10,10 +10,15 @@ from typing import Any, ClassVar
 
 from torch.overrides import TorchFunctionMode
 
-from zcfast.torch_internals import DispatchMode, operator_name, plain_scripts
+from zcfast.torch_internals import OWN_OPERATORS, DispatchMode, operator_name, plain_scripts
 
-_TORCHS = frozenset({"aten", "prim", "prims", "torchvision"})  # whose operators are what their names say
-_MADE_BY_TORCH = frozenset({"aten::detach", "aten::alias", "aten::lift_fresh"})  # between one function and another
+_KNOWN = OWN_OPERATORS | {"torchvision"}
+_BETWEEN = (
+    "aten::detach",
+    "aten::alias",
+    "aten::lift_fresh",
+    "profiler::",
+)  # what torch does from function to function
 
 BATCH_NORM = ("batch_norm",)
 """What matters to those that see batch normalisation."""
@@ -32,7 +37,7 @@ class Watching(TorchFunctionMode):
 def missed(hidden: Iterable[str], matters: Iterable[str]) -> list[str]:
     """Those of some operations that matter to what did not see them."""
     parts = tuple(matters)
-    return [name for name in hidden if any(part in name for part in parts) or _library(name) not in _TORCHS]
+    return [name for name in hidden if any(part in name for part in parts) or _library(name) not in _KNOWN]
 
 
 def hidden_operations(call: Callable[[], object]) -> list[str]:
@@ -71,7 +76,7 @@ class _Operations(DispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
         name = operator_name(func) or str(func)
-        if name not in _MADE_BY_TORCH and not (self._functions.running and _library(name) in _TORCHS):
+        if not name.startswith(_BETWEEN) and not (self._functions.running and _library(name) in _KNOWN):
             self.hidden[name] = None
         return func(*args, **(kwargs or {}))
 
