@@ -5,8 +5,6 @@
 Needs the accuracies and latencies of tests/shared.py. One thread; under a minute.
 """
 
-import gzip
-import json
 from functools import partial
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor
 
 import zcfast
+from bench.transnas import micro as transnas_micro
 from tests.shared import DATA
 from zcfast import analysis
 from zcfast.analysis.regret import Limit, Rule
@@ -28,8 +27,6 @@ LATENCIES = {
     "pixel2": (14, 18, 25),
 }
 QUANTILES = (0.1, 0.25, 0.5, 0.75)
-TRANSNAS = ("class_scene", "class_object")
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")  # of TransNAS-Bench-101's cells
 Rules = dict[str, Rule]
 
 
@@ -104,17 +101,9 @@ def nasbench101() -> None:
 
 def transnas(columns: dict[str, Tensor]) -> None:
     """The 4,096 cells of the micro space, which are those of NAS-Bench-201 without pools; sizes are that network's."""
-    space = zcfast.space("nasbench201")
-    for task in TRANSNAS:
-        with gzip.open(DATA / f"transnas/macro_{task}.json.gz") as file:  # these files are named the wrong way round
-            known = {name: float(value) for name, value in json.load(file)}
-        edges = [[OPERATIONS[int(each)] for each in name.split("-")[2].replace("_", "")] for name in known]
-        texts = ["|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*each) for each in edges]
-        rows = space.index(space.parse(texts))
-        chosen, accuracies = (
-            rules({name: column[rows] for name, column in columns.items()}),
-            torch.tensor([*known.values()]),
-        )
+    rows, reached = transnas_micro()
+    for task, accuracies in reached.items():
+        chosen = rules({name: column[rows] for name, column in columns.items()})
         flops = columns["flops"][rows].double()
         limits = {f"FLOPs up to quantile {q}": (flops, float(np.quantile(flops.numpy(), q))) for q in QUANTILES}
         correlations(f"TransNAS-Bench-101 micro, {task}, {len(rows):,}", chosen, {task: accuracies})

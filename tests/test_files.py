@@ -53,6 +53,19 @@ def test_an_output_may_not_be_an_input(tmp_path, monkeypatch):
     assert (tmp_path / "in").read_text() == "kept"
 
 
+def test_an_output_may_not_replace_what_a_directory_holds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("in/batch", "in/deep/batch"):
+        (tmp_path / name).write_bytes(b"pictures")
+        with pytest.raises(ValueError, match="--out: expected another file than in, which is read"):
+            check_writable(name, "in")
+    (tmp_path / "in" / "scores.parquet").write_bytes(b"PAR1 of an earlier run")
+    for name in ("in/scores.parquet", "in/new", "other"):
+        check_writable(name, "in")
+    assert (tmp_path / "in" / "batch").read_bytes() == b"pictures"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

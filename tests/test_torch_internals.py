@@ -20,6 +20,7 @@ from zcfast.torch_internals import (
     has_kernel,
     is_view,
     make_dual,
+    memory_of,
     operator_name,
     outside_modes,
     outside_transforms,
@@ -34,6 +35,18 @@ class Noted(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         raise NotImplementedError(str(func))
+
+
+def test_memory_is_one_for_all_that_share_it_and_gone_with_the_last():
+    x = torch.zeros(4, 4)
+    view, other = x[1:].t(), torch.zeros(4, 4)
+    memory = memory_of(x)
+    assert memory == memory_of(view) != memory_of(other)
+    assert len({memory, memory_of(view), memory_of(other)}) == 2
+    del x
+    assert not memory.expired()
+    del view
+    assert memory.expired()
 
 
 def test_a_wrapper_has_the_form_of_a_tensor_and_no_numbers():

@@ -14,6 +14,7 @@ from zcfast.errors import Notice, first_line, printable, shortened
 
 MEMORY = "ZCFAST_MEMORY"  # of the environment: bytes that reading a file may take
 _DEFAULT_MEMORY = 1 << 30
+PARQUET = b"PAR1"  # what such a file begins with
 _OTHERS = (".csv", ".tsv", ".txt", ".json", ".html", ".xlsx", ".npz", ".pkl", ".pt", ".pth")
 
 
@@ -66,15 +67,24 @@ def reading(path: str | os.PathLike[str], expected: str) -> Iterator[None]:
 def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None) -> None:
     """Raise an OSError that says why if `replace_file(path)` could not write there; leaves nothing behind.
 
-    Raises ValueError if the file is one of those that are read, which it would replace.
+    Raises ValueError if the file is one of those that are read, which it would replace, or lies in a directory that is
+    read and is no Parquet file, as an earlier run would have written.
     """
     target = _target(path)
     for source in inputs:
-        if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
+        if source is not None and target.exists() and Path(source).exists() and _reads(Path(source), target):
             raise ValueError(f"--out: expected another file than {source}, which is read")
     temporary = _temporary(target)
     os.close(_create(temporary, target))
     temporary.unlink()
+
+
+def _reads(source: Path, target: Path) -> bool:
+    """Whether what is read is a file that is there, or may be in the directory."""
+    if target.samefile(source) or source.resolve() not in target.parents:
+        return target.samefile(source)
+    with target.open("rb") as file:
+        return file.read(len(PARQUET)) != PARQUET
 
 
 def check_parquet_name(path: str | os.PathLike[str]) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch._C import _functorch
 from torch.autograd import forward_ad
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
@@ -22,6 +23,7 @@ __all__ = [
     "has_kernel",
     "is_view",
     "make_dual",
+    "memory_of",
     "operator_name",
     "outside_modes",
     "outside_transforms",
@@ -80,6 +82,11 @@ def compiled_apart(function: Callable[[], Any]) -> Callable[[], Any]:
     with config.patch(recompile_limit=most, accumulated_recompile_limit=most, fail_on_recompile_limit_hit=True):
         compiled()
     return compiled
+
+
+def memory_of(x: Tensor) -> Any:
+    """What stands for a tensor's memory without holding it, equal for all that share it, and may be ``expired()``."""
+    return StorageWeakRef(x.untyped_storage())  # type: ignore[no-untyped-call]
 
 
 def is_view(x: Tensor) -> bool:

@@ -127,6 +127,7 @@ def test_help_has_examples_and_needs_no_torch():
         (("scor",), 2, "No such command 'scor'"),
         (("score", "--stem", "3"), 2, "No such option"),
         (("show", "none.parquet"), 1, "none.parquet: expected a Parquet file of scores saved by zcfast, got no file"),
+        (("show", "none.parquet", "--target", "85"), 1, "none.parquet: expected a Parquet file of scores saved by"),
     ],
 )
 def test_bad_input_is_one_line(run, arguments, status, message):
@@ -258,6 +259,16 @@ def test_the_progress_bar_shows_the_time_to_go(monkeypatch, capsys):
     assert "Scoring" in shown
     assert "30%" in shown
     assert "0:07:00" in shown
+
+
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with terminal.progress_bar("Scoring") as progress:
+        for done in range(7):
+            progress(done, 10_000)
+            now[0] += 10
+    assert capsys.readouterr().err.split("\n") == ["zcfast: Scoring: 3 of 10,000", "zcfast: Scoring: 6 of 10,000", ""]
 
 
 def test_proxies_are_listed_with_what_they_need(run):

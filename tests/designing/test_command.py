@@ -31,28 +31,46 @@ space = zcfast.Space(build, example=(torch.randn(4, 3, 8, 8), torch.tensor([0, 1
         ("params", "5 M", 5e6),
         ("lat", "12ms", 12),
         ("lat", ".5s", 500),
+        ("activation_memory", "40M", 40e6),
+        ("activation_memory", "1.5 MiB", 1.5 * 2**20),
+        ("activation_memory", "40kB", 40e3),
     ],
 )
 def test_quantities(name, text, number):
-    assert quantity(name, text) == number
+    assert quantity("--limit", name, text) == number
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("flops", "12ms"), ("flops", "5 apples"), ("lat", ""), ("lat", "1.2.3"), ("params", "-5M"), ("flops", "nan")],
+    [
+        ("flops", "12ms"),
+        ("flops", "5MB"),
+        ("activation_memory", "5ms"),
+        ("flops", "5 apples"),
+        ("lat", ""),
+        ("lat", "1.2.3"),
+        ("params", "-5M"),
+        ("flops", "nan"),
+    ],
 )
 def test_what_is_no_quantity(name, text):
-    with pytest.raises(ValueError, match=f"--limit {name}: expected a number"):
-        quantity(name, text)
+    with pytest.raises(ValueError, match=r"^--limit: expected a number"):
+        quantity("--limit", name, text)
 
 
 @pytest.mark.parametrize(
     ("name", "text", "meant"),
-    [("flops", "2m", "2M"), ("params", "1g", "1G"), ("lat", "3 MS", "3ms"), ("lat", "2S", "2s")],
+    [
+        ("flops", "2m", "2M"),
+        ("params", "1g", "1G"),
+        ("lat", "3 MS", "3ms"),
+        ("lat", "2S", "2s"),
+        ("activation_memory", "2mib", "2MiB"),
+    ],
 )
 def test_a_unit_in_the_wrong_case(name, text, meant):
     with pytest.raises(ValueError, match=rf"got '{text}'; did you mean {meant}\?"):
-        quantity(name, text)
+        quantity("--limit", name, text)
 
 
 def test_a_benchmark_space(run, tmp_path):

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 import zcfast
 from zcfast.designing import Design, Stages
+from zcfast.errors import Notice
 from zcfast.order import average_ranks
 
 SMALL = {"stem_channels": 4, "modules": 1}
@@ -137,10 +138,34 @@ def test_a_design_is_a_file_of_scores(space, tmp_path):
     assert again.rows.equal(found.rows)
     assert again.best.values == found.best.values
     assert again.protocol == found.protocol
-    assert found.table().num_rows == len(found) == found.protocol["within"]
+    assert len(found) == found.protocol["within"] == int((space.flops(space.enumerate()) <= 60e6).sum())
+    table = found.table()
+    assert sorted(table["index"].to_pylist()) == list(range(15_625))
+    assert table["flops"].to_pylist() == space.flops(space.enumerate())[table["index"].to_pylist()].tolist()
+    assert set(table["reason_design"].to_pylist()[len(found) :]) == {"over a limit"}
     zcfast.score_space(space, ["params"]).save(tmp_path / "scores.parquet")
     with pytest.raises(ValueError, match=r"expected a design that zcfast.design or zcfast design made, got scores"):
         Design.load(tmp_path / "scores.parquet")
+
+
+def test_a_learned_cost_says_so_in_the_file(space, tmp_path):
+    rows = torch.arange(0, 15_000, 500)
+    learned = zcfast.latency.fit(space, rows, space.params(space.enumerate()[rows]).double())
+    found = zcfast.design(space, by="params", limits={"ms": (learned, 5e5), "seen": ([1.0] * 15_625, 2)})
+    found.save(tmp_path / "found.parquet")
+    meanings = Design.load(tmp_path / "found.parquet").tried.provenance.columns
+    assert meanings["ms"].definition == "learned from 30 measured architectures by a Gaussian process; its mean"
+    assert meanings["seen"].definition == "a cost of the caller's"
+
+
+def test_a_sampler_has_nothing_to_choose_where_all_are_considered(space, tmp_path):
+    with pytest.warns(Notice, match="sampler: no effect, as all 15,625 architectures of nasbench201 are considered"):
+        found = zcfast.design(space, by="params", limits={"flops": 6e7}, sampler="tpe", evaluations=100_000)
+    assert found.rows.equal(zcfast.design(space, by="params", limits={"flops": 6e7}).rows)
+    with pytest.raises(ValueError, match="unknown sampler 'tp': did you mean tpe"):
+        zcfast.design(space, by="params", sampler="tp")
+    with pytest.raises(ValueError, match="unknown sampler 3: expected one of nsga2"):
+        zcfast.design(space, by="params", sampler=3)
 
 
 NAN = float("nan")
@@ -156,7 +181,9 @@ NUMBER = "expected a finite number > 0, got"
         ({"limits": {"flops": -1}}, rf"limits: flops: {NUMBER} -1"),
         ({"limits": {"flops": 0}}, rf"limits: flops: {NUMBER} 0"),
         ({"limits": {"flops": float("inf")}}, rf"limits: flops: {NUMBER} inf"),
-        ({"limits": {"params": "5M"}}, rf"limits: params: {NUMBER} '5M'"),
+        ({"limits": {"params": "5 apples"}}, "limits: params: expected a number with or without a unit"),
+        ({"limits": {"lat": ([1] * 15625, "3 GB")}}, "limits: lat: expected a number with or without a unit"),
+        ({"limits": {"params": "0"}}, rf"limits: params: {NUMBER} 0"),
         ({"limits": {"params": True}}, rf"limits: params: {NUMBER} True"),
         ({"limits": {"lat": ([1, 2], 3)}}, SHORT),
         ({"limits": {"lat": (lambda space, cells: [1, 2], 3)}}, SHORT),
@@ -164,7 +191,10 @@ NUMBER = "expected a finite number > 0, got"
         ({"limits": {"lat": ([1] * 15625, NAN)}}, rf"limits: lat: {NUMBER} nan"),
         ({"limits": {"lat": ([1] * 15625,)}}, r"limits: lat: expected \(column, number\), got 1 values"),
         ({"limits": [("flops", 3)]}, "limits: expected numbers by name"),
+        ({"limits": {"lat": (lambda space, cells: 1 / 0, 3)}}, "limits: lat: ZeroDivisionError: division by zero"),
         ({"minimise": "flops"}, "minimise: expected a list of names, got 'flops'"),
+        ({"minimise": 3}, "minimise: expected a list of names, got 3"),
+        ({"minimise": [3]}, r"minimise: expected a list of names, got \[3\]"),
         ({"minimise": ["latency"]}, "unknown cost to minimise 'latency'"),
         ({"by": "snipp"}, "unknown proxy 'snipp': did you mean snip"),
         ({"by": ["params", "params"]}, "by: expected each score once"),

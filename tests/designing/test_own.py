@@ -15,6 +15,7 @@ from tests.designing.own_space import EXAMPLE, space
 from tests.shared import environment
 from tests.spaces.own import TwoLayers
 from zcfast.designing import Design, DesignInterrupted, Stages
+from zcfast.errors import Notice
 
 LIMITS = {"flops": 1e6, "params": 2e4}
 SIZED = {"by": ["params", "flops"], "limits": LIMITS}
@@ -49,7 +50,9 @@ def test_builds_that_fail_are_counted_and_shown(found):
     failed = [text for text in found.tried.reasons["design"] if "no eight" in text]
     assert found.protocol["failed"] == len(failed) > 0
     assert failed[0].startswith("build raised RuntimeError for")
-    with pytest.raises(ValueError, match="none of 64 architectures can be built: build raised RuntimeError"):
+    with pytest.raises(
+        ValueError, match="none of 64 architectures can be built and measured: build raised RuntimeError"
+    ):
         zcfast.design(zcfast.Space(_sometimes(), EXAMPLE), evaluations=64)
 
 
@@ -128,10 +131,75 @@ def test_all_of_a_small_space():
     found = zcfast.design(space, by="params", evaluations=10_000)
     assert sorted(found.rows.tolist()) == list(range(8))
     assert found.best.choices == {"kernel": 3, "width": 7}
-    brute = zcfast.design(space, by="params", evaluations=10_000, sampler="brute_force")
+    with pytest.warns(Notice, match="sampler: no effect, as all 8 architectures of small are considered"):
+        brute = zcfast.design(space, by="params", evaluations=10_000, sampler="brute_force")
     assert sorted(brute.rows.tolist()) == list(range(8))
+    assert len(zcfast.design(space, by="params", evaluations=7, sampler="brute_force")) == 7
     drawn = zcfast.design(space, by="params", evaluations=4)
     assert len(drawn) == 4
+
+
+def test_a_storage_gets_all_of_a_space_once(tmp_path):
+    space, url = zcfast.Space(own_space.small, EXAMPLE), f"sqlite:///{tmp_path / 'study.db'}"
+    found = zcfast.design(space, by="params", evaluations=100_000, storage=url)
+    texts = [trial.user_attrs["architecture"] for trial in found.study.trials]
+    assert sorted(texts) == sorted(space.format(space.enumerate()))
+    assert [trial.values for trial in found.study.trials] == [
+        [found.tried["params"][row]] for row in _rows(found, texts)
+    ]
+    assert len(zcfast.design(space, by="params", evaluations=100_000, storage=url).study.trials) == 8
+
+
+def _rows(found, texts):
+    known = found.space.format(found.tried.cells)
+    return [known.index(text) for text in texts]
+
+
+def test_a_benchmark_gives_all_to_a_storage():
+    from zcfast.designing.look import questions
+    from zcfast.designing.studies import in_order
+
+    listed = zcfast.space("nasbench201")
+    asked = questions(listed)
+    answers = in_order(listed, asked)._answers
+    digits = torch.tensor([[each[name] for name in asked] for each in answers])
+    cells = listed.capability(zcfast.spaces.Decisions).encode(digits)
+    assert listed.index(cells).equal(torch.arange(15_625))
+
+
+class Few(zcfast.spaces.SearchSpace):
+    """Two networks that are drawn and not listed."""
+
+    name = "few"
+    example = zcfast.spaces.Example(*EXAMPLE)
+
+    def sample(self, n, generator=None):
+        return zcfast.spaces.Texts(tuple("ab"[int(each)] for each in torch.randint(2, (n,), generator=generator)))
+
+    def format(self, cells):
+        return list(cells.texts)
+
+    def parse(self, architecture):
+        return zcfast.spaces.Texts((architecture,) if isinstance(architecture, str) else tuple(architecture))
+
+    def _network(self, cell, **options):
+        return nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
+
+
+def test_a_space_that_has_no_more_is_said():
+    with pytest.warns(Notice, match="evaluations: 2 architectures of 50 are considered, as no others were proposed"):
+        found = zcfast.design(Few(), by="params", evaluations=50)
+    assert len(found) == 2
+
+
+def raising(space, cells):
+    raise OSError("no phone is attached")
+
+
+def test_a_function_of_the_users_own_that_raises_names_its_limit():
+    expected = "none of 8 architectures can be built and measured: limits: ms: OSError: no phone is attached"
+    with pytest.raises(ValueError, match=expected):
+        zcfast.design(zcfast.Space(own_space.small, EXAMPLE), limits={"ms": (raising, 3.0)})
 
 
 def test_numbers_without_steps():
@@ -196,8 +264,8 @@ def test_tuples_and_lists_are_options():
 
     study.optimize(train, n_trials=3)
     assert seen == found.scores["params"][:3].tolist()
-    searched = zcfast.design(space, by="params", sampler="random", evaluations=18)
-    assert searched.scores["params"].max() == found.scores["params"].max()
+    searched = zcfast.design(space, by="params", sampler="random", evaluations=17)
+    assert len(searched) == 17
     assert space.answers(found.best.architecture)["shape"] == (4, 1)
 
 

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 
+import zcfast
 from tests.scoring.shared import NONE, SPACE, assert_same, cells, images, rows_of, score
 from zcfast.errors import Notice
 from zcfast.passes import Forward
@@ -75,6 +77,22 @@ def test_a_store_is_cleared_of_what_is_safe_elsewhere(tmp_path):
         (tmp_path / "parts" / "mine.txt").unlink()
         assert store.clear() == 0
     assert not (tmp_path / "parts").exists()
+
+
+def drawn(trial):
+    return torch.nn.Linear(3, trial.suggest_int("width", 2, 5))
+
+
+def test_parts_of_a_space_with_another_example_are_said(tmp_path):
+    spaces = [zcfast.Space(drawn, (torch.full((2, 3), each), torch.tensor([0, 1]))) for each in (1.0, 2.0)]
+    given = {"images": (torch.ones(2, 3), torch.tensor([0, 1])), "workers": 1, "parts": tmp_path}
+    zcfast.score_architectures(spaces[0], ["snip"], spaces[0].enumerate()[:1], **given)
+    with pytest.warns(Notice, match="kept scores are of another space: .* wherever it is drawn without a seed"):
+        zcfast.score_architectures(spaces[1], ["snip"], spaces[1].enumerate()[:1], **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        zcfast.score_architectures(spaces[1], ["snip"], spaces[1].enumerate(), **given)
+        zcfast.score_architectures(spaces[1], ["grad_norm"], spaces[1].enumerate(), **given)
 
 
 class Own(Proxy):

@@ -20,6 +20,17 @@ class Listed(TwoLayers, Enumerated):
         return self.decode(cells) @ torch.tensor([2, 1])
 
 
+class Unlisted(Listed):
+    """One whose list nobody may ask for, which would take long."""
+
+    name = "unlisted"
+
+    def __len__(self):
+        raise AssertionError
+
+    enumerate = __len__
+
+
 def evaluate(cells):
     return [float(text.split()[0]) for text in cells.texts]
 
@@ -53,6 +64,8 @@ def test_what_a_search_lacks_is_said(monkeypatch):
     ):
         with pytest.raises(ValueError, match=expected):
             search.run(algorithm, space, evaluate, budget=2, runs=1)
-    space = register(Listed())
-    with pytest.raises(ValueError, match=r"listed: expected a space with closed forms"):
+    space = register(Unlisted(), "unlisted")
+    with pytest.raises(ValueError, match=r"unlisted: expected a space with closed forms"):
         search.run(search.regressor(first=1), space, evaluate, budget=4, runs=1)
+    with pytest.raises(ValueError, match=r"unlisted: expected a space with closed forms"):
+        search.regressor(first=1).init(space, runs=1)

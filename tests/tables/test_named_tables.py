@@ -61,15 +61,27 @@ def test_a_directory_is_no_json(tmp_path):
 
 
 def test_transnas(tmp_path):
-    write(tmp_path / "micro_jigsaw.json", [["64-4111-basic", 93.5], ["64-2311-basic", 96.0]])
-    write(tmp_path / "micro_normal.json.gz", [["64-2311-basic", 0.5]], packed=True)
-    write(tmp_path / "macro_normal.json", [["64-41414-0_00_000", 0.25]])
-    table = zcfast.table("transnas_micro", tmp_path)
+    write(tmp_path / "macro_jigsaw.json", [["64-4111-basic", 93.5], ["64-2311-basic", 96.0]])
+    write(tmp_path / "macro_normal.json.gz", [["64-2311-basic", 0.5]], packed=True)
+    write(tmp_path / "micro_normal.json", [["64-41414-0_00_000", 0.25]])
+    table = zcfast.table("transnas_macro", tmp_path)
     assert list(table.metrics) == ["jigsaw", "normal"]
     assert table.query(["64-2311-basic", "64-4111-basic"], "jigsaw").tolist() == [96.0, 93.5]
     assert table.query(["64-2311-basic", "64-4111-basic"], "normal").isnan().tolist() == [False, True]
     assert table.metrics["normal"].unit == "SSIM"
-    assert zcfast.table("transnas_macro", tmp_path / "macro_normal.json").names == ("64-41414-0_00_000",)
+    assert zcfast.table("transnas_micro", tmp_path / "micro_normal.json").names == ("64-41414-0_00_000",)
+
+
+def test_transnas_is_told_apart_by_its_architectures(tmp_path):
+    write(tmp_path / "micro_jigsaw.json", [["64-4111-basic", 93.5]])
+    write(tmp_path / "macro_jigsaw.json", [["64-41414-0_00_000", 0.25]])
+    assert zcfast.table("transnas_macro", tmp_path)["jigsaw"].tolist() == [93.5]
+    assert zcfast.table("transnas_micro", tmp_path / "macro_jigsaw.json")["jigsaw"].tolist() == [0.25]
+    with pytest.raises(ValueError, match=r"expected files .* of micro architectures"):
+        zcfast.table("transnas_micro", tmp_path / "micro_jigsaw.json")
+    write(tmp_path / "macro_jigsaw.json.gz", [["64-41414-0_00_000", 0.25]], packed=True)
+    with pytest.raises(ValueError, match="expected one file of micro architectures for jigsaw"):
+        zcfast.table("transnas_micro", tmp_path)
 
 
 def test_pytorchcv(tmp_path):
@@ -120,7 +132,7 @@ def test_other_content(tmp_path, name, content):
 
 
 def test_transnas_needs_the_names_of_the_files(tmp_path):
-    with pytest.raises(ValueError, match=r"expected files micro_<task>\.json or \.json\.gz, task one of class_scene"):
+    with pytest.raises(ValueError, match=r"expected files micro_<task>\.json or macro_<task>\.json, or .* of micro"):
         zcfast.table("transnas_micro", tmp_path)
 
 
@@ -147,8 +159,8 @@ def test_flipped_bytes(tmp_path, data):
     [
         ("nasbench_nlp", "nasbench_nlp/recipes_wt2_ptb.json.gz", 344, {"test_wikitext2": 340, "test_ptb": 312}),
         ("nasbench_macro", "transnas/nas-bench-macro_cifar10.json.gz", 6561, {"test": 6561}),
-        ("transnas_micro", "transnas", 3255, {"jigsaw": 3255, "class_scene": 3255}),
-        ("transnas_macro", "transnas", 4096, {"autoencoder": 4096}),
+        ("transnas_macro", "transnas", 3255, {"jigsaw": 3255, "class_scene": 3255}),
+        ("transnas_micro", "transnas", 4096, {"autoencoder": 4096}),
         ("pytorchcv", "pytorchcv/accuracies.csv", 524, {"top1_error_imagenet1k": 323, "top1_error_svhn": 63}),
     ],
 )

@@ -163,7 +163,7 @@ def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> di
         name, equals, text = pair.partition("=")
         if not equals or name in limits:
             raise ValueError(f"--limit: expected NAME=MOST, such as flops=450M, each name once, got {pair!r}")
-        most = quantity(name, text)
+        most = quantity(f"--limit {name}", name, text)
         if table is not None and name in table.metrics:
             limits[name] = _cost(space, table, name), most
         elif name in COUNTED:

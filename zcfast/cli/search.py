@@ -104,6 +104,8 @@ def _algorithm(
     if name not in engine.ALGORITHMS:
         raise unknown("algorithm", name, engine.ALGORITHMS)
     algorithm = engine.ALGORITHMS[name]()
+    for kind in algorithm.needs:
+        space.capability(kind)
     if warmup is None and not move:
         for flag, value in (("--proxy", proxy), ("--scores", scores)):
             if value is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,19 +11,40 @@ import typer
 
 from zcfast.errors import printable
 
+EVERY = 30.0  # s between two lines where no bar can be drawn
+
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function of rows done and rows in all that draws a bar, with the time to go, on stderr if a terminal."""
+    """Give a function of rows done and rows in all that draws a bar, with the time to go, on stderr.
+
+    Where that is no terminal it prints a line every half minute.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(title)
+        return
     # A row may take minutes: of the last half minute alone there would be no time to go.
-    with Progress(console=console, disable=not console.is_terminal, speed_estimate_period=3600) as bar:
+    with Progress(console=console, speed_estimate_period=3600) as bar:
         task = bar.add_task(escape(printable(title)), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(title: str) -> Callable[[int, int], None]:
+    """A function of rows done and rows in all that now and then prints both."""
+    told = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= EVERY:
+            told = time.monotonic()
+            print(f"zcfast: {printable(title)}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+
+    return report
 
 
 def say(text: str = "") -> None:

@@ -12,9 +12,8 @@ import pyarrow
 from pyarrow import compute, parquet
 
 from zcfast.data.pages import sizes
-from zcfast.files import replace_file, require_memory
+from zcfast.files import PARQUET, replace_file, require_memory
 
-MAGIC = b"PAR1"
 MOST_FOOTER = 1 << 21  # bytes; each may become 200
 MOST_COLUMNS = 1 << 12  # nested ones take the stack too
 COPIES = 2  # of the columns, that their readers make
@@ -34,7 +33,7 @@ class ParquetFile:
         with Path(path).open("rb") as file:
             end = file.seek(-8, os.SEEK_END)
             footer = int.from_bytes(file.read(4), "little")
-            if file.read(4) != MAGIC or footer > min(end, MOST_FOOTER):
+            if file.read(4) != PARQUET or footer > min(end, MOST_FOOTER):
                 raise ValueError(f"expected a footer of at most {min(end, MOST_FOOTER):,} bytes, got {footer:,}")
         options = {"page_checksum_verification": True, "thrift_container_size_limit": MOST_COLUMNS}
         mapped = pyarrow.memory_map(os.fsencode(path))  # bytes: a name may be of other letters than Unicode's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from zcfast.designing.look import BUILT, TEXT, Look, questions
 from zcfast.designing.plan import Plan, Stage
 from zcfast.designing.proposals import Drawn, Listed, Proposals
 from zcfast.designing.whole import Unsampled
+from zcfast.errors import Notice
 from zcfast.order import spread
 from zcfast.scoring.architectures import claims, described_as, task_of
 from zcfast.scoring.execution import InProcess, Run, each_once
@@ -37,12 +39,11 @@ def proposals(plan: Plan, sampler: Any, storage: Any, study_name: str | None) ->
     Raises:
         ImportError: Optuna is needed and missing.
     """
-    space, listed = plan.space, plan.space.offers(Enumerated)
-    small = listed is not None and len(listed) <= (plan.evaluations or LISTED)
-    asked = {} if small and sampler is None and storage is None else questions(space)
-    most = plan.evaluations or (len(listed) if listed is not None and small else DRAWN)
+    space, listed, whole = plan.space, plan.space.offers(Enumerated), considers_all(plan)
+    asked = {} if whole and sampler is None and storage is None else questions(space)
+    most = plan.evaluations or DRAWN
     if listed is not None:
-        most = min(most, len(listed))
+        most = len(listed) if whole else min(most, len(listed))
     task = None
     if plan.first.sampled:
         task = task_of(
@@ -56,17 +57,23 @@ def proposals(plan: Plan, sampler: Any, storage: Any, study_name: str | None) ->
     look = Look(space, asked, plan.costs, task, plan.network)
     if asked:
         try:
-            from zcfast.designing.studies import Asked
+            from zcfast.designing.studies import Asked, in_order
         except ImportError as error:
             raise ImportError(MISSING) from error
         names = [f"-{name}" if sign < 0 else name for name, sign in objectives(plan)]
-        name = study_name or space.name
+        name, sampler = study_name or space.name, in_order(space, asked) if whole else sampler
         made = Asked(asked, plan.costs, names, sampler=sampler, storage=storage, name=name, seed=plan.seed)
         return made, look, most
     for argument, value in (("sampler", sampler), ("storage", storage)):
         if value is not None:
             raise ValueError(f"{argument}: expected a space with choices (zcfast.spaces.Decisions), got {space.name}")
     return (Drawn(space, plan.seed) if listed is None else Listed(space, most, plan.seed)), look, most
+
+
+def considers_all(plan: Plan) -> bool:
+    """Whether all architectures of a listed space are considered, so that none has to be chosen."""
+    listed = plan.space.offers(Enumerated)
+    return listed is not None and len(listed) <= (plan.evaluations or LISTED)
 
 
 def _weights(plan: Plan) -> dict[str, Any]:
@@ -133,7 +140,7 @@ class _Search:
                 before = len(self.tried)
                 batch = self.made.next(min(BATCH, most - before))
                 if not batch:
-                    return
+                    break
                 self._look(run, batch, most)
                 rows = [self.known[each] for each in batch]
                 if self.made.learns:
@@ -141,6 +148,9 @@ class _Search:
                 self._add(rows)
                 stale = stale + 1 if len(self.tried) == before else 0
                 self.plan.progress(len(self.tried), most)
+            if len(self.tried) < most:
+                said = f"{len(self.tried):,} architectures of {most:,} are considered, as no others were proposed"
+                warnings.warn(Notice(f"evaluations: {said}"), stacklevel=2)
         except KeyboardInterrupt:
             looked = {each: self.known[each] for each in batch if each in self.known}
             self.made.keep(looked)
@@ -184,7 +194,8 @@ def _considered(plan: Plan, rows: Sequence[Row], unsampled: Unsampled) -> tuple[
     if not bool(considered.kept.any()):
         why = [reason for reason in considered.reasons if reason]
         if len(why) == len(rows):
-            raise ValueError(f"{plan.space.name}: none of {len(rows):,} architectures can be built: {why[0]}")
+            none = f"none of {len(rows):,} architectures can be built and measured"
+            raise ValueError(f"{plan.space.name}: {none}: {why[0]}")
         built = torch.tensor([not reason for reason in considered.reasons])
         raise infeasible(plan.costs, {name: column[built] for name, column in considered.costs.items()})
     return considered, stage

@@ -29,7 +29,6 @@ class Considered:
         scores: of the first stage, [N] by name, NaN where there is none.
         kept: which keep to all limits, bool [N].
         reasons: why an architecture has no network or no score, "" where it has.
-        over: how many more were over a limit and are not among the N.
     """
 
     space: SearchSpace[Any]
@@ -38,7 +37,6 @@ class Considered:
     scores: dict[str, Tensor]
     kept: Tensor
     reasons: list[str]
-    over: int = 0
 
 
 @dataclass(eq=False)
@@ -69,48 +67,54 @@ def finished(considered: Considered, ranking: Ranking, provenance: Provenance, s
     ranked = int((~ranking.first.isnan()).sum())
     place = torch.full((len(order),), torch.nan, dtype=torch.float64)
     place[:ranked] = 1 - torch.arange(ranked, dtype=torch.float64) / max(1, ranked)
-    again, reasons = _spread(considered, ranking)
+    kept = considered.kept.tolist()
+    why = [reason or ("" if each else OVER) for reason, each in zip(considered.reasons, kept, strict=True)]
+    again, reasons = _spread(considered, ranking, why)
     costs = {name: _whole(column) for name, column in considered.costs.items()}
     columns = {RANK: place, **{name: column[order] for name, column in {**again, **considered.scores, **costs}.items()}}
-    some = ranked < len(order) or any(considered.reasons)
-    texts = [_reason(considered, row) for row in order.tolist()] if some else []
-    reasons = {name: [given[row] for row in order.tolist()] for name, given in reasons.items()}
-    reasons |= {name: _where_missing(column, texts) for name, column in columns.items() if texts and name not in again}
-    unranked = ranking.first.isnan().tolist()
-    failed = sum(bool(why) and missing for why, missing in zip(considered.reasons, unranked, strict=True))
-    counts = {"within": int(considered.kept.sum()), "failed": failed}
-    counts |= {
-        "considered": len(order) + considered.over,
-        "second": 0 if ranking.combined is None else len(ranking.rows),
-    }
+    rows = order.tolist()
+    reasons = {name: [texts[row] for row in rows] for name, texts in reasons.items()}
+    if any(why):
+        why = [why[row] for row in rows]
+        reasons |= {name: _where_missing(column, why) for name, column in columns.items() if name not in again}
     made = dataclasses.replace(
         provenance,
         columns={name: meaning for name, meaning in provenance.columns.items() if name in columns},
-        options={**provenance.options, "design": {**provenance.options["design"], **counts}},
+        options={
+            **provenance.options,
+            "design": {**provenance.options["design"], **_counts(considered, ranking)},
+        },
     )
     given = {name: texts for name, texts in reasons.items() if any(texts)}
     return Design(Scores(considered.space, considered.cells[order], columns, made, given))
 
 
-def _spread(considered: Considered, ranking: Ranking) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+def _counts(considered: Considered, ranking: Ranking) -> dict[str, int]:
+    """How many were considered and how they ended."""
+    unranked = ranking.first.isnan().tolist()
+    return {
+        "within": int(considered.kept.sum()),
+        "failed": sum(bool(why) and missing for why, missing in zip(considered.reasons, unranked, strict=True)),
+        "considered": len(considered.cells),
+        "second": 0 if ranking.combined is None else len(ranking.rows),
+    }
+
+
+def _spread(considered: Considered, ranking: Ranking, why: list[str]) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """The second stage's scores as columns of all rows, and why most rows have none."""
     columns, reasons = {}, {}
     for name, values in ranking.second.items():
         column = spread(values, ranking.rows, len(considered.cells))
-        texts = [_reason(considered, row) or BEHIND for row in range(len(column))]
+        texts = [text or BEHIND for text in why]
         for row, text in zip(ranking.rows.tolist(), ranking.reasons.get(name, [""] * len(values)), strict=True):
             texts[row] = text
         columns[name], reasons[name] = column, texts
     return columns, reasons
 
 
-def _reason(considered: Considered, row: int) -> str:
-    if considered.reasons[row]:
-        return considered.reasons[row]
-    return "" if considered.kept[row] else OVER
-
-
 def _where_missing(column: Tensor, texts: list[str]) -> list[str]:
+    if not bool(column.isnan().any()):
+        return []
     return [text if missing else "" for text, missing in zip(texts, column.isnan().tolist(), strict=True)]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from zcfast.designing.considered import Considered
 from zcfast.designing.limits import infeasible, within
 from zcfast.designing.plan import Plan, Stage, StageInterrupted, scored
+from zcfast.order import spread
 from zcfast.spaces import ClosedForms, Enumerated, Sizes
 
 DRAWN = 1_000  # architectures that are considered where nobody says how many and not all can be
@@ -33,25 +34,32 @@ def by_formulas(plan: Plan, hold: Callable[[Considered, Stage], None]) -> tuple[
     """
     cells = plan.space.capability(Enumerated).enumerate()
     numbers, rows = rows_within(plan)
-    over = len(cells) - len(rows)
     most = plan.evaluations or (DRAWN if plan.first.sampled else len(rows))
-    if most < len(rows):
+    whole = most >= len(rows)
+    if not whole:  # nobody has considered the others
         drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(plan.seed))
-        rows, over = rows[drawn[:most].sort().values], 0  # nobody has considered the others
+        rows = rows[drawn[:most].sort().values]
 
-    def considered(chosen: Tensor, stage: Stage) -> Considered:
+    def considered(scored_rows: Tensor, stage: Stage, everything: bool) -> tuple[Considered, Stage]:
+        """What was scored, with what is over a limit if everything was looked at."""
+        chosen = torch.arange(len(cells)) if everything else scored_rows
+        at = scored_rows if everything else torch.arange(len(chosen))
+        columns = stage.columns
+        if len(at) < len(chosen):
+            columns = {name: spread(column, at, len(chosen)) for name, column in columns.items()}
+        kept = torch.zeros(len(chosen), dtype=torch.bool)
+        kept[at] = True
         costs = {name: column[chosen] for name, column in numbers.items()}
-        everything = torch.ones(len(chosen), dtype=torch.bool)
-        return Considered(
-            plan.space, cells[chosen], costs, stage.columns, everything, _reasons(stage, len(chosen)), over
-        )
+        reasons = _reasons(stage, at, len(chosen))
+        shown = Considered(plan.space, cells[chosen], costs, columns, kept, reasons)
+        return shown, Stage(columns, stage.meanings, {})
 
     try:
         stage = scored(plan, plan.first, cells[rows], plan.progress)
     except StageInterrupted as error:
-        hold(considered(rows[error.rows], error.stage), error.stage)
+        hold(*considered(rows[error.rows], error.stage, False))
         raise
-    return considered(rows, stage), stage
+    return considered(rows, stage, whole)
 
 
 def rows_within(plan: Plan) -> tuple[dict[str, Tensor], Tensor]:
@@ -68,7 +76,9 @@ def rows_within(plan: Plan) -> tuple[dict[str, Tensor], Tensor]:
     return numbers, kept.nonzero()[:, 0]
 
 
-def _reasons(stage: Stage, rows: int) -> list[str]:
-    """The first reason of each row that has no score."""
-    texts = list(stage.reasons.values())
-    return [next(filter(None, each), "") for each in zip(*texts, strict=True)] if texts else [""] * rows
+def _reasons(stage: Stage, rows: Tensor, size: int) -> list[str]:
+    """The first reason of each row that has no score, of so many in all."""
+    texts = [""] * size
+    for row, each in zip(rows.tolist(), zip(*stage.reasons.values(), strict=True), strict=False):
+        texts[row] = next(filter(None, each), "")
+    return texts

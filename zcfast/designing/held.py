@@ -12,6 +12,7 @@ from torch import Tensor
 from zcfast.data.provenance import Meaning, Provenance
 from zcfast.designing.considered import Considered, Ranking, finished
 from zcfast.designing.found import RANK, Design
+from zcfast.designing.limits import MEMORY
 from zcfast.designing.plan import Plan, Stage, StageInterrupted, combined, scored, with_sets
 from zcfast.designing.stages import in_order
 from zcfast.version import __version__
@@ -22,6 +23,11 @@ SIZE_MEANINGS = {
     "flops": (_WORK, "multiply-adds"),
     "multiply_adds": (_WORK, "multiply-adds"),
     "params": ("trainable parameters of the network", "parameters"),
+    MEMORY: (
+        "the most memory that the input and what is made of it take at once in a forward pass of one sample, in "
+        "evaluation mode; without parameters and buffers",
+        "bytes",
+    ),
 }
 
 
@@ -62,7 +68,7 @@ class Held:
         assert considered is not None
         assert first is not None
         top = in_order(first, plan.seed)[: plan.keep(int((~first.isnan()).sum()))]
-        done, report = len(first) + considered.over, plan.progress
+        done, report = len(first), plan.progress
         try:
             stage = scored(plan, plan.second, considered.cells[top], lambda n, of: report(done + n, done + of))
         except StageInterrupted as error:
@@ -106,7 +112,7 @@ def _provenance(plan: Plan, made: tuple[Stage, ...]) -> Provenance:
     for stage in reversed(made):
         meanings |= stage.meanings
     for cost in plan.costs:
-        own = Meaning("a cost of the caller's", "", "the caller")
+        own = Meaning(getattr(cost.source, "definition", "a cost of the caller's"), "", "the caller")
         meanings[cost.name] = Meaning(*SIZE_MEANINGS[cost.name], plan.space.source) if cost.source is None else own
     used = [plan.first] if plan.second is None else [plan.first, plan.second]
     asked = {

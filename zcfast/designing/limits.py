@@ -13,12 +13,19 @@ import torch
 from torch import Tensor
 
 from zcfast.analysis.columns import aligned
-from zcfast.errors import unknown
-from zcfast.spaces import Cells, Enumerated, SearchSpace, Sizes
+from zcfast.errors import first_line, unknown
+from zcfast.spaces import ActivationMemory, Cells, Enumerated, SearchSpace, Sizes
+from zcfast.spaces.capabilities import Capability
 
 SIZES = ("flops", "params")
-COUNTED = (*SIZES, "multiply_adds")  # what the space counts: multiply_adds is flops by the name of the proxy
+MEMORY = "activation_memory"
+# What the space counts, and by which capability: multiply_adds is flops by the name of the proxy.
+COUNTED: Mapping[str, type[Capability]] = {
+    **dict.fromkeys((*SIZES, "multiply_adds"), Sizes),
+    MEMORY: ActivationMemory,
+}
 _COUNTS = {"": 1.0, "K": 1e3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_BYTES = {**_COUNTS, "B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _TIMES = {"": 1.0, "ms": 1.0, "us": 1e-3, "s": 1e3}  # in milliseconds
 _QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?) ?([a-zA-Z]*)")
 
@@ -43,23 +50,29 @@ class Cost:
     def of(self, space: SearchSpace[Any], cells: Cells, **network: Any) -> Tensor:
         """The numbers of architectures, [M]; NaN where there is none."""
         if self.source is None:
-            count: Callable[..., Tensor] = getattr(space.capability(Sizes), self.name)
+            count: Callable[..., Tensor] = getattr(space.capability(COUNTED[self.name]), self.name)
             return count(cells, **network).cpu()
         if isinstance(self.source, Tensor):
             return self.source[space.capability(Enumerated).index(cells).cpu()]
-        return _column(self.name, self.source(space, cells), len(cells))
+        try:
+            numbers = self.source(space, cells)
+        except Exception as error:  # a function of the caller's
+            raise ValueError(f"limits: {self.name}: {type(error).__name__}: {first_line(error)}") from error
+        return _column(self.name, numbers, len(cells))
 
 
 def costs(space: SearchSpace[Any], limits: Mapping[str, Any] | None, minimise: Sequence[str]) -> list[Cost]:
     """The sizes that the space has, and all that is limited or traded off.
 
     Raises:
-        ValueError: an unknown name, a number that is no limit, a column of another length.
+        ValueError: an unknown name, one that the space does not count, a number that is no limit, a column of another
+            length.
         TypeError: limits of another form.
     """
     if limits is not None and not isinstance(limits, Mapping):
         raise TypeError(f"limits: expected numbers by name, such as {{'flops': 450e6}}, got {limits!r}")
-    if isinstance(minimise, str) or not all(isinstance(name, str) for name in minimise):
+    several = isinstance(minimise, Sequence) and not isinstance(minimise, str)
+    if not several or not all(isinstance(name, str) for name in minimise):
         raise TypeError(f"minimise: expected a list of names, got {minimise!r}")
     found = {name: _cost(space, name, value) for name, value in (limits or {}).items()}
     has_sizes = space.offers(Sizes) is not None
@@ -67,9 +80,11 @@ def costs(space: SearchSpace[Any], limits: Mapping[str, Any] | None, minimise: S
         if name not in found and name not in COUNTED:
             raise unknown("cost to minimise", name, [*COUNTED, *found])
     wanted = [name for name in COUNTED if name in minimise or (has_sizes and name in SIZES)]
-    if any(cost.source is None for cost in found.values()) or any(name in COUNTED for name in minimise):
-        space.capability(Sizes)
-    return list({**{name: Cost(name, math.inf) for name in wanted}, **found}.values())
+    made = list({**{name: Cost(name, math.inf) for name in wanted}, **found}.values())
+    for cost in made:
+        if cost.source is None:
+            space.capability(COUNTED[cost.name])
+    return made
 
 
 def _cost(space: SearchSpace[Any], name: str, value: Any) -> Cost:
@@ -89,6 +104,7 @@ def _cost(space: SearchSpace[Any], name: str, value: Any) -> Cost:
 
 
 def _most(name: str, value: Any) -> float:
+    value = quantity(f"limits: {name}", name, value) if isinstance(value, str) else value
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
         raise ValueError(f"limits: {name}: expected a finite number > 0, got {value!r}")
     return float(value)
@@ -135,20 +151,25 @@ def infeasible(costs: Sequence[Cost], columns: Mapping[str, Tensor]) -> ValueErr
     return ValueError(f"limits: {considered} has {asked} at once: the nearest has {has}")
 
 
-def quantity(name: str, text: str) -> float:
-    """The number of a text with a unit: "450e6", "450M" or "12ms" (times are in milliseconds).
+def quantity(where: str, name: str, text: str) -> float:
+    """The number of a text with a unit: "450e6", "450M", "40MiB" or "12ms" (times are in milliseconds).
+
+    Args:
+        where: what errors begin with.
+        name: of the cost, which says what units there are.
+        text: the number and its unit.
 
     Raises:
         ValueError: no number, or a unit that its kind does not have.
     """
     match = _QUANTITY.fullmatch(text.strip())
-    units = _COUNTS if name in COUNTED else {**_COUNTS, **_TIMES}
+    units = _BYTES if name == MEMORY else _COUNTS if name in COUNTED else {**_COUNTS, **_TIMES}
     if match is None or match[2] not in units:
         kinds = ", ".join(unit for unit in units if unit)
         near = [unit for unit in units if match is not None and unit.lower() == match[2].lower()]
         hint = f"; did you mean {match[1]}{near[0]}?" if near and match is not None else ""
-        raise ValueError(f"--limit {name}: expected a number with or without a unit ({kinds}), got {text!r}{hint}")
+        raise ValueError(f"{where}: expected a number with or without a unit ({kinds}), got {text!r}{hint}")
     try:
         return float(match[1]) * units[match[2]]
     except ValueError as error:
-        raise ValueError(f"--limit {name}: expected a number, got {text!r}") from error
+        raise ValueError(f"{where}: expected a number, got {text!r}") from error

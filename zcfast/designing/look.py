@@ -59,7 +59,7 @@ class Look:
         return row
 
     def _cost(self, cost: Cost, cell: Cells, sizes: dict[str, int] | None) -> float:
-        if cost.source is None and sizes is not None:
+        if cost.source is None and sizes is not None and cost.name in sizes:
             return float(sizes[cost.name])
         return float(cost.of(self.space, cell, **self.network)[0])
 

@@ -8,8 +8,25 @@ from typing import Any
 
 import torch
 
+from zcfast.errors import unknown
 from zcfast.scoring.store import Row
 from zcfast.spaces import Enumerated, SearchSpace
+
+SAMPLERS = {
+    "nsga2": "NSGAIISampler",
+    "nsga3": "NSGAIIISampler",
+    "gp": "GPSampler",
+    "tpe": "TPESampler",
+    "qmc": "QMCSampler",
+    "random": "RandomSampler",
+    "brute_force": "BruteForceSampler",
+}
+
+
+def check_sampler(sampler: Any) -> None:
+    """Raise a ValueError unless it is one of Optuna's, by name or as an object."""
+    if sampler is not None and sampler not in list(SAMPLERS) and not hasattr(sampler, "sample_relative"):
+        raise unknown("sampler", sampler, SAMPLERS)
 
 
 class Proposals(ABC):

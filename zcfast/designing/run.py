@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from zcfast.designing.building import by_building, proposals
+from zcfast.designing.building import by_building, considers_all, proposals
 from zcfast.designing.formulas import by_formulas, has_formulas
 from zcfast.designing.found import RANK, Design
 from zcfast.designing.held import Held
 from zcfast.designing.limits import costs
 from zcfast.designing.look import BUILT, TEXT
 from zcfast.designing.plan import Plan, Progress
+from zcfast.designing.proposals import check_sampler
 from zcfast.designing.stages import RECOMMENDED, By, Stages, stages, terms
-from zcfast.errors import integer
+from zcfast.errors import Notice, integer
 from zcfast.scoring.architectures import minibatch
 from zcfast.scoring.execution import Executor, InProcess, Processes, require_one
 from zcfast.scoring.space import own_options
 from zcfast.scoring.store import Store
-from zcfast.spaces import SearchSpace, as_space
+from zcfast.spaces import Decisions, Enumerated, SearchSpace, as_space
 from zcfast.spaces.base import WEIGHTS
 
 _OF_SCORES = ("loss_fn", "logits", "layers")  # options of zcfast.score
@@ -92,7 +94,8 @@ def design(
             interrupted one ended.
         progress: called with the number of architectures done and of all.
         sampler: what Optuna proposes architectures of a large space by: "nsga2" (the default), "nsga3", "gp", "tpe",
-            "qmc", "random", "brute_force" or one of its samplers, with a seed of its own.
+            "qmc", "random", "brute_force" or one of its samplers, with a seed of its own. Where all architectures of a
+            listed space are considered it has no effect.
         storage: of Optuna, which gets every trial: a URL, or a storage such as one of a journal file. The same call
             goes on where an interrupted one ended, but for scores of a second stage, which need ``parts``.
         study_name: of the study there; the name of the space by default.
@@ -109,6 +112,7 @@ def design(
         if value is not None and integer(name, value) < least:
             raise ValueError(f"{name}: expected a number >= {least}, got {value}")
     require_one(workers, executor)
+    check_sampler(sampler)
     by = by if trained is None else _predictor(searched, trained, by)
     batch = minibatch(searched, images, [])
     wanted = stages(searched, by, batch is not None)
@@ -155,8 +159,19 @@ def _processes(workers: int) -> Executor:
     return Processes(workers) if workers > 1 else InProcess()
 
 
+def _with_effect(plan: Plan, sampler: Any) -> Any:
+    """The sampler; None, with a notice, where it has nothing to choose."""
+    if sampler is None or not considers_all(plan) or plan.space.offers(Decisions) is None:
+        return sampler
+    listed = len(plan.space.capability(Enumerated))
+    said = f"no effect, as all {listed:,} architectures of {plan.space.name} are considered"
+    warnings.warn(Notice(f"sampler: {said}"), stacklevel=4)
+    return None
+
+
 def _designed(plan: Plan, held: Held, sampler: Any, storage: Any, study_name: str | None) -> Design:
     """Consider architectures, order them, and score the best of them again where there is a second stage."""
+    sampler = _with_effect(plan, sampler)
     if has_formulas(plan) and sampler is None and storage is None:
         held.hold(*by_formulas(plan, held.hold))
     else:

@@ -230,6 +230,7 @@ def ranked(space: SearchSpace[Any], ranker: Ranker, cells: Any) -> Tensor:
 
 
 def in_order(column: Tensor, seed: int) -> Tensor:
-    """Rows of a column [N] from the best to the worst, NaN last, equal ones as the seed draws them."""
-    drawn = torch.randperm(len(column), generator=torch.Generator().manual_seed(seed))
-    return drawn[best_first(column[drawn])]
+    """Rows of a column [N] from the best to the worst: equal ones as the seed draws them, NaN last, as they stand."""
+    ranked, others = (~column.isnan()).nonzero()[:, 0], column.isnan().nonzero()[:, 0]
+    drawn = ranked[torch.randperm(len(ranked), generator=torch.Generator().manual_seed(seed))]
+    return torch.cat([drawn[best_first(column[drawn])], others])

@@ -16,21 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from zcfast.designing.limits import Cost, excess
 from zcfast.designing.look import BUILT, TEXT
-from zcfast.designing.proposals import Proposals
-from zcfast.errors import first_line, unknown
+from zcfast.designing.proposals import SAMPLERS, Proposals
+from zcfast.errors import first_line
 from zcfast.scoring.store import Row
+from zcfast.spaces import Decisions, Enumerated, SearchSpace
 from zcfast.spaces.own.choices import Categorical, Choice
 
 POPULATION = 64  # proposals of a generation
-SAMPLERS = {
-    "nsga2": "NSGAIISampler",
-    "nsga3": "NSGAIIISampler",
-    "gp": "GPSampler",
-    "tpe": "TPESampler",
-    "qmc": "QMCSampler",
-    "random": "RandomSampler",
-    "brute_force": "BruteForceSampler",
-}
 _OVER = "zcfast:over"  # by how large a share a trial exceeds each limit
 _ROW = "zcfast:row"
 _CLAIMS = "zcfast:claims"
@@ -56,6 +48,42 @@ class Generations(NSGAIISampler):
         if generation not in known:
             known[generation] = self.select_parent(study, generation)
         return known[generation]
+
+
+class InOrder(BaseSampler):
+    """All architectures of a list, one a trial."""
+
+    def __init__(self, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Take the answers of each to all questions."""
+        self._answers = answers
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Nothing is drawn."""
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The answer of the trial's architecture."""
+        return self._answers[trial.number][param_name]
+
+
+def in_order(space: SearchSpace[Any], questions: Mapping[str, Choice]) -> InOrder:
+    """What asks for every architecture of a listed space once."""
+    places = space.capability(Decisions).decode(space.capability(Enumerated).enumerate()).clamp(min=0)
+    options = {
+        name: _labels(choice) if isinstance(choice, Categorical) else [*map(choice.option, range(choice.size or 1))]
+        for name, choice in questions.items()
+    }
+    return InOrder(
+        [{name: of[at] for (name, of), at in zip(options.items(), row, strict=True)} for row in places.tolist()]
+    )
 
 
 class Asked(Proposals):
@@ -115,7 +143,8 @@ class Asked(Proposals):
         if self._stored and self.study.user_attrs.get(_CLAIMS, claims) != claims:
             raise ValueError(
                 f"storage: expected an earlier run of the same design in study {self.study.study_name!r}, got one of "
-                f"other limits, scores, pictures, weights or code; give the study another name"
+                f"other limits, scores, pictures, weights or code, or with an example that is drawn without a seed; "
+                f"give the study another name"
             )
         with _from_storage():
             self.study.set_user_attr(_CLAIMS, claims)
@@ -209,8 +238,6 @@ def _labels(choice: Categorical) -> tuple[Any, ...]:
 def _sampler(sampler: str | BaseSampler | None, seed: int) -> BaseSampler:
     if isinstance(sampler, BaseSampler):
         return sampler
-    if sampler is not None and sampler not in SAMPLERS:
-        raise unknown("sampler", sampler, SAMPLERS)
     kind = Generations if sampler in (None, "nsga2") else getattr(optuna.samplers, SAMPLERS[str(sampler)])
     given: dict[str, Any] = {"seed": seed % 2**32}
     if sampler in (None, "nsga2", "nsga3"):

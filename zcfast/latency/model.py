@@ -56,6 +56,11 @@ class LatencyModel:
             raise ValueError(f"space: expected {self.space.name}, whose latencies were fitted, got {space.name}")
         return self.predict(cells)[0]
 
+    @property
+    def definition(self) -> str:
+        """What files of designs say of its numbers."""
+        return f"learned from {len(self.process.weights)} measured architectures by a Gaussian process; its mean"
+
     def __repr__(self) -> str:
         """The space and the number of measurements."""
         return f"LatencyModel({self.space.name}: {len(self.process.weights)} measured)"

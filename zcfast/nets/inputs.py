@@ -88,6 +88,11 @@ def mapped(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
     return tuple(map(function, inputs)) if isinstance(inputs, tuple) else function(inputs)
 
 
+def first_two(inputs: Inputs) -> Inputs:
+    """Two samples of them, as many as BatchNorm needs."""
+    return mapped(lambda x: x[:2], inputs)
+
+
 def only_tensor(inputs: Inputs) -> Tensor | None:
     """The tensor of inputs that hold one alone, whatever holds it."""
     tensors = tensors_of(inputs)

@@ -82,26 +82,13 @@ class Counted(DispatchMode):
 
 @contextmanager
 def counting(modules: Iterable[nn.Module]) -> Iterator[Counted]:
-    """Inside, what runs is counted.
-
-    Attention runs as the products that it is, recurrences too; gradients should be enabled, since torch fuses whole
-    layers into one operation where they are not. Nothing is kept for a backward pass, so that what is checkpointed
-    counts once.
-
-    Args:
-        modules: those of the network that runs.
+    """Inside, what runs is counted, as ``unfused`` runs it.
 
     Raises:
         UncountedError: on leaving it, where an operator has run that torch's flop_registry does not know, and that may
             have done such work: that of any other library.
     """
-    with ExitStack() as stack:
-        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(lambda saved: None, _kept_nothing))
-        if any(isinstance(child, nn.RNNBase) for child in modules):
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
-            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-        counted = stack.enter_context(Counted())
+    with unfused(modules), Counted() as counted:
         yield counted
     if counted.unknown is not None:
         hint = "give them by torch.utils.flop_counter.register_flop_formula"
@@ -112,6 +99,26 @@ def _is_torchs(name: str) -> bool:
     """Whether an operator is torch's own, or one of torchvision's that multiplies no matrices."""
     library, _, operator = name.partition("::")
     return library in OWN_OPERATORS or (library == "torchvision" and "conv" not in operator)
+
+
+@contextmanager
+def unfused(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Inside, attention runs as the products that it is, recurrences too.
+
+    Gradients are enabled, since torch fuses whole layers into one operation where they are not. Nothing is kept for a
+    backward pass, so that what is checkpointed counts once.
+
+    Args:
+        modules: those of the network that runs.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(lambda saved: None, _kept_nothing))
+        if any(isinstance(child, nn.RNNBase) for child in modules):
+            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        yield
 
 
 def _size(x: Tensor, *_: Any) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from zcfast.nets.counted import COUNTABLE
-from zcfast.nets.inputs import mapped
+from zcfast.nets.inputs import first_two
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
 from zcfast.passes.blocks import outermost
@@ -38,7 +38,7 @@ class ActivationBlocks(Pass):
     def run(self, net: Net, batch: Batch, done: Results) -> list[int]:
         """Run two samples forward."""
         events: list[_Event] = []
-        inputs = mapped(lambda x: x[:2], batch.tensors()[0])
+        inputs = first_two(batch.tensors()[0])
         note = partial(_note, events)
         before = [(module, partial(note, "begin")) for module in net.modules]
         after = [(module, partial(note, "end")) for module in net.modules]

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zcfast.nets.inputs import mapped
+from zcfast.nets.inputs import first_two
 from zcfast.passes.attention import AttentionCall, Node, SeeAttention
 from zcfast.passes.batch import Batch
 from zcfast.passes.head_maxima import NO_ATTENTION
@@ -43,7 +43,7 @@ def project_for_attention(net: Net, batch: Batch, layers: Sequence[Layer]) -> li
             puts_out[output.grad_fn] = places[id(module)]
 
     counted = [(layer.module, see) for layer in layers if layer.parameter == "weight"]
-    inputs = mapped(lambda x: x[:2], batch.tensors()[0])
+    inputs = first_two(batch.tensors()[0])
     mode = SeeAttention(calls.append)
     net.forward(inputs, calls=counted, modes=[mode])
     if not calls:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from zcfast.nets.inputs import Inputs, mapped, only_tensor, sample_count
+from zcfast.nets.inputs import Inputs, first_two, mapped, only_tensor, sample_count
 from zcfast.passes.batch import Batch
 from zcfast.passes.blocks import blocks
 from zcfast.passes.draws import Draws
@@ -74,7 +74,7 @@ class BlockFlow(Repeated):
 
 def _outputs(net: Net, inputs: Inputs) -> list[_Map]:
     """The maps of all blocks, the graph cut behind each."""
-    ends = blocks(net, mapped(lambda x: x[:2], inputs))
+    ends = blocks(net, first_two(inputs))
     wanted = {(id(module), number) for module, number in ends}
     counts: dict[int, int] = {}
     maps: list[_Map] = []

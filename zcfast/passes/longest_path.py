@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zcfast.nets.inputs import mapped, sample_count
+from zcfast.nets.inputs import first_two, sample_count
 from zcfast.passes.attention import Node
 from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
@@ -35,7 +35,7 @@ class LongestPath(Pass):
             calls.append((first.grad_fn, _ATTENTION if isinstance(module, nn.MultiheadAttention) else 1))
 
         attention = [module for module in net.modules if isinstance(module, nn.MultiheadAttention)]
-        inputs = mapped(lambda x: x[:2], batch.tensors()[0])
+        inputs = first_two(batch.tensors()[0])
         output = net.forward(inputs, [(module, see) for module in (*(each.module for each in net.layers), *attention)])
         logits = batch.found_logits(output, sample_count(inputs))
         return _longest(logits.grad_fn, dict(calls))

@@ -60,7 +60,6 @@ def design(found: Design, *, top: int = 10) -> str:
         legend=legend(found.tried),
         known=not isinstance(found.space, AbsentSpace),
         left_out=f"{len(found.tried) - rows:,}" if rows < len(found.tried) else "",
-        elsewhere=f"{_elsewhere(found):,}" if _elsewhere(found) else "",
         failures=_failures(found),
         ranking=_ranking(found),
         columns=provenance.of_columns(found.tried),
@@ -156,16 +155,10 @@ def _order(option: str) -> tuple[bool, float, str]:
 def _counts(found: Design) -> list[tuple[str, str]]:
     """Numbers for the head of the page."""
     made = found.protocol
-    over = _elsewhere(found) + found.tried.reasons.get(RANK, []).count(OVER)
+    over = found.tried.reasons.get(RANK, []).count(OVER)
     counted = {"considered": made["considered"], "within the limits": made["within"], "over a limit": over}
     counted |= {"without a network or a score": made["failed"], "ranked again": made["second"]}
     return [(words, f"{count:,}") for words, count in counted.items() if count]
-
-
-def _elsewhere(found: Design) -> int:
-    """How many were over a limit and are not in the design's table, as the space has formulas for what they cost."""
-    considered: int = found.protocol["considered"]
-    return considered - len(found.tried)
 
 
 def _limits(found: Design) -> list[tuple[str, str, str, str]]:

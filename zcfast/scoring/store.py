@@ -8,12 +8,13 @@ import math
 import os
 import stat
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from zcfast.errors import first_line
+from zcfast.errors import Notice, first_line
 from zcfast.files import replace_file, set_aside
 from zcfast.scoring.lock import NAME, DirectoryLock
 
@@ -74,6 +75,7 @@ class Store:
         self._wanted |= set(architectures)
         self._claims = json.loads(json.dumps(claims))
         found: dict[str, Row] = {}
+        others: list[dict[str, Any]] = []
         for path in sorted(self.directory.iterdir()):
             if path.name.startswith(".part_") and not path.is_dir():
                 path.unlink()  # half written when its process was killed
@@ -82,6 +84,11 @@ class Store:
                 if part is not None and part["claims"] == self._claims:
                     self._files[path] = set(part["rows"])
                     found |= part["rows"]
+                elif part is not None:
+                    others.append(part["claims"])
+        if not found and any(_differ(each, self._claims) == ["space"] for each in others):
+            expected = "its function or its example, which is another one wherever it is drawn without a seed"
+            warnings.warn(f"{self.given}: kept scores are of another space: {expected}", Notice, stacklevel=2)
         return found
 
     def want(self, architectures: Iterable[str]) -> None:
@@ -121,6 +128,11 @@ class Store:
         except Exception as error:  # content of another form raises anything
             set_aside(path, first_line(error))
             return None
+
+
+def _differ(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """What two runs depend on in different ways."""
+    return [name for name in {**one, **other} if one.get(name) != other.get(name)]
 
 
 def _checked(path: Path) -> dict[str, Any]:

@@ -71,7 +71,8 @@ class Task:
     def _able(self, module: nn.Module, proxies: list[Proxy]) -> tuple[list[Proxy], Row]:
         """The proxies that apply to a network, and why others do not: without layers there is none to sum over."""
         layers = self.options.get("layers", COUNTABLE)
-        found = find_layers(module, layers)
+        one = any(isinstance(child, layers) for child in module.modules())
+        found = one or find_layers(module, layers)  # which says why a net cannot be read
         able = [proxy for proxy in proxies if found or not proxy.sums_layers]
         return able, {each.label: (math.nan, f"failed: {no_layer(layers)}") for each in proxies if each not in able}
 

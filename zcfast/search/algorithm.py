@@ -15,7 +15,7 @@ from zcfast.search.listed import listed_space
 from zcfast.search.proxy import Proxy
 from zcfast.search.state import SearchState, replace
 from zcfast.search.streams import Streams
-from zcfast.spaces import SearchSpace
+from zcfast.spaces import Capability, SearchSpace
 from zcfast.spaces import space as named_space
 
 StateT = TypeVar("StateT", bound=SearchState)
@@ -36,6 +36,7 @@ class Algorithm(ABC, Generic[StateT]):
     Attributes:
         initial: the scores that choose the first trainings or pre-train a model, see `warmup`.
         move: the scores that propose moves, see `move_proposal`.
+        needs: what a space has to offer beside a list of its architectures.
 
     An algorithm implements `_init`, `_ask` and `_tell` and names the type of its state; `asked` and `told` are counted
     here. It sets `proposes_moves` if it follows `move`, and `default_ratio` then.
@@ -45,6 +46,7 @@ class Algorithm(ABC, Generic[StateT]):
     state: ClassVar[type[SearchState]] = SearchState
     proposes_moves: ClassVar[bool] = False
     default_ratio: ClassVar[float] = 1.0
+    needs: ClassVar[tuple[type[Capability], ...]] = ()
     look_ups: ClassVar[int] = 1  # how many trainings of a table `advance` had better make at once
 
     initial: Proxy | None = None
@@ -70,7 +72,7 @@ class Algorithm(ABC, Generic[StateT]):
 
         Errors: ValueError for an unknown space, a number out of range, scores of another space.
         """
-        searched = listed_space(space)
+        searched = listed_space(space, self.needs)
         runs, seed, first_run = integer("runs", runs), integer("seed", seed), integer("first_run", first_run)
         if runs < 1:
             raise ValueError(f"runs: expected a number >= 1, got {runs}")

@@ -115,7 +115,7 @@ def run(
         SearchInterrupted: on Ctrl-C; it is a KeyboardInterrupt with the trajectories so far.
     """
     _check_algorithm(algorithm)
-    searched = listed_space(space)
+    searched = listed_space(space, algorithm.needs)
     budget, runs, seed = integer("budget", budget), integer("runs", runs), integer("seed", seed)
     device = present_device(device)
     if not 1 <= budget <= len(searched):

@@ -18,6 +18,7 @@ from zcfast.search.gaussian_process import GaussianProcess, normal_scores
 from zcfast.search.proxy import Proxy
 from zcfast.search.state import SearchState, replace
 from zcfast.search.streams import Streams
+from zcfast.spaces import Capability, ClosedForms
 from zcfast.spaces import space as named_space
 
 DIGITS = 9  # behind the point, of what is compared: architectures with equal features stay equal
@@ -64,6 +65,7 @@ class Regressor(Algorithm[RegressorState]):
 
     name: ClassVar[str] = "regressor"
     state: ClassVar[type[SearchState]] = RegressorState
+    needs: ClassVar[tuple[type[Capability], ...]] = (ClosedForms,)
 
     first: int = 20
     candidates: int = 5_000

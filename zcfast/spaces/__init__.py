@@ -3,6 +3,7 @@
 from zcfast.data.provenance import Meaning
 from zcfast.spaces.base import Example, SearchSpace
 from zcfast.spaces.capabilities import (
+    ActivationMemory,
     Capability,
     ClosedForm,
     ClosedForms,
@@ -25,6 +26,7 @@ from zcfast.spaces.own import Space, of
 from zcfast.spaces.registry import as_space, names, register, space
 
 __all__ = [
+    "ActivationMemory",
     "Capability",
     "CellSpace",
     "Cells",

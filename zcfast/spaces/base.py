@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from zcfast.errors import integer, unknown
 from zcfast.nets.initialisation import draw_weights
 from zcfast.nets.inputs import Inputs, checked_inputs, first_minibatch, sample_count
 from zcfast.nets.seeding import seeded
-from zcfast.spaces.capabilities import Capability
+from zcfast.spaces.capabilities import Capability, NeighbourGraph
 from zcfast.spaces.cells import Cells
 from zcfast.spaces.neighbours import check_generator
 
@@ -89,6 +89,22 @@ class SearchSpace(ABC, Generic[CellsT]):
     def __repr__(self) -> str:
         """The call that gives the space."""
         return f"zcfast.space({self.name!r})"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of what a capability would have which one that is, and what to use instead."""
+            kinds = (*Capability.__subclasses__(), NeighbourGraph)  # what these are, not what has them
+            kind = next((each for each in kinds if name in vars(each)), None)
+            if kind is None or name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            if self.offers(kind) is not None:
+                expected = f"space.capability(zcfast.spaces.{kind.__name__}).{name}"
+                raise AttributeError(f"{self.name}: expected {expected}, got space.{name}")
+            try:
+                self.capability(kind)
+            except ValueError as error:
+                raise AttributeError(str(error)) from error
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> CellsT:

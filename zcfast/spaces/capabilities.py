@@ -195,6 +195,24 @@ class LayerKinds(Capability):
         """
 
 
+class ActivationMemory(Capability):
+    """The memory that a forward pass needs beside the network."""
+
+    gives = "the memory of activations"
+    instead = "zcfast.Space(build, example) and zcfast.spaces.of(modules) have it"
+
+    @abstractmethod
+    def activation_memory(self, cells: Any, **network: Any) -> Tensor:
+        """The most bytes that the input and all that is made of it take at once, int64 [N].
+
+        Of each architecture's network in evaluation mode, in a forward pass of one sample; without parameters and
+        buffers.
+
+        Raises:
+            ValueError: a network that cannot be built, or does not take the example.
+        """
+
+
 @dataclass(frozen=True)
 class ClosedForm:
     """One or more columns of numbers that need no network; higher is better unless a definition says otherwise.

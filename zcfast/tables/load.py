@@ -9,7 +9,7 @@ from typing import Any
 from zcfast.data.header import is_ours
 from zcfast.data.parquet import ParquetFile
 from zcfast.errors import first_line, unknown
-from zcfast.files import reading
+from zcfast.files import PARQUET, reading
 from zcfast.npz import Archive
 from zcfast.spaces import Readers, SearchSpace, as_space, names
 from zcfast.spaces.registry import TABLES
@@ -17,7 +17,6 @@ from zcfast.tables import columns, named, stored
 from zcfast.tables.table import Table
 
 ZIP_MAGIC = b"PK\x03\x04"
-PARQUET_MAGIC = b"PAR1"
 
 
 def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
@@ -38,7 +37,7 @@ def table(space: str | SearchSpace[Any], path: str | os.PathLike[str]) -> Table:
     path = Path(path)
     with reading(path, "a file of accuracies"):
         magic = _first_bytes(path)
-        if magic == PARQUET_MAGIC:
+        if magic == PARQUET:
             return _from_parquet(found, path)
         return named.load(found, path) if isinstance(found, str) else _of_space(found, path, magic)
 

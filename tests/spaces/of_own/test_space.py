@@ -108,6 +108,25 @@ def test_a_space_without_finite_choices_says_what_it_lacks():
             ValueError, match=r"choice 'x': expected a step, so that its options can be counted, got none"
         ):
             space.capability(kind)
+    assert space
+    with pytest.raises(TypeError, match=r"choice 'x': expected a step, so that its options can be counted, got none"):
+        len(space)
+    for name in ("enumerate", "index", "decode", "neighbour_graph"):
+        with pytest.raises(AttributeError, match=r"expected a space with a list of .* choice 'x': expected a step"):
+            getattr(space, name)
+
+
+def test_what_a_space_lacks_or_has_elsewhere_is_said(space):
+    large = zcfast.Space(lambda trial: nn.Linear(trial.suggest_int("x", 1, 20_000), 2), EXAMPLE, name="large")
+    with pytest.raises(TypeError, match=r"large: expected a space with a list of all its architectures .*draw some by"):
+        len(large)
+    with pytest.raises(AttributeError, match=r"expected space\.capability\(zcfast\.spaces\.Sizes\)\.flops, got"):
+        _ = space.flops
+    with pytest.raises(AttributeError, match=r"expected a space with closed forms"):
+        _ = space.forms
+    with pytest.raises(AttributeError, match=r"'ListedSpace' object has no attribute 'colour'"):
+        _ = space.colour
+    assert not hasattr(large, "enumerate")
 
 
 def test_networks_that_cannot_be_built_have_a_reason_and_the_others_go_on():

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import zcfast
 from zcfast.spaces.own.choices import Categorical, ChoiceError, Number
 from zcfast.spaces.own.trial import drawn, fixed
 
@@ -18,6 +19,16 @@ def ask(trial):
         "e": trial.suggest_categorical("e", (None, True, 1, 1.0, "1", (3, 3))),
         "f": trial.suggest_float("f", 1e-4, 1, log=True),
     }
+
+
+@pytest.mark.parametrize("name", ["number", "set_user_attr", "suggest_uniform"])
+def test_what_else_a_trial_of_a_study_has_is_one_clear_error(name):
+    expected = f"trial.{name}: expected suggest_categorical, suggest_int or suggest_float"
+    with pytest.raises(AttributeError, match=expected):
+        getattr(drawn(None), name)
+    assert not hasattr(drawn(None), "report")
+    with pytest.raises(ValueError, match=f"build raised AttributeError: {expected}"):
+        zcfast.Space(lambda trial: getattr(trial, name), (torch.zeros(2, 3), torch.zeros(2)))
 
 
 def test_the_values_are_those_of_optuna():

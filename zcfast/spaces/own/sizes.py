@@ -10,15 +10,13 @@ from torch import Tensor, nn
 
 from zcfast.errors import first_line
 from zcfast.nets.counted import trainable
-from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count, tensors_of
+from zcfast.nets.inputs import Inputs, call_net, first_two, mapped, sample_count, tensors_of
 from zcfast.nets.products import counting
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.base import Example
 from zcfast.spaces.capabilities import LayerKinds, Sizes
 from zcfast.spaces.own.no_samples import NoSamples
 from zcfast.spaces.own.undrawn import Undrawn
-
-_SAMPLES = 2  # of a pass with samples: BatchNorm takes no single one
 
 
 class Outlines(Protocol):
@@ -123,7 +121,7 @@ def _without_samples(module: nn.Module, inputs: Inputs) -> Kinds:
 
 def _with_samples(module: nn.Module, inputs: Inputs) -> Kinds:
     """What one sample takes: products of weights alone are not divided among the samples of a batch."""
-    few = mapped(lambda x: x[:_SAMPLES].clone(), inputs)
+    few = mapped(Tensor.clone, first_two(inputs))
     twice = mapped(lambda x: torch.cat([x, x]), few)
     work, more = _kinds_of(module, few), _kinds_of(module, twice)
     each = sample_count(few)
@@ -133,6 +131,6 @@ def _with_samples(module: nn.Module, inputs: Inputs) -> Kinds:
 
 
 def _kinds_of(module: nn.Module, samples: Inputs) -> dict[str, tuple[int, float]]:
-    with torch.enable_grad(), counting(module.modules()) as mode:
+    with counting(module.modules()) as mode:
         call_net(module, samples)
     return mode.kinds

@@ -16,7 +16,15 @@ from torch import Tensor, nn
 
 from zcfast.errors import Notice, integer
 from zcfast.spaces.base import CapabilityT, Example, SearchSpace
-from zcfast.spaces.capabilities import Decisions, Enumerated, LayerKinds, NeighbourGraph, Neighbourhood, Sizes
+from zcfast.spaces.capabilities import (
+    ActivationMemory,
+    Decisions,
+    Enumerated,
+    LayerKinds,
+    NeighbourGraph,
+    Neighbourhood,
+    Sizes,
+)
 from zcfast.spaces.cells import Texts
 from zcfast.spaces.neighbours import Neighbours, check_generator
 from zcfast.spaces.own.builder import Builder, text
@@ -40,7 +48,8 @@ class Space(SearchSpace[Texts], Neighbourhood):
 
         space = zcfast.Space(build, example=(inputs, targets))
 
-    The function asks for its choices as it asks an Optuna trial, so that the same one runs in a study. Later choices
+    The function asks for its choices as it asks an Optuna trial, so that the same one runs in a study: by
+    ``suggest_categorical``, ``suggest_int`` and ``suggest_float``, which are all that the trial has here. Later choices
     may depend on earlier ones. An architecture's text is its choices as JSON. Its layers draw their weights from the
     generator's seed and the text alone.
 
@@ -48,7 +57,10 @@ class Space(SearchSpace[Texts], Neighbourhood):
     ``zcfast.spaces.Enumerated``, on which every search algorithm runs but ``regressor``, which reads closed forms.
     """
 
-    elsewhere: ClassVar = dict.fromkeys((Sizes, LayerKinds), "zcfast.spaces.own.sizes:BuiltSizes")
+    elsewhere: ClassVar = {
+        **dict.fromkeys((Sizes, LayerKinds), "zcfast.spaces.own.sizes:BuiltSizes"),
+        ActivationMemory: "zcfast.spaces.own.memory:BuiltMemory",
+    }
     _builder: Builder
     _uncounted: str
 
@@ -58,7 +70,8 @@ class Space(SearchSpace[Texts], Neighbourhood):
         Args:
             build: from a trial to an nn.Module on the CPU. The same choices must give the same network but for weights.
             example: a minibatch (inputs, targets) that the networks take: inputs [B, ...], or several in a tuple or by
-                keyword in a dict; targets [B, ...].
+                keyword in a dict; targets [B, ...]. Scores that another process has kept are taken only where it had
+                the same one, so draw it with a seed.
             name: what files call the space; the function's by default. ``zcfast.space("mymodule:space")`` and the
                 command line call it by that path instead, by which it is found again.
 
@@ -81,6 +94,17 @@ class Space(SearchSpace[Texts], Neighbourhood):
         if isinstance(space, CountedSpace) and digits is not None:
             space._digits = digits
         return space
+
+    def __len__(self) -> int:
+        """Number of architectures, of a space that lists them; a TypeError says why others have none."""
+        try:
+            return len(self.capability(Enumerated))
+        except ValueError as error:
+            raise TypeError(str(error)) from error
+
+    def __bool__(self) -> bool:
+        """Whatever it has, it is a space."""
+        return True
 
     def __reduce__(self) -> Any:
         """Made again in another process, which must find the function by its import path."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -25,6 +25,13 @@ class Trial:
         self.params: dict[str, Any] = {}
         self.choices: dict[str, Choice] = {}
         self._answer = answer
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What else an Optuna trial has belongs to a study; without one there is none."""
+            known = "suggest_categorical, suggest_int or suggest_float, all that a trial has without a study"
+            raise AttributeError(f"trial.{name}: expected {known}")
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of the choices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
@@ -21,21 +22,32 @@ UNITS = {
 }
 
 
+# Architectures as the files name them: base channels, what each module does, and what a module is.
+KINDS = {
+    "micro": re.compile(r"\d+-[1-4]+-[0-3]_[0-3]{2}_[0-3]{3}"),  # a cell of its own
+    "macro": re.compile(r"\d+-[1-4]+-basic"),
+}
+
+
 def read(benchmark: str, path: Path) -> Table:
     """A metric for each task, its name; higher is better. The files say neither split nor epochs.
 
     Files are JSON lists of [architecture, value], one a task, named after it: `micro_jigsaw.json.gz`. `path` is one of
-    them or a directory of them.
+    them or a directory of them. Which space a file is of its architectures say: there are files around whose names have
+    micro and macro the wrong way round.
     """
     kind = benchmark.removeprefix("transnas_")
     values: dict[str, dict[str, float]] = {}
-    for task in UNITS:
-        for file in [path] if path.is_file() else [path / f"{kind}_{task}{suffix}" for suffix in (".json.gz", ".json")]:
-            if file.name.startswith(f"{kind}_{task}.") and file.is_file():
-                values[task] = _values(file)
+    for file in [path] if path.is_file() else sorted(path.glob("m?cro_*.json*")):
+        task = _task(file)
+        known = {} if task is None else _values(file)
+        if task is not None and all(map(KINDS[kind].fullmatch, known)):
+            if task in values:
+                raise ValueError(f"{file.name}: expected one file of {kind} architectures for {task}, got another one")
+            values[task] = known
     if not values:
-        tasks = ", ".join(UNITS)
-        raise ValueError(f"expected files {kind}_<task>.json or .json.gz, task one of {tasks}, got none")
+        files = f"files {' or '.join(f'{each}_<task>.json' for each in KINDS)}, or .json.gz, of {kind} architectures"
+        raise ValueError(f"expected {files}, task one of {', '.join(UNITS)}, got none")
     names = tuple(sorted(set().union(*values.values())))
     metrics = {}
     for task, known in values.items():
@@ -43,6 +55,12 @@ def read(benchmark: str, path: Path) -> Table:
         metrics[task] = Metric(column[None], task, "", None, UNITS[task])
     about = f"TransNAS-Bench-101, {kind} space: {', '.join(metrics)}"
     return Table(benchmark, metrics, tuple(metrics), about, names)
+
+
+def _task(file: Path) -> str | None:
+    """The task that the name of a file says."""
+    names = {f"{kind}_{task}{suffix}": task for kind in KINDS for task in UNITS for suffix in (".json", ".json.gz")}
+    return names.get(file.name)
 
 
 def _values(file: Path) -> dict[str, float]:
