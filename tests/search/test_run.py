@@ -192,20 +192,22 @@ def test_what_a_function_raises_keeps_what_was_trained(algorithm, workers):
     assert torch.equal(trajectory.rows >= 0, trajectory.objective == 1)
 
 
-def test_callback_and_progress(algorithm, table):
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_callback_and_progress(algorithm, table, at_once):
+    """Trainings of a function are told one after the other, look-ups of a table as many as are made at once."""
     seen, done = [], []
     trajectory = search.run(
         search.random_search(),
         SPACE,
-        table,
+        table if at_once == 5 else lambda cells: torch.zeros(len(cells)),
         budget=5,
         runs=3,
         callback=seen.append,
         progress=lambda *state: done.append(state),
     )
     assert torch.equal(torch.cat([trained.rows for trained in seen], 1), trajectory.rows)
-    assert [trained.first for trained in seen] == list(range(5))
-    assert done == [(3 * (number + 1), 15) for number in range(5)]
+    assert [trained.first for trained in seen] == list(range(0, 5, at_once))
+    assert done == [(3 * told, 15) for told in range(at_once, 6, at_once)]
 
 
 def test_saved_and_loaded(algorithm, table, tmp_path):

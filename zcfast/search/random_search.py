@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from zcfast.search.algorithm import Algorithm
@@ -38,17 +39,36 @@ class RandomSearch(Algorithm[RandomState]):
 
     name: ClassVar[str] = "random_search"
     state: ClassVar[type[SearchState]] = RandomState
+    look_ups: ClassVar[int] = BLOCK
+
+    def advance(self, state: RandomState, accuracies: Tensor, steps: int) -> tuple[Tensor, RandomState]:
+        """See `Algorithm.advance`: no step depends on what another one reached."""
+        size = len(named_space(state.space))
+        if state.asked != state.told or len(accuracies) != size or state.asked + steps > size:
+            return super().advance(state, accuracies, steps)
+        parts, done = list[Tensor](), state.asked + steps
+        while state.asked < done:
+            state = self._with_queue(state)
+            part = state.queue[:, state.asked - state.first :][:, : done - state.asked]
+            asked = state.asked + part.shape[1]
+            parts, state = [*parts, part], replace(state, asked=asked, told=asked)
+        return torch.cat(parts, 1) if parts else state.queue[:, :0], state
 
     def _init(self, state: SearchState) -> RandomState:
         return RandomState(state.space, state.streams, 0, 0, state.streams.keys.new_empty(state.runs, 0), 0)
 
     def _ask(self, state: RandomState) -> tuple[Tensor, RandomState]:
-        if state.asked - state.first == state.queue.shape[1]:
-            state = replace(state, queue=self._refill(state), first=state.asked)
+        state = self._with_queue(state)
         return state.queue[:, state.asked - state.first], state
 
     def _tell(self, state: RandomState, rows: Tensor, accuracies: Tensor) -> RandomState:
         return state
+
+    def _with_queue(self, state: RandomState) -> RandomState:
+        """The state with a proposal to come."""
+        if state.asked - state.first < state.queue.shape[1]:
+            return state
+        return replace(state, queue=self._refill(state), first=state.asked)
 
     def _refill(self, state: RandomState) -> Tensor:
         size, asked = len(named_space(state.space)), state.asked
