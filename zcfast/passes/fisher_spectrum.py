@@ -18,6 +18,7 @@ from zcfast.passes.net import Net, evaluate
 from zcfast.passes.opaque import UnsupportedError
 from zcfast.passes.redraw import kaiming_fan_in, redrawn
 from zcfast.passes.repeated import Repeated
+from zcfast.passes.unseen import BATCH_NORM, Watching
 
 _PARAMETERS = 128  # the first ones of the net
 _SMOOTHING = torch.tensor(0.05, dtype=torch.float16)  # of the probabilities, in half precision as published
@@ -124,8 +125,10 @@ def _factor(logits: Tensor) -> Tensor:
     return factor
 
 
-class _FixedStatistics(TorchFunctionMode):
+class _FixedStatistics(Watching):
     """BatchNorm never takes statistics of the minibatch."""
+
+    matters = BATCH_NORM
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
         if func is F.batch_norm:
