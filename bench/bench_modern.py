@@ -11,6 +11,8 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 import zcfast
+from bench import recipes
 from zcfast.proxies import Proxy, az_expressivity, meco, meco_opt, swap, zen
 from zcfast.spaces import space
 
@@ -146,18 +149,47 @@ def votes(net: nn.Module, x: Tensor) -> None:
     sum(each.abs().sum().item() for each in total)
 
 
-SUBJECTS: dict[str, tuple[list[str | Proxy], Callable[[nn.Module, Tensor], None]]] = {
-    "naswot": (["naswot"], naswot),
-    "swap, one draw": ([swap(repeats=1)], patterns),
-    "meco, one image": ([meco(repeats=1)], smallest_eigenvalues),
-    "meco_opt, one image": ([meco_opt(repeats=1)], lambda net, x: smallest_eigenvalues(net, x, 8)),
-    "zen, one draw": ([zen()], sensitivity),
-    "az_nas, one draw": ([az_expressivity(repeats=1)], blocks),
-    "wrcor": (["wrcor"], correlations),
-    "zico": (["zico"], spread),
-    "gradsign": (["gradsign"], votes),
+@dataclass(frozen=True)
+class Subject:
+    """A proxy and its rival on one of NETS; the rivals that draw nothing return its score."""
+
+    proxies: list[str | Proxy]
+    rival: Callable[[nn.Module, Tensor], object]
+    net: str = "cell"
+
+
+SUBJECTS = {
+    "naswot": Subject(["naswot"], naswot),
+    "swap, one draw": Subject([swap(repeats=1)], patterns),
+    "meco, one image": Subject([meco(repeats=1)], smallest_eigenvalues),
+    "meco_opt, one image": Subject([meco_opt(repeats=1)], lambda net, x: smallest_eigenvalues(net, x, 8)),
+    "zen, one draw": Subject([zen()], sensitivity),
+    "az_nas, one draw": Subject([az_expressivity(repeats=1)], blocks),
+    "wrcor": Subject(["wrcor"], correlations),
+    "zico": Subject(["zico"], spread),
+    "gradsign": Subject(["gradsign"], votes),
+    "epe_nas": Subject(["epe_nas"], recipes.epe_nas),
+    "logsynflow": Subject(["logsynflow"], recipes.logsynflow),
+    "vkdnw_entropy": Subject(["vkdnw_entropy"], recipes.vkdnw),
+    "dextr": Subject(["dextr"], recipes.dextr),
+    "ntk_cond": Subject(["ntk_cond"], recipes.ntk_cond),
+    "dss": Subject(["dss"], recipes.dss, "encoder"),
+    "head_confidence": Subject(["head_confidence"], recipes.head_confidence, "encoder"),
+    "hidden_cov": Subject(["hidden_cov"], recipes.hidden_cov, "recurrence"),
 }
 SHARED = ["naswot", "linear_regions", swap(init="as_is"), "wrcor", "grad_norm", "snip", "plain"]
+
+
+def nets() -> dict[str, tuple[nn.Module, Tensor]]:
+    """Each net with 32 inputs."""
+    searched = space("nasbench201")
+    cell = searched.build(searched.enumerate()[[9000]], generator=torch.Generator().manual_seed(0), modules=1)
+    rows = torch.randn(32, recipes.STEPS, recipes.WIDTH, generator=torch.Generator().manual_seed(0))
+    return {
+        "cell": (cell.train(), zcfast.random_images(32, (3, 32, 32), classes=10, seed=0).inputs),
+        "encoder": (recipes.Encoder(), rows[:, : recipes.TOKENS]),
+        "recurrence": (recipes.Recurrence(), rows),
+    }
 
 
 def fastest(rounds: int, *runs: Callable[[], object]) -> list[float]:
@@ -174,26 +206,25 @@ def fastest(rounds: int, *runs: Callable[[], object]) -> list[float]:
 def main(rounds: int = 3) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    searched = space("nasbench201")
-    cell = searched.enumerate()[[9000]]
-    net = searched.build(cell, generator=torch.Generator().manual_seed(0), modules=1).train()
-    batch = zcfast.random_images(32, (3, 32, 32), classes=10, seed=0)
+    known, targets = nets(), torch.arange(32) % 10
 
-    def plain() -> None:
-        torch.autograd.grad(F.cross_entropy(net(batch.inputs), batch.targets), list(net.parameters()))
+    def plain(net: nn.Module, x: Tensor) -> None:
+        torch.autograd.grad(F.cross_entropy(net(x), targets), list(net.parameters()))
 
-    def scored(proxies: list[str | Proxy]) -> Callable[[], object]:
-        return lambda: zcfast.score(net, batch, proxies)
+    def timed(net: nn.Module, x: Tensor, proxies: list[str | Proxy], *rivals: Callable[..., object]) -> list[float]:
+        ours = partial(zcfast.score, net, (x, targets), proxies)
+        unit, *others = fastest(rounds, partial(plain, net, x), ours, *(partial(each, net, x) for each in rivals))
+        return [each / unit for each in others]
 
-    print(f"{searched.format(cell)[0]}, one cell a stage, 32 pictures; units of one forward and backward pass")
+    print("units of one forward and backward pass of 32 samples: a cell of NAS-Bench-201 a stage, an encoder, an LSTM")
     ratios = []
-    for name, (proxies, rival) in SUBJECTS.items():
-        unit, ours, theirs = fastest(rounds, plain, scored(proxies), lambda rival=rival: rival(net, batch.inputs))
+    for name, subject in SUBJECTS.items():
+        ours, theirs = timed(*known[subject.net], subject.proxies, subject.rival)
         ratios.append(theirs / ours)
-        print(f"{name:20} ours {ours / unit:5.2f}   official recipe {theirs / unit:5.2f}   {theirs / ours:5.2f} times")
+        print(f"{name:20} ours {ours:5.2f}   official recipe {theirs:5.2f}   {theirs / ours:5.2f} times", flush=True)
     print(f"geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}")
-    unit, ours = fastest(rounds, plain, scored(SHARED))
-    print(f"seven that share a pass: {ours / unit:.2f}")
+    (ours,) = timed(*known["cell"], SHARED)
+    print(f"seven that share a pass: {ours:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """What is taken of torch that torch does not document; checked on torch 2.10, 2.11, 2.13 and 2.15."""
 
 import ast
+import logging
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,17 +12,20 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from tests.shared import environment
 from zcfast.torch_internals import (
     ERROR_NODE,
     RULES_BY_DISPATCH_ONLY,
     AnyBatchNorm,
-    TorchDispatchMode,
+    DispatchMode,
     has_kernel,
     is_view,
     make_dual,
     memory_of,
+    operator_name,
     outside_modes,
     outside_transforms,
+    quiet_exporter,
     tree_map,
     wrapper_of,
 )
@@ -31,6 +37,20 @@ class Noted(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         raise NotImplementedError(str(func))
+
+
+def test_the_exporter_says_nothing_of_what_is_not_installed(caplog):
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    monitored = logging.getLogger("torch.onnx")
+    monitored.addHandler(caplog.handler)
+    try:
+        with quiet_exporter():
+            logger.warning("torchvision is not installed")
+        assert not caplog.records
+        logger.warning("again")
+        assert caplog.records[0].message == "again"
+    finally:
+        monitored.removeHandler(caplog.handler)
 
 
 def test_memory_is_one_for_all_that_share_it_and_gone_with_the_last():
@@ -123,7 +143,7 @@ def test_all_batch_normalisations_have_one_class():
 
 
 def test_a_dispatch_mode_sees_operators():
-    class Seen(TorchDispatchMode):
+    class Seen(DispatchMode):
         def __init__(self):
             super().__init__()
             self.names = []
@@ -135,6 +155,22 @@ def test_a_dispatch_mode_sees_operators():
     with Seen() as mode:
         nn.functional.linear(torch.ones(2, 3), torch.ones(4, 3), torch.ones(4))
     assert torch.ops.aten.addmm in mode.names
+
+
+def test_a_dispatch_mode_imports_no_compiler(tmp_path):
+    code = (
+        "import sys, torch; from zcfast.torch_internals import DispatchMode\n"
+        "class Mode(DispatchMode):\n"
+        "    def __torch_dispatch__(self, func, types, args=(), kwargs=None): return func(*args, **(kwargs or {}))\n"
+        "with Mode(): torch.ones(2) + 1\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment())
+
+
+def test_operators_have_names():
+    functions = (torch.ops.aten.relu, torch.ops.aten.add.Tensor, torch.relu, nn.functional.relu)
+    assert [operator_name(each) for each in functions] == ["aten::relu", "aten::add", None, None]
 
 
 def test_containers_are_mapped_in_their_form():

@@ -1,6 +1,8 @@
 """What this package takes of torch that torch does not document, in one place."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -15,16 +17,20 @@ from torch.utils._pytree import tree_map
 
 __all__ = [
     "ERROR_NODE",
+    "OWN_OPERATORS",
     "RULES_BY_DISPATCH_ONLY",
     "AnyBatchNorm",
-    "TorchDispatchMode",
+    "DispatchMode",
     "compiled_apart",
     "has_kernel",
     "is_view",
     "make_dual",
     "memory_of",
+    "operator_name",
     "outside_modes",
     "outside_transforms",
+    "plain_scripts",
+    "quiet_exporter",
     "tree_map",
     "wrapper_of",
 ]
@@ -42,6 +48,18 @@ outside_modes: Any = torch._C.DisableTorchFunction
 
 ERROR_NODE: Any = torch._C._functions.Error  # type: ignore[attr-defined]
 """The class of a graph's nodes that raise: functions marked once_differentiable leave them behind their derivative."""
+
+
+class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A TorchDispatchMode that does not import torch.compile, which takes seconds, to keep it from compiling a mode."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
+OWN_OPERATORS = frozenset({"aten", "prim", "prims", "profiler"})
+"""The libraries of operators that are torch's, each of which does what its name says; the last one computes nothing."""
 
 
 def wrapper_of(cls: type[_T], like: Tensor) -> _T:
@@ -74,6 +92,18 @@ def memory_of(x: Tensor) -> Any:
     return StorageWeakRef(x.untyped_storage())  # type: ignore[no-untyped-call]
 
 
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Without what torch's ONNX exporter logs of packages that are not installed, whatever stderr is by then."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def is_view(x: Tensor) -> bool:
     """Whether a tensor was made as a view of another one."""
     return x._is_view()
@@ -84,6 +114,18 @@ def outside_transforms(x: Tensor) -> Tensor:
     while _functorch.is_functorch_wrapped_tensor(x):
         x = _functorch.get_unwrapped(x)
     return x
+
+
+def plain_scripts() -> Any:
+    """A context in which torch.jit's functions call one operator after the other, and fuse none into code of theirs."""
+    return torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
+
+
+def operator_name(func: Any) -> str | None:
+    """The name of one of torch.ops with that of its library, such as "aten::relu"; None of any other function."""
+    if isinstance(func, torch._ops.OpOverload):
+        return str(func._schema.name)
+    return str(func._qualified_op_name) if isinstance(func, torch._ops.OpOverloadPacket) else None
 
 
 def has_kernel(operator: str, device_type: str) -> bool:

@@ -215,6 +215,11 @@ def scripted_detach(x):
     return x.tanh() * x.sigmoid().detach()
 
 
+@torch.jit.script
+def scripted_in_place(x):
+    return x.relu_()
+
+
 OTHERWISE = {
     "scripted function": scripted,
     "scripted layer norm": scripted_norm,
@@ -285,3 +290,12 @@ def test_every_compared_operation_is_tested_here():
     tested |= {"size", "dim", "numel", "is_contiguous", "device", "fn", "_max_pool1d"}
     missing = {function.__name__ for function in COMPARED} - tested
     assert not missing
+
+
+def test_a_script_that_writes_in_place_behind_a_batch_norm():
+    torch.manual_seed(0)
+    norm, head = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), nn.Sequential(nn.Flatten(), nn.Linear(144, 3))
+    batch = torch.randn(5, 3, 8, 8), torch.arange(5) % 3
+    net, plain = (nn.Sequential(norm, each, head) for each in (Apply(scripted_in_place), nn.ReLU(inplace=True)))
+    expected = score(plain, batch, ["grasp"])["grasp"].value
+    assert score(net, batch, ["grasp"])["grasp"].value == pytest.approx(expected, rel=1e-4)

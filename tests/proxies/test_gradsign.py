@@ -11,6 +11,8 @@ from torch import nn
 
 from tests.golden.modern_cases import build, values
 from tests.proxies.example_nets import image_batch, small_cnn
+from zcfast.passes import gradient_signs
+from zcfast.passes.part_gradient import part_gradient
 from zcfast.scoring import score
 
 
@@ -22,7 +24,7 @@ def test_published_values(name, expected):
 
 def plainly(net, inputs, targets):
     net = copy.deepcopy(net).double().train()
-    weights = [c.weight for c in net.modules() if isinstance(c, (nn.Conv2d, nn.Linear))]
+    weights = [c.weight for c in net.modules() if isinstance(c, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))]
     total = [torch.zeros_like(w) for w in weights]
     for x, y in zip(inputs.double(), targets, strict=True):
         found = torch.autograd.grad(F.cross_entropy(net(x[None]), y[None]), weights)
@@ -66,3 +68,116 @@ def test_batchnorm_of_one_place_takes_no_single_sample():
     result = score(net, image_batch(), ["gradsign", "snip"])
     assert (result["gradsign"].status, "more than 1 value" in result["gradsign"].reason) == ("failed", True)
     assert result["snip"].status == "ok"
+
+
+class Steps(nn.Module):
+    """A convolution, some function of its maps, and a head."""
+
+    def __init__(self, middle, conv=None):
+        super().__init__()
+        self.conv, self.middle, self.head = conv or nn.Conv2d(3, 4, 3), middle, nn.Linear(4, 5)
+        self.norm, self.drop = nn.BatchNorm2d(4), nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.head(self.middle(self, self.conv(x)).flatten(2).mean(2))
+
+
+class Attended(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.attention = nn.Linear(3, 4), nn.MultiheadAttention(4, 2, batch_first=True)
+        self.norm, self.head = nn.LayerNorm(4), nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = self.norm(self.first(x.flatten(2).transpose(1, 2)))
+        return self.head((x + self.attention(x, x, x)[0]).mean(1))
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.more, self.head = nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 1), nn.Linear(3, 5)
+
+    def forward(self, x):
+        return self.head(self.more(torch.sigmoid(self.conv(torch.tanh(self.conv(x))))).mean((2, 3)))
+
+
+def flat(places):
+    """Convolutions of as many dimensions."""
+    kind, norm = getattr(nn, f"Conv{places}d"), getattr(nn, f"BatchNorm{places}d")
+    parts = [nn.Flatten(2)] if places == 1 else [nn.Unflatten(3, (4, 2))] if places == 3 else []
+    parts += [kind(3, 6, 3, stride=2, padding=2, dilation=2), norm(6), nn.ReLU(True), kind(6, 4, 1, groups=2)]
+    return nn.Sequential(*parts, norm(4, affine=False), nn.GELU(), nn.Flatten(2), Mean(), nn.Linear(4, 5))
+
+
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean(2)
+
+
+TOGETHER = {
+    "BatchNorm": lambda: Steps(lambda net, y: F.relu(net.norm(y))),
+    **{f"{places} dimensions": lambda places=places: flat(places) for places in (1, 2, 3)},
+    "a layer that no parameter comes before": lambda: Steps(lambda net, y: y),
+    "constants": lambda: Steps(lambda net, y: y + net.norm(torch.zeros_like(y)) * 0),
+    "in place": lambda: Steps(lambda net, y: F.relu_(y)),
+}
+APART = {
+    "samples that see each other": lambda: Steps(lambda net, y: y.sigmoid() - 0.5 * y.sigmoid().mean(0)),
+    "a branch": lambda: Steps(lambda net, y: y.relu() if y.mean() > 0 else y.tanh()),
+    "a number": lambda: Steps(lambda net, y: y.sigmoid() * y.sum().item()),
+    "called twice": Twice,
+    "attention's own projection": Attended,
+    "the weight elsewhere": lambda: Steps(lambda net, y: y.relu() * net.conv.weight.mean()),
+    "same padding": lambda: Steps(lambda net, y: y.relu(), nn.Conv2d(3, 4, 3, padding="same")),
+}
+
+
+@pytest.mark.parametrize("kind", [*TOGETHER, *APART])
+def test_all_samples_at_once_only_where_that_is_the_same(kind, monkeypatch):
+    alone = []
+    monkeypatch.setattr(
+        gradient_signs, "part_gradient", lambda net, part: alone.append(part) or part_gradient(net, part)
+    )
+    torch.manual_seed(0)
+    net, (inputs, targets) = (TOGETHER | APART)[kind]().double(), image_batch(6)
+    expected = plainly(net, inputs, targets)
+    before = {name: each.clone() for name, each in net.state_dict().items()}
+    result = score(net, (inputs, targets), ["gradsign", "snip"])["gradsign"]
+    assert (result.value, result.reason) == (expected, "")
+    assert len(alone) == (2 if kind in TOGETHER else 6)
+    assert all(torch.equal(each, before[name]) for name, each in net.state_dict().items())
+
+
+def test_dropout_draws_for_each_sample():
+    torch.manual_seed(0)
+    net = Steps(lambda net, y: net.drop(y.sigmoid())).double()
+    torch.manual_seed(1)
+    copied = copy.deepcopy(net)
+    batch = image_batch(6)
+    total = [torch.zeros_like(w) for w in (copied.conv.weight, copied.head.weight)]
+    for x, y in zip(*batch, strict=True):
+        torch.manual_seed(1)
+        found = torch.autograd.grad(F.cross_entropy(copied(x[None]), y[None]), [copied.conv.weight, copied.head.weight])
+        total = [t + g.sign() for t, g in zip(total, found, strict=True)]
+    torch.manual_seed(1)
+    assert score(net, batch, ["gradsign"])["gradsign"].value == sum(t.abs().sum().item() for t in total)
+
+
+def test_losses_and_modes_of_ones_own():
+    torch.manual_seed(0)
+    net, (inputs, targets) = Wide().double(), image_batch(6)
+
+    def loss(logits, wanted):
+        return ((logits - wanted[:, None]) ** 2).mean()
+
+    total = [torch.zeros_like(w) for w in (net[0].weight, net[3].weight, net[8].weight)]
+    net.eval()
+    for x, y in zip(inputs, targets, strict=True):
+        found = torch.autograd.grad(loss(net(x[None]), y[None]), [net[0].weight, net[3].weight, net[8].weight])
+        total = [t + g.sign() for t, g in zip(total, found, strict=True)]
+    result = score(net, (inputs, targets), ["gradsign"], loss_fn=loss, train=False)["gradsign"]
+    assert result.value == sum(t.abs().sum().item() for t in total)
+    targets[3] = -100
+    ignored = score(net, (inputs, targets), ["gradsign"])["gradsign"]
+    assert (ignored.status, "every target is -100" in ignored.reason) == ("undefined", True)

@@ -6,13 +6,14 @@ import math
 import pytest
 import torch
 import torch.nn as nn
+import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.golden.draws import inject
 from tests.golden.modern_cases import CASES, build, values
 from tests.proxies.example_nets import Tokens, image_batch, small_cnn
-from zcfast.passes import Draws
+from zcfast.passes import Draws, fisher_spectrum
 from zcfast.proxies import vkdnw_entropy
 from zcfast.scoring import score
 
@@ -161,3 +162,41 @@ def test_nets_without_a_value(kind):
     result = score(make().double(), image_batch(3), ["vkdnw", "params"])
     assert (result["vkdnw"].status, reason in result["vkdnw"].reason) == ("undefined", True), result["vkdnw"].reason
     assert result["params"].status == "ok"
+
+
+class Grouped(nn.Module):
+    """Convolutions of every lie, norms of tokens, and a middle of one's own."""
+
+    def __init__(self, middle):
+        super().__init__()
+        lie = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2}
+        self.first, self.second = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 4, (3, 2), **lie)
+        self.norm, self.free, self.tokens = nn.BatchNorm2d(6), nn.BatchNorm2d(6, affine=False), nn.LayerNorm(4)
+        self.inner, self.head, self.middle = nn.Linear(4, 4, bias=False), nn.Linear(4, 3), middle
+
+    def forward(self, x):
+        x = self.second(F.silu(self.norm(self.free(self.first(x)))))
+        x = self.inner(self.tokens(x.flatten(2).transpose(1, 2)))
+        return self.head(self.middle(self, x).mean(1))
+
+
+MIDDLES = {
+    "each sample by itself": (lambda net, x: F.gelu(x), True),
+    "dropout that is off": (lambda net, x: F.dropout(x, 0.5, net.training), True),
+    "samples that see each other": (lambda net, x: x - x.mean(0) / 2, False),
+    "a branch": (lambda net, x: x.relu() if x.sum() > 0 else x.tanh(), False),
+    "a layer twice": (lambda net, x: net.inner(x), False),
+    "a parameter elsewhere": (lambda net, x: x * net.head.bias.sum(), False),
+}
+
+
+@pytest.mark.parametrize("kind", MIDDLES)
+def test_all_samples_at_once_only_where_that_is_the_same(kind, monkeypatch):
+    torch.manual_seed(0)
+    middle, together = MIDDLES[kind]
+    net, (inputs, targets) = Grouped(middle).double(), image_batch(5, classes=3)
+    alone, of_one = [], fisher_spectrum._of_one
+    monkeypatch.setattr(fisher_spectrum, "_of_one", lambda net, part: alone.append(part) or of_one(net, part))
+    (result,) = score(net, (inputs, targets), [vkdnw_entropy(init="as_is")]).values()
+    assert result.value == pytest.approx(plainly(net, inputs), rel=1e-6)
+    assert len(alone) == (1 if together else 5)

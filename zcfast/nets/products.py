@@ -8,9 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from zcfast.torch_internals import TorchDispatchMode
+from zcfast.torch_internals import OWN_OPERATORS, DispatchMode, operator_name
 
 PRODUCT = "matrix product"  # the kind of all that is no convolution
+
+
+class UncountedError(Exception):
+    """An operator of another library ran, and nobody has said how many multiply-adds it takes."""
 
 
 def convolution_kind(weight: Sequence[int], stride: Any, groups: int, transposed: bool = False) -> str:
@@ -29,13 +33,14 @@ def convolution_kind(weight: Sequence[int], stride: Any, groups: int, transposed
     return f"conv {'x'.join(map(str, weight[2:]))}{strided}{grouped}{' transposed' if transposed else ''}"
 
 
-class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Counted(DispatchMode):
     """Counts the multiply-adds of the products and convolutions that run, as torch's FlopCounterMode does.
 
     That one is not used itself: it puts hooks on all modules of the process.
 
     Attributes:
         kinds: calls and multiply-adds so far, by kind.
+        unknown: the name of an operator that ran whose work is not known, if any did.
     """
 
     def __init__(self) -> None:
@@ -44,6 +49,7 @@ class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
         super().__init__()  # type: ignore[no-untyped-call]
         self.kinds: dict[str, tuple[int, float]] = {}
+        self.unknown: str | None = None
         self._operations: dict[Any, Callable[..., Any]] = flop_registry
 
     @property
@@ -65,6 +71,8 @@ class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if packet is torch.ops.aten.convolution:
                 kind = convolution_kind(args[1].shape, args[3], args[8], args[6])
             self._note(kind, work)
+        elif not _is_torchs(name := operator_name(func) or str(func)):
+            self.unknown = name
         return result
 
     def _note(self, kind: str, work: float) -> None:
@@ -74,9 +82,23 @@ class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def counting(modules: Iterable[nn.Module]) -> Iterator[Counted]:
-    """Inside, what runs is counted, as ``unfused`` runs it."""
+    """Inside, what runs is counted, as ``unfused`` runs it.
+
+    Raises:
+        UncountedError: on leaving it, where an operator has run that torch's flop_registry does not know, and that may
+            have done such work: that of any other library.
+    """
     with unfused(modules), Counted() as counted:
         yield counted
+    if counted.unknown is not None:
+        hint = "give them by torch.utils.flop_counter.register_flop_formula"
+        raise UncountedError(f"the multiply-adds of {counted.unknown} are not known ({hint})")
+
+
+def _is_torchs(name: str) -> bool:
+    """Whether an operator is torch's own, or one of torchvision's that multiplies no matrices."""
+    library, _, operator = name.partition("::")
+    return library in OWN_OPERATORS or (library == "torchvision" and "conv" not in operator)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from zcfast.nets.counted import COUNTABLE
 from zcfast.nets.inputs import first_two
@@ -16,6 +15,7 @@ from zcfast.passes.batch import Batch
 from zcfast.passes.blocks import outermost
 from zcfast.passes.net import Net
 from zcfast.passes.rectifiers import POOLS, SeeRectifiers
+from zcfast.passes.unseen import Watching
 
 Kind = Literal["begin", "end", "activation", "pool"]
 
@@ -52,7 +52,9 @@ def _note(events: list[_Event], kind: Kind, module: nn.Module | None = None, *_:
     events.append(_Event(kind, module))
 
 
-class _SeePools(TorchFunctionMode):
+class _SeePools(Watching):
+    matters = ("pool",)
+
     def __init__(self, see: Callable[[], None]) -> None:
         super().__init__()
         self._see = see

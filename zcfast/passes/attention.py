@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from zcfast.passes.unseen import Watching
 from zcfast.torch_internals import outside_modes
 
 Node: TypeAlias = Any
@@ -49,7 +49,7 @@ class AttentionCall:
     weights: tuple[Tensor, ...] = ()
 
 
-class SeeAttention(TorchFunctionMode):
+class SeeAttention(Watching):
     """Shows each attention that runs.
 
     `F.scaled_dot_product_attention`, `F.multi_head_attention_forward` (nn.MultiheadAttention), and

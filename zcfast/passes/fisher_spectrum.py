@@ -8,14 +8,17 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from zcfast.nets.inputs import mapped
 from zcfast.passes.batch import Batch
 from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.draws import Draws
+from zcfast.passes.each_sample import same
 from zcfast.passes.failures import ProxyError
+from zcfast.passes.first_derivatives import FirstDerivatives
 from zcfast.passes.net import Net, evaluate
+from zcfast.passes.opaque import UnsupportedError
 from zcfast.passes.redraw import kaiming_fan_in, redrawn
 from zcfast.passes.repeated import Repeated
+from zcfast.passes.unseen import BATCH_NORM, Watching
 
 _PARAMETERS = 128  # the first ones of the net
 _SMOOTHING = torch.tensor(0.05, dtype=torch.float16)  # of the probabilities, in half precision as published
@@ -32,7 +35,7 @@ class FisherSpectrum(Repeated):
 
     reads = "inputs"
     stream = "vkdnw"
-    cost = 20.0
+    cost = 10.0
 
     def once(self, net: Net, batch: Batch, draws: Draws) -> Tensor:
         """Those of one draw of Kaiming weights (fan in), or of the weights that are there."""
@@ -43,29 +46,56 @@ class FisherSpectrum(Repeated):
             return self._spectrum(net, batch)
 
     def _spectrum(self, net: Net, batch: Batch) -> Tensor:
-        inputs, _ = batch.tensors()
-        total: Tensor | None = None
-        for sample in range(batch.samples):
-            one = mapped(lambda x, sample=sample: x[sample : sample + 1], inputs)  # type: ignore[misc]
-            output = net.forward(one, before=[(net.module, evaluate)], modes=[_FixedStatistics()])
-            logits = batch.found_logits(output, 1)
-            if logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
-                raise ProxyError("undefined", f"logits [N, classes] are needed, got {tuple(logits.shape)} for a sample")
-            rows = _factor(logits[0].detach().double()) @ _jacobian(logits[0], _first(net)).double()
-            total = rows.T @ rows if total is None else total + rows.T @ rows
-        assert total is not None
+        parts = batch.split(batch.samples)
+        logits, last = _of_one(net, parts[-1])
+        found = _of_all(net, batch, last) if len(parts) > 1 else None
+        if found is None:
+            found = [*(_of_one(net, part) for part in parts[:-1]), (logits, last)]
+        matrices = [_factor(each) @ jacobian for each, jacobian in found]
+        total: Tensor = torch.stack([rows.T @ rows for rows in matrices]).sum(0)
         if not bool(total.isfinite().all()):
             raise ProxyError("undefined", "a logit or a derivative of it is not finite")
         spectrum: Tensor = torch.linalg.svdvals(total / batch.samples)
         return spectrum
 
 
-def _first(net: Net) -> list[list[Tensor]]:
-    """What stands in all places of each of the first parameters."""
+def _logits(net: Net, batch: Batch, *modes: TorchFunctionMode) -> Tensor:
+    inputs, _ = batch.tensors()
+    output = net.forward(inputs, before=[(net.module, evaluate)], modes=[*modes, _FixedStatistics()])
+    logits = batch.found_logits(output, batch.samples)
+    if logits.dim() != 2 or len(logits) != batch.samples or logits.shape[1] < 2:
+        raise ProxyError("undefined", f"logits [N, classes] are needed, got {tuple(logits.shape)} for a sample")
+    return logits
+
+
+def _of_one(net: Net, sample: Batch) -> tuple[Tensor, Tensor]:
+    """The logits [classes] of a sample and their derivatives [classes, P], float64."""
+    logits = _logits(net, sample)
+    return logits[0].detach().double(), _jacobian(logits[0], _first(net)).double()
+
+
+def _of_all(net: Net, batch: Batch, last: Tensor) -> list[tuple[Tensor, Tensor]] | None:
+    """`_of_one` of all samples by one pass, where the last one's derivatives are those that it has alone; else None."""
+    net.begin_again()
+    groups = _first(net, everyone=True)
+    mode = FirstDerivatives([group[0] for group in groups], batch.samples)
+    try:
+        if any(len(group) > 1 for group in groups):
+            raise UnsupportedError("a parameter of several layers")
+        logits = _logits(net, batch, mode)
+        jacobians = mode.jacobians(logits, last.shape[1])
+    except Exception:  # where this way raises, the other one decides whether the net is at fault
+        return None
+    found, alone = (each.to(logits.dtype).unbind(1) for each in (jacobians[-1], last))
+    return list(zip(logits.detach().double(), jacobians, strict=True)) if same(found, alone) else None
+
+
+def _first(net: Net, *, everyone: bool = False) -> list[list[Tensor]]:
+    """What stands in all places of each of the first parameters, or of each of all."""
     places: dict[int, list[Tensor]] = {}
     for slot, copy in zip(net.slots.all, net.copies, strict=True):
         places.setdefault(id(slot.parameter), []).append(copy)
-    return list(places.values())[:_PARAMETERS]
+    return list(places.values())[: None if everyone else _PARAMETERS]
 
 
 def _jacobian(logits: Tensor, parameters: list[list[Tensor]]) -> Tensor:
@@ -95,8 +125,10 @@ def _factor(logits: Tensor) -> Tensor:
     return factor
 
 
-class _FixedStatistics(TorchFunctionMode):
+class _FixedStatistics(Watching):
     """BatchNorm never takes statistics of the minibatch."""
+
+    matters = BATCH_NORM
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
         if func is F.batch_norm:

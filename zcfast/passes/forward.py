@@ -20,6 +20,7 @@ from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation, is_own
 from zcfast.passes.pulls import Pulls
 from zcfast.passes.recording import Recording, has_inplace_modules, recorded
+from zcfast.passes.rectifiers import SeeRectifiers
 from zcfast.passes.references import check_unchanged
 
 
@@ -104,6 +105,11 @@ class Forward(Pass):
                 net.note_first(result.logits)
         else:
             net.require_same_flow()
+        if self.observation.sees_rectifiers:
+            try:
+                net.require_sight(SeeRectifiers.matters)
+            except ProxyError as error:
+                self.observation.give_up_watching(self.observation.sees_rectifiers, error.failure)
         return result
 
     def _in_some_form(self, net: Net, batch: Batch, inputs: Inputs, clone: bool) -> SharedForward:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from zcfast.nets.inputs import Inputs, mapped, only_tensor
 from zcfast.passes.batch import Batch
@@ -18,6 +17,7 @@ from zcfast.passes.net import Net
 from zcfast.passes.rectifiers import POOLS
 from zcfast.passes.redraw import redrawn, unit
 from zcfast.passes.repeated import Repeated
+from zcfast.passes.unseen import Watching
 
 _NOISE = 0.01
 
@@ -79,7 +79,7 @@ class MapDifference(Repeated):
         return last
 
 
-class _Seen(TorchFunctionMode):
+class _Seen(Watching):
     """Keeps what the functions that run give.
 
     Attributes:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import torch
@@ -21,13 +22,19 @@ from zcfast.passes.hidden_scales import Scale, equal_scales, hidden_scales
 from zcfast.passes.isolation import Isolated
 from zcfast.passes.layers import Layer
 from zcfast.passes.slots import Slot, Slots
+from zcfast.passes.snapshot import Snapshot
+from zcfast.passes.unseen import Watching, hidden_operations, missed
 from zcfast.torch_internals import outside_modes
 
 UNREPEATABLE = Failure(
     "refused", "the net computes other logits in a second pass: something that a pass changes does not come back"
 )
+_FEW = 2  # samples that show what a net calls
 _SAMPLES = 8  # from which on the rules of the other memory format pay
 _ROUNDING = 10  # roots of a float's eps: far above what rounding does to deep nets, far below what another state does
+
+
+_FUNCTIONS = (type, FunctionType, BuiltinFunctionType)
 
 
 class FormatError(Exception):
@@ -79,7 +86,9 @@ class Net:
         self.mismatch: Failure | None = None
         self._isolated, self._batch = isolated, batch
         self.random_devices = random_devices(isolated.module)
-        self._repeats = not may_keep_state(isolated.modules, batch)
+        self._is_known = not may_keep_state(isolated.modules, batch)
+        self._repeats = self._is_known
+        self._hidden: Sequence[str] | Failure | None = [] if self._is_known else None
         self._first: tuple[Tensor, list[Scale]] | None = None
         self._scales: list[Scale] = []
         self._first_channels_last = channels_last
@@ -176,12 +185,15 @@ class Net:
             for module, early in before:
                 stack.enter_context(module.register_forward_pre_hook(early))
             try:
-                return self.call(mapped(partial(_copied, innermost=innermost), inputs))
+                output = self.call(mapped(partial(_copied, innermost=innermost), inputs))
             except Exception as error:
                 if rules is None or not rules.is_to_blame(error):
                     raise
                 self.is_plain, self._broken = True, None
                 raise FormatError from error
+        for mode in modes:
+            self.require_sight(getattr(mode, "matters", Watching.matters))
+        return output
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -251,6 +263,48 @@ class Net:
         """Keep the logits of the first pass, for comparison with those of later ones."""
         if not self._repeats and logits.is_floating_point():
             self._first, self._first_channels_last = (logits.detach().clone(), self._scales), self.channels_last
+
+    def require_sight(self, matters: Sequence[str], find: Callable[[], Sequence[str]] | None = None) -> None:
+        """Run a few samples forward, if the net may hide operations, and look for some that matter.
+
+        Args:
+            matters: parts of their names (`Watching`).
+            find: gives what is hidden in a pass that runs the net otherwise.
+
+        Raises:
+            ProxyError: some ran where what watches functions does not see them, or the net does not run so watched.
+        """
+        if self._hidden is None:
+            self._hidden = (find or self._find_hidden)()
+        if isinstance(self._hidden, Failure):
+            raise self._hidden.as_error()
+        if found := missed(self._hidden, matters):
+            reason = (
+                f"{found[0]} runs where it cannot be watched: in torch.jit's code, an extension or a custom operator"
+            )
+            raise Failure("refused", reason).as_error()
+
+    def _find_hidden(self) -> list[str] | Failure:
+        """Behind a pass, whose graph may hold what the net holds: all of it is put back as it was."""
+        snapshot, copies = Snapshot(self.modules), self.copies
+        try:
+            self.install()
+            with torch.random.fork_rng(self.random_devices):
+                return self._watched(self._batch.tensors()[0])
+        finally:
+            snapshot.restore()
+            self.copies = self.slots.installed = copies
+
+    def _watched(self, inputs: Inputs) -> list[str] | Failure:
+        def call(x: Inputs) -> Any:
+            return call_net(self.module, mapped(Tensor.clone, x))
+
+        with suppress(Exception):  # a net may take minibatches of one size alone
+            return hidden_operations(partial(call, mapped(lambda x: x[:_FEW], inputs)))
+        try:
+            return hidden_operations(partial(call, inputs))
+        except Exception as error:
+            return Failure("refused", f"where its operations are watched, the net raises {describe(error).reason}")
 
     def require_repetition(self) -> None:
         """Run forward once more and compare, unless it is known already that the net computes the same logits.
@@ -323,10 +377,12 @@ def _is_known(module: nn.Module) -> bool:
         return False
     if module._forward_hooks or module._forward_pre_hooks:
         return False
-    # An activation function, for one.
+    # An activation function, for one; objects that are called may hold anything.
     held = [value for value in vars(module).values() if callable(value)]
     return all(
-        (getattr(value, "__module__", None) or "torch").partition(".")[0] in {"torch", "builtins"} for value in held
+        isinstance(value, _FUNCTIONS)
+        and (getattr(value, "__module__", None) or "torch").partition(".")[0] in {"torch", "builtins"}
+        for value in held
     )
 
 

@@ -36,6 +36,7 @@ class Observation:
         keeps_outputs: whether outputs of the counted layers are kept.
         pulls: derivatives by the inputs of rectifiers, one for each time that a pass asked for them.
         failures: passes whose wishes could not be met.
+        sees_rectifiers: passes that must not miss a rectifier.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class Observation:
         self.observer: type = object
         self.users: set[type] = set()
         self.takes_inputs: set[type] = set()
+        self.sees_rectifiers: set[type] = set()
         self.keeps_outputs = False
         self.failures: dict[type, Failure] = {}
         self.pulls: list[Pulls] = []
@@ -76,10 +78,12 @@ class Observation:
 
     def watch_rectifiers(self, function: Callable[[Tensor], Any]) -> list[Any]:
         """`watch` for the outputs of all activations that switch at zero, modules and functions (`SeeRectifiers`)."""
+        self.sees_rectifiers.add(self.observer)
         return self._begin(_Watcher(self.observer, function, ()))
 
     def watch_calls(self, function: Callable[[RectifierCall], Any]) -> list[Any]:
         """`watch_rectifiers` for the calls, without a copy: the function must not write to their tensors."""
+        self.sees_rectifiers.add(self.observer)
         return self._begin(_Watcher(self.observer, function, (), calls=True))
 
     def pull_rectified(self, function: Callable[[Tensor], Any]) -> Pulls:
@@ -88,6 +92,7 @@ class Observation:
         It holds, once `LossGradient` has run, what the function returned, in the order of `watch_calls`. A function
         of the user's gets a copy, in order in memory.
         """
+        self.sees_rectifiers.add(self.observer)
         self.pulls.append(Pulls(function if is_own(self.observer) else partial(_on_copy, self.observer, function)))
         return self.pulls[-1]
 

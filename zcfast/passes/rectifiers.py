@@ -8,9 +8,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from zcfast.passes.failures import ProxyError
+from zcfast.passes.unseen import Watching
 from zcfast.torch_internals import is_view, outside_modes
 
 # Modules call these functions too. What they call inside is behind the mode, so that each counts once.
@@ -64,12 +64,14 @@ def as_rows(maps: Tensor) -> Tensor:
     return (maps.permute(0, 2, 3, 1) if innermost else maps).reshape(len(maps), -1)
 
 
-class SeeRectifiers(TorchFunctionMode):
+class SeeRectifiers(Watching):
     """Shows each call of a rectifier.
 
     ReLU and its relatives, GELU, SiLU, Mish and Hardswish; not what a net makes of other functions, such as
     x * sigmoid(x), nor what bounds its input on both sides.
     """
+
+    matters = ("elu", "silu", "mish", "hardswish", "hardtanh")  # as in aten::relu, aten::gelu, aten::_prelu_kernel
 
     def __init__(self, see: Callable[[RectifierCall], None]) -> None:
         """`see` gets each call; it must not change its tensors."""

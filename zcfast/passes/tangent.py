@@ -142,6 +142,8 @@ class _TangentRules(TorchFunctionMode):
             raise UnsupportedError("an operation that no rule has seen")
 
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
+        if func is not F.batch_norm and func not in COMPARED:  # first: torch asks some while it holds a tensor's lock
+            raise UnsupportedError(f"{func} was not compared")
         given = [*_tensors(args), *_tensors((kwargs or {}).values())]
         self.check(given)
         result = self._call(func, args, kwargs or {})
@@ -153,8 +155,6 @@ class _TangentRules(TorchFunctionMode):
             with outside_modes():
                 result = _batch_norm(*args, **kwargs)
             return func(*args, **kwargs) if result is None else result
-        if func not in COMPARED:
-            raise UnsupportedError(f"{func} was not compared")
         if func is F.dropout:
             return _dropout(*args, **kwargs)
         if func in _SUMS_AND_PRODUCTS:

@@ -38,6 +38,7 @@ from zcfast.passes.redraw import kaiming_fan_out, redrawn
 from zcfast.passes.references import check_references, check_unchanged
 from zcfast.passes.repeated import Repeated
 from zcfast.passes.slots import Slot, Slots
+from zcfast.passes.unseen import BATCH_NORM, hidden_operations
 
 _RESCALE = 1000  # powers of two: a net is run again with its inputs and biases scaled by them
 _SMALLEST = 2.0**-900  # below this, float64 may have lost terms
@@ -176,6 +177,7 @@ class _FlowRun:
             return total
         try:
             layerwise = self.backward()
+            self.net.require_sight(BATCH_NORM, self.watched)
             if total is None:
                 total = _flow_of(layerwise.sum().item())
                 self.check_rounding(total.value)
@@ -232,7 +234,7 @@ class _FlowRun:
         mode = RefusedSingleValues() if self.form.keep_batchnorm else ReplacedBatchNorm(Tensor.clone)
         changed = change or _as_it_is
         with self.prepared(changed, mode) as (slots, call), ExitStack() as stack:
-            stand_ins = slots.install(lambda slot, _: nn.Parameter(changed(slot.parameter.detach().double().abs())))
+            stand_ins = slots.install(lambda slot, count: nn.Parameter(changed(_positive(slot, count))))
             leaves = [stand_ins[index] for index in slots.counted]
             recording = stack.enter_context(recorded(self.net.layers))
             for layer in self.net.layers if change else ():
@@ -246,6 +248,12 @@ class _FlowRun:
             gradients = differentiate(total, leaves)
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
             return self.form.shares(weights, slots.shared(gradients))
+
+    def watched(self) -> list[str]:
+        """The operations that hide from modes in a call."""
+        with self.prepared(_as_it_is, ReplacedBatchNorm(Tensor.clone)) as (slots, call):
+            slots.install(lambda slot, count: nn.Parameter(_positive(slot, count)))
+            return hidden_operations(call)
 
     def check_rounding(self, value: float) -> None:
         """Raise ProxyError where rounding decides over a finite value.
@@ -308,6 +316,10 @@ class _FlowRun:
     def logits(self, inputs: Inputs, mode: TorchFunctionMode) -> Tensor:
         with mode:
             return self.batch.found_logits(self.net.call(inputs), 1)
+
+
+def _positive(slot: Slot, _: int) -> Tensor:
+    return slot.parameter.detach().double().abs()
 
 
 def _as_it_is(value: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from zcfast.nets.products import unfused
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.capabilities import ActivationMemory
 from zcfast.spaces.own.sizes import Outlines
-from zcfast.torch_internals import TorchDispatchMode, memory_of
+from zcfast.torch_internals import DispatchMode, memory_of
 
 
 class BuiltMemory(ActivationMemory):
@@ -59,7 +59,7 @@ def peak(module: nn.Module, inputs: Inputs) -> int:
     return held.most
 
 
-class _Held(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Held(DispatchMode):
     """Follows what operations allocate until nothing holds it.
 
     Attributes:

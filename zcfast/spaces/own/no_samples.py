@@ -107,7 +107,7 @@ def _without(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     else:
         with Counted() as counted:
             result = func(*args, **kwargs)
-        if counted.kinds:
+        if counted.kinds or counted.unknown:
             raise OtherwiseShapedError(f"{func} works without samples")
     if any(0 in each.shape for each in _tensors((result,))):
         raise OtherwiseShapedError(f"{func} makes samples")

@@ -1,0 +1,125 @@
+"""Passes of all samples in which each one runs as if it were alone."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from zcfast.passes.cpu_backend.channels_last import BatchNormCall
+from zcfast.passes.opaque import UnsupportedError
+from zcfast.torch_internals import outside_modes
+
+Pulled = Callable[[Tensor], None]
+"""Gets the derivative by what a layer gave."""
+
+# By which a net may go another way for one sample than for all.
+_DECIDING = frozenset(
+    {
+        *(Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__, Tensor.__contains__),
+        *(Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.nonzero, torch.nonzero, torch.equal, torch.allclose),
+    }
+)
+_DROPOUTS = frozenset({F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout})
+_FORMS = frozenset(
+    {
+        *(Tensor.size, Tensor.dim, Tensor.numel, Tensor.is_floating_point, Tensor.is_complex),
+        *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "is_cuda")),
+    }
+)
+_ROUNDING = 10  # roots of a float's eps, as between two passes of a net
+
+
+class EachSample(TorchFunctionMode):
+    """Waits at each function that takes a parameter of some, and lets BatchNorm see one sample at a time.
+
+    Right for nets that treat each sample by itself but for BatchNorm, which takes a sample's own statistics here as it
+    does where that runs alone. Whoever uses it compares some samples (`same`). In such a pass UnsupportedError is
+    raised where a net reads numbers, draws some, or uses a parameter in a way that `layer` does not know.
+
+    Attributes:
+        first: parameters of layers whose input no parameter has moved. Derivatives by these pass all layers behind.
+        failure: what a backward pass raised.
+    """
+
+    def __init__(self, place_of: dict[int, int], samples: int) -> None:
+        """Take the places of the parameters by their ids, and how many samples there are."""
+        super().__init__()
+        self.place_of, self.samples = place_of, samples
+        self.first: list[Tensor] = []
+        self.failure: Exception | None = None
+
+    def layer(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Pulled:
+        """What to do with the derivative by what a function gives that was called with a parameter.
+
+        Raises:
+            UnsupportedError: the function has no rule.
+        """
+        raise NotImplementedError
+
+    def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function, and wait at it where it takes a parameter."""
+        kwargs = kwargs or {}
+        if func in _DECIDING or (func in _DROPOUTS and _draws(*args, **kwargs)):
+            raise UnsupportedError(f"{func} depends on all samples")
+        held = [each for each in _tensors((*args, *kwargs.values())) if id(each) in self.place_of]
+        waits = bool(held) and func not in _FORMS
+        with outside_modes():
+            pulled = self.layer(func, args, kwargs) if waits else None
+        if func is F.batch_norm:
+            with outside_modes():
+                result = _by_samples(BatchNormCall(*args, **kwargs))
+        else:
+            result = func(*args, **kwargs)
+        if pulled is not None:
+            with outside_modes():
+                self._wait(pulled, args[0], held, result)
+        return result
+
+    def _wait(self, pulled: Pulled, given: Tensor, held: Sequence[Tensor], result: Any) -> None:
+        if not isinstance(result, Tensor) or result.grad_fn is None or len(given) != self.samples:
+            raise UnsupportedError("a layer without a gradient, or not of the samples")
+        if not given.requires_grad:
+            self.first += held
+
+        def see(by_output: tuple[Tensor | None, ...]) -> None:
+            if by_output[0] is not None and self.failure is None:
+                try:
+                    pulled(by_output[0].detach())
+                except Exception as error:  # which a backward pass would report as its own
+                    self.failure = error
+
+        result.grad_fn.register_prehook(see)
+
+
+def same(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    """Whether derivatives are the same up to rounding, each to its own size."""
+    norms = torch.stack([each.double().norm() for each in expected])
+    off = torch.stack([(one.double() - other.double()).norm() for one, other in zip(found, expected, strict=True)])
+    eps = max(torch.finfo(each.dtype).eps for each in expected) ** 0.5
+    return bool((off <= _ROUNDING * eps * torch.maximum(norms, eps * norms.max())).all())
+
+
+def _draws(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> bool:
+    return training and p > 0
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    for each in values:
+        if isinstance(each, Tensor):
+            yield each
+        elif isinstance(each, (tuple, list)):
+            yield from _tensors(each)
+
+
+def _by_samples(call: BatchNormCall) -> Tensor:
+    """BatchNorm with statistics of each sample alone, as further channels of one; running ones stay where they are."""
+    if not call.training:
+        return F.batch_norm(*call)
+    x = call.input
+    samples, channels = x.shape[:2]
+    weight, bias = (None if each is None else each.repeat(samples) for each in (call.weight, call.bias))
+    apart = x.reshape(1, samples * channels, *x.shape[2:])
+    return F.batch_norm(apart, None, None, weight, bias, True, 0.0, call.eps).view(x.shape)
