@@ -1,6 +1,7 @@
 """What is taken of torch that torch does not document; checked on torch 2.10, 2.11, 2.13 and 2.15."""
 
 import ast
+import logging
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from zcfast.torch_internals import (
     operator_name,
     outside_modes,
     outside_transforms,
+    quiet_exporter,
     tree_map,
     wrapper_of,
 )
@@ -35,6 +37,20 @@ class Noted(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         raise NotImplementedError(str(func))
+
+
+def test_the_exporter_says_nothing_of_what_is_not_installed(caplog):
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    monitored = logging.getLogger("torch.onnx")
+    monitored.addHandler(caplog.handler)
+    try:
+        with quiet_exporter():
+            logger.warning("torchvision is not installed")
+        assert not caplog.records
+        logger.warning("again")
+        assert caplog.records[0].message == "again"
+    finally:
+        monitored.removeHandler(caplog.handler)
 
 
 def test_memory_is_one_for_all_that_share_it_and_gone_with_the_last():

@@ -1,6 +1,8 @@
 """What this package takes of torch that torch does not document, in one place."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -28,6 +30,7 @@ __all__ = [
     "outside_modes",
     "outside_transforms",
     "plain_scripts",
+    "quiet_exporter",
     "tree_map",
     "wrapper_of",
 ]
@@ -87,6 +90,18 @@ def compiled_apart(function: Callable[[], Any]) -> Callable[[], Any]:
 def memory_of(x: Tensor) -> Any:
     """What stands for a tensor's memory without holding it, equal for all that share it, and may be ``expired()``."""
     return StorageWeakRef(x.untyped_storage())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Without what torch's ONNX exporter logs of packages that are not installed, whatever stderr is by then."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def is_view(x: Tensor) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from zcfast.errors import Portable, first_line
 from zcfast.files import replace_file
+from zcfast.torch_internals import quiet_exporter
 
 MISSING = "export needs {}, which is not installed: pip install 'zcfast[onnx]'"
 RELATIVE, ABSOLUTE = 1e-3, 1e-5  # how far outputs may differ: onnxruntime sums in another order
@@ -42,7 +43,7 @@ def export(module: nn.Module, inputs: Any, path: str | os.PathLike[str]) -> nn.M
         )
     with replace_file(path) as temporary:
         try:
-            with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            with warnings.catch_warnings(), quiet_exporter(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
                 warnings.simplefilter("ignore")  # of torch, about its own exporter
                 network, example = copy.deepcopy(module).eval().cpu(), inputs.cpu()
                 _write(network, example, temporary)

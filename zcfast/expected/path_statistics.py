@@ -1,5 +1,6 @@
 """The effective path statistics of whole search spaces in closed form; definitions in docs/expected.md."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -53,8 +54,10 @@ COLUMNS = {
 }
 
 
-def path_statistics(links: Links, layers: Layers, params: Tensor) -> dict[str, Tensor]:
-    """Every column of ``COLUMNS``, float64 [N].
+def path_statistics(
+    links: Links, layers: Layers, params: Tensor, names: Iterable[str] = tuple(COLUMNS)
+) -> dict[str, Tensor]:
+    """Columns of ``COLUMNS``, float64 [N].
 
     Let every convolution and projection give variance 1 (BatchNorm), as the cell's input has it, pools and identities
     pass the variance of their input on, and a vertex have the sum over its sources. A path's weight is the product over
@@ -68,10 +71,11 @@ def path_statistics(links: Links, layers: Layers, params: Tensor) -> dict[str, T
         links: N cells, the links on paths alone (``Links.on_paths``).
         layers: their layers on paths.
         params: parameters of their networks, int64 [N].
+        names: of the columns; all by default. ``path_rank`` reads few, in three quarters of the time.
     """
-    columns = {**_over_paths(links), **_of_layers(layers), **_of_output(links)}
-    columns["path_ln_params"] = params.double().log()
-    return {name: columns[name] for name in COLUMNS}
+    columns = {**_of_layers(layers), **_of_output(links), "path_ln_params": params.double().log}
+    over_paths = _over_paths(links)
+    return {name: over_paths[name] if name in over_paths else columns[name]() for name in names}
 
 
 def _over_paths(links: Links) -> dict[str, Tensor]:
@@ -93,22 +97,22 @@ def _over_paths(links: Links) -> dict[str, Tensor]:
     return {**defined, "path_ln_count": paths.count.log(), "path_variance": paths.variance}
 
 
-def _of_layers(layers: Layers) -> dict[str, Tensor]:
+def _of_layers(layers: Layers) -> dict[str, Callable[[], Tensor]]:
     return {
-        "path_conv_layers": layers.count(CONV3X3, CONV1X1, PROJECTION),
-        "path_projections": layers.count(PROJECTION),
-        "path_relu_units": layers.width(CONV3X3, CONV1X1, PROJECTION),
-        "path_width_conv3x3": layers.width(CONV3X3),
-        "path_width_conv1x1": layers.width(CONV1X1),
-        "path_width_pool": layers.width(POOL),
+        "path_conv_layers": lambda: layers.count(CONV3X3, CONV1X1, PROJECTION),
+        "path_projections": lambda: layers.count(PROJECTION),
+        "path_relu_units": lambda: layers.width(CONV3X3, CONV1X1, PROJECTION),
+        "path_width_conv3x3": lambda: layers.width(CONV3X3),
+        "path_width_conv1x1": lambda: layers.width(CONV1X1),
+        "path_width_pool": lambda: layers.width(POOL),
     }
 
 
-def _of_output(links: Links) -> dict[str, Tensor]:
+def _of_output(links: Links) -> dict[str, Callable[[], Tensor]]:
     into = Layers(links.into_output(), links.weights)
     return {
-        "path_fan_in": (into.operations != ABSENT).sum(0).double(),
-        "path_output_conv3x3": into.width(CONV3X3),
-        "path_output_conv1x1": into.width(CONV1X1),
-        "path_output_pool": into.width(POOL),
+        "path_fan_in": lambda: (into.operations != ABSENT).sum(0).double(),
+        "path_output_conv3x3": lambda: into.width(CONV3X3),
+        "path_output_conv1x1": lambda: into.width(CONV1X1),
+        "path_output_pool": lambda: into.width(POOL),
     }

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zcfast.errors import first_line
 from zcfast.nets.inputs import Inputs, call_net, mapped, tensors_of
-from zcfast.torch_internals import compiled_apart
+from zcfast.torch_internals import compiled_apart, quiet_exporter
 
 Run = Callable[[], object]
 MISSING = "runtime: onnxruntime needs onnx, onnxscript and onnxruntime: pip install onnx onnxscript onnxruntime"
@@ -75,7 +75,8 @@ def _exported(module: nn.Module, inputs: Inputs) -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "net.onnx"
         try:
-            torch.onnx.export(module, f=path, dynamo=True, external_data=False, verbose=False, **given)
+            with quiet_exporter():
+                torch.onnx.export(module, f=path, dynamo=True, external_data=False, verbose=False, **given)
         except Exception as error:  # whatever torch raises for a net that it cannot export
             raise ValueError(f"runtime: torch cannot export the network: {first_line(error)}") from error
         return path.read_bytes()

@@ -1,6 +1,6 @@
 """The closed forms of any space, and those that spaces of cells share; docs/expected.md."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from zcfast.spaces.base import SearchSpace
 from zcfast.spaces.capabilities import ClosedForm, ClosedForms, Sizes
 
 Network = dict[str, Any]  # options of the network
-Statistics = Callable[[Any, Network], dict[str, Tensor]]  # cells and network -> the path statistics
+Statistics = Callable[[Any, Network, Iterable[str]], dict[str, Tensor]]  # cells, network, names -> path statistics
 
 
 def closed_forms(space: SearchSpace[Any]) -> Mapping[str, ClosedForm]:
@@ -58,8 +58,7 @@ def path_forms(statistics: Statistics) -> dict[str, ClosedForm]:
     """The path statistics and the ranking by them."""
 
     def read(cells: Any, network: Network, own: dict[str, Any]) -> dict[str, Tensor]:
-        found = statistics(cells, network)
-        return {name: found[name] for name in READS}
+        return statistics(cells, network, READS)
 
     def rank(columns: dict[str, Tensor], own: dict[str, Any]) -> dict[str, Tensor]:
         return path_rank(columns, own.get("path_rank_version", LATEST))
@@ -67,7 +66,7 @@ def path_forms(statistics: Statistics) -> dict[str, ClosedForm]:
     return {
         "path_statistics": ClosedForm(
             {name: Meaning(*text, "zcfast, docs/expected.md") for name, text in PATH_COLUMNS.items()},
-            lambda cells, network, _: statistics(cells, network),
+            lambda cells, network, _: statistics(cells, network, PATH_COLUMNS),
         ),
         "path_rank": ClosedForm(
             {"path_rank": Meaning(_RANK, "ln(rank)", "zcfast, docs/expected.md")},

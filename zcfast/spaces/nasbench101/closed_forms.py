@@ -1,6 +1,6 @@
 """The closed forms of NAS-Bench-101."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from functools import cached_property
 from typing import Any
@@ -42,8 +42,10 @@ class CellForms(ClosedForms):
     def _expected_synflow(self, cells: NasBench101Cells, network: dict[str, Any], **own: Any) -> Tensor:
         return nasbench101_expected_synflow(cells, self._space.network_with(network), **own)
 
-    def _path_statistics(self, cells: NasBench101Cells, network: dict[str, Any]) -> dict[str, Tensor]:
-        return path_statistics(*links_and_layers(cells), self._space.params(cells, **network))
+    def _path_statistics(
+        self, cells: NasBench101Cells, network: dict[str, Any], names: Iterable[str]
+    ) -> dict[str, Tensor]:
+        return path_statistics(*links_and_layers(cells), self._space.params(cells, **network), names)
 
 
 def nasbench101_expected_synflow(
