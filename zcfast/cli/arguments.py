@@ -22,7 +22,7 @@ ProxiesOption = Annotated[
     typer.Option(
         "--proxies",
         metavar="A,B,...",
-        help="Names (zcfast proxies) with commas between, or paper, modern, cheap, all. The first ranks.",
+        help="Names (zcfast proxies), paper, modern, cheap, all or mymodule:Mine, with commas. The first ranks.",
     ),
 ]
 ImagesOption = Annotated[

@@ -31,7 +31,7 @@ def search(
         Path, typer.Option("--table", metavar="TABLE", help="Accuracies that zcfast import reads or wrote.")
     ],
     algorithm: Annotated[
-        str, typer.Option("--algorithm", metavar="NAME", help="Such as ageing_evolution (zcfast algorithms).")
+        str, typer.Option("--algorithm", metavar="NAME", help="One of zcfast algorithms, or mymodule:Mine.")
     ],
     out: OutOption,
     warmup: Annotated[
@@ -100,10 +100,14 @@ def _algorithm(
     """The algorithm with its warm-up and its move proposal."""
     from zcfast import search as engine
     from zcfast.errors import unknown
+    from zcfast.import_paths import imported, made
 
-    if name not in engine.ALGORITHMS:
+    if ":" not in name and name not in engine.ALGORITHMS:
         raise unknown("algorithm", name, engine.ALGORITHMS)
-    algorithm = engine.ALGORITHMS[name]()
+    kind = imported(name, "mymodule:MyAlgorithm") if ":" in name else engine.ALGORITHMS[name]
+    algorithm = made(name, kind) if callable(kind) else kind
+    if not isinstance(algorithm, engine.Algorithm):
+        raise ValueError(f"{name}: expected a class of zcfast.search.Algorithm, got {kind!r}")
     for kind in algorithm.needs:
         space.capability(kind)
     if warmup is None and not move:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from torch import Tensor
 
 from zcfast.errors import unknown
+from zcfast.import_paths import imported
 from zcfast.passes.base import Pass, Results
 from zcfast.proxies.populations import populations
 
@@ -99,6 +100,18 @@ def register(proxy: type[_P]) -> type[_P]:
         raise ValueError(f"proxy: {proxy.name!r} is registered already")
     _REGISTRY[proxy.name] = proxy
     return proxy
+
+
+def name_at(path: str) -> str:
+    """The name of the proxy at an import path such as ``mymodule:MyProxy``, registered if it was not.
+
+    Raises:
+        ValueError: the import raises, or nothing at the path is a class of proxies.
+    """
+    found = imported(path, "mymodule:MyProxy")
+    if not (isinstance(found, type) and issubclass(found, Proxy)):
+        raise ValueError(f"{path}: expected a class of zcfast.proxies.Proxy, got {found!r}")
+    return (found if _REGISTRY.get(found.name) is found else register(found)).name
 
 
 def registered() -> Mapping[str, type[Proxy]]:

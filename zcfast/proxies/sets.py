@@ -6,7 +6,7 @@ from typing import Any
 from zcfast.passes.base import with_requirements
 from zcfast.passes.repeated import Repeated
 from zcfast.proxies.base import SETS as SETS
-from zcfast.proxies.base import Proxy, registered, resolve
+from zcfast.proxies.base import Proxy, name_at, registered, resolve
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
 _EARLIER = (*PAPER, "plain", "synflow_bn", "l2_norm", "params", "flops", "multiply_adds", "depth")
@@ -27,16 +27,24 @@ def sets() -> Mapping[str, tuple[str, ...]]:
 def expanded(proxies: Any) -> Any:
     """A list of names and proxies with the members of each set in its place, or those of one set's name.
 
-    What is neither is given back as it is, for the caller to refuse.
+    An import path, such as mymodule:MyProxy, is the name of the proxy there; a minus before it stays. What is neither
+    is given back as it is, for the caller to refuse.
     """
     given = [proxies] if isinstance(proxies, str) and proxies in SETS else proxies
     if isinstance(given, str) or not isinstance(given, Iterable):
         return given
-    listed = list(given)
+    listed = [_named(each) for each in given]
     if not any(isinstance(each, str) and each in SETS for each in listed):
         return listed
     known = sets()
     return [one for each in listed for one in (known.get(each, (each,)) if isinstance(each, str) else (each,))]
+
+
+def _named(each: Any) -> Any:
+    if not isinstance(each, str) or ":" not in each:
+        return each
+    path = each.removeprefix("-")
+    return each[: len(each) - len(path)] + name_at(path)
 
 
 def cost(proxy: Proxy) -> float:

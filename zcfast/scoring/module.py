@@ -1,11 +1,8 @@
 """Finds a model by its import path, and writes its scores as JSON values."""
 
 import dataclasses
-import importlib
 import math
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +10,7 @@ from torch import nn
 
 from zcfast.errors import first_line
 from zcfast.images import ImageBatch
+from zcfast.import_paths import imported, made
 from zcfast.passes.batch import find_logits
 from zcfast.passes.isolation import isolated
 from zcfast.scoring.net import Score
@@ -28,18 +26,11 @@ def load_module(path: str, seed: int, arguments: Mapping[str, Any] | None = None
     Raises:
         ValueError: one line that names the path: not of this form, the import or the call raises, or gives no module.
     """
-    where, colon, name = path.partition(":")
-    if not (colon and name.isidentifier() and all(part.isidentifier() for part in where.split("."))):
-        raise ValueError(f"{path}: expected MODULE:NAME, such as torchvision.models:resnet18")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
     torch.manual_seed(seed)
-    try:
-        found = getattr(importlib.import_module(where), name)
-        torch.manual_seed(seed)
-        module = found if isinstance(found, nn.Module) or not callable(found) else found(**(arguments or {}))
-    except (Exception, SystemExit) as error:  # a user's own code: what it raises is the answer
-        raise ValueError(f"{path}: {type(error).__name__}: {first_line(error)}") from error
+    module = found = imported(path, "torchvision.models:resnet18")
+    torch.manual_seed(seed)
+    if not isinstance(found, nn.Module) and callable(found):
+        module = made(path, lambda: found(**(arguments or {})))
     if arguments and module is found:
         raise ValueError(f"{path}: expected a class or function for arguments, got {type(found).__name__}")
     if not isinstance(module, nn.Module):

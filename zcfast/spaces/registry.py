@@ -1,13 +1,11 @@
 """Names of search spaces: built-in ones, registered ones, those of installed packages, and import paths."""
 
-import importlib
-import sys
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
-from zcfast.errors import first_line, unknown
+from zcfast.errors import unknown
+from zcfast.import_paths import imported, made
 from zcfast.spaces.base import SearchSpace
 
 GROUP = "zcfast.spaces"  # of entry points: name = "module:space"
@@ -124,16 +122,9 @@ def _imported(path: str, name: str | None = None) -> SearchSpace[Any]:
 
 
 def _import(path: str) -> SearchSpace[Any]:
-    module, colon, attribute = path.partition(":")
-    if not (colon and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))):
-        raise ValueError(f"{path}: expected MODULE:NAME, such as mymodule:space")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-        found = found if isinstance(found, SearchSpace) or not callable(found) else found()
-    except (Exception, SystemExit) as error:  # a user's own code: what it raises is the answer
-        raise ValueError(f"{path}: {type(error).__name__}: {first_line(error)}") from error
+    found = imported(path, "mymodule:space")
+    if not isinstance(found, SearchSpace) and callable(found):
+        found = made(path, found)
     if not isinstance(found, SearchSpace):
         raise ValueError(f"{path}: expected a search space or what makes one, got {type(found).__name__}")
     return found

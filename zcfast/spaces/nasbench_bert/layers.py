@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 DEVIATION = 0.02
@@ -29,7 +30,9 @@ class Embedding(nn.Embedding):
     def reset_parameters(self) -> None:
         """Draw."""
         nn.init.normal_(self.weight, 0.0, DEVIATION)
-        self._fill_padding_idx_with_zero()
+        if self.padding_idx is not None:
+            with torch.no_grad():
+                self.weight[self.padding_idx].zero_()
 
 
 def _draw(layer: nn.Linear | nn.Conv1d) -> None:
