@@ -40,7 +40,7 @@ CALLS = {
     "parts": ("zico", "meco", "meco_opt", "wrcor_weighted"),
     "second": ("grasp", "gradsign"),
 }
-DEAR = {"parts": 250, "second": 100}  # calls of the first architectures alone; the release lists random ones
+DEAR = {"parts": 100, "second": 100}  # calls of the first architectures alone; the release lists random ones
 
 
 def texts() -> tuple[Tensor, Tensor]:

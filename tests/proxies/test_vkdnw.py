@@ -200,3 +200,17 @@ def test_all_samples_at_once_only_where_that_is_the_same(kind, monkeypatch):
     (result,) = score(net, (inputs, targets), [vkdnw_entropy(init="as_is")]).values()
     assert result.value == pytest.approx(plainly(net, inputs), rel=1e-6)
     assert len(alone) == (1 if together else 5)
+
+
+def test_images_with_their_channels_innermost(monkeypatch):
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        *(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(3, 1, 1), nn.Conv2d(6, 4, 3, 2, 1)),
+        *(nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)),
+    )
+    inputs, targets = image_batch(9)
+    alone, of_one = [], fisher_spectrum._of_one
+    monkeypatch.setattr(fisher_spectrum, "_of_one", lambda net, part: alone.append(part) or of_one(net, part))
+    (result,) = score(net, (inputs.float(), targets), [vkdnw_entropy(init="as_is")]).values()
+    assert result.value == pytest.approx(plainly(net, inputs), rel=2e-3)
+    assert len(alone) == 1

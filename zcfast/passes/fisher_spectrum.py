@@ -61,7 +61,7 @@ class FisherSpectrum(Repeated):
 
 def _logits(net: Net, batch: Batch, *modes: TorchFunctionMode) -> Tensor:
     inputs, _ = batch.tensors()
-    output = net.forward(inputs, before=[(net.module, evaluate)], modes=[*modes, _FixedStatistics()])
+    output = net.forward(inputs, before=[(net.module, evaluate)], modes=[*modes, _FixedStatistics()], fast=True)
     logits = batch.found_logits(output, batch.samples)
     if logits.dim() != 2 or len(logits) != batch.samples or logits.shape[1] < 2:
         raise ProxyError("undefined", f"logits [N, classes] are needed, got {tuple(logits.shape)} for a sample")
