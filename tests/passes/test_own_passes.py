@@ -491,3 +491,27 @@ def test_a_name_that_no_list_can_have_is_refused(name):
     with pytest.raises(TypeError, match="proxy: expected a name of letters, digits and _, got"):
         register(type("Own", (Proxy,), {"name": name, "source": "this test", "needs": ()}))
     assert name not in registered()
+
+
+def test_a_result_that_nobody_asked_for():
+    class Reading(Proxy):
+        name, source, needs = "reading", "a test", (Weights,)
+
+        def value(self, results):
+            return float(results[Forward].logits.sum())
+
+    net, batch = the_net(), image_batch(dtype=torch.float32)
+    result = score(net, batch, [Reading(), "snip"])
+    reason = "expected a pass that `needs` or `requires` names (Weights), got Forward"
+    assert (result["reading"].status, result["reading"].reason, result["snip"].status) == ("failed", reason, "ok")
+    careless = pass_of(lambda net, batch, done: done[Forward], requires=(Weights,))
+    assert score(net, batch, [proxy_of(careless)])["own"].reason == reason
+
+
+@pytest.mark.parametrize("taken", ["paper", "modern", "cheap", "all", "recommended", "az_nas", "vkdnw_agg", "snip"])
+def test_a_name_that_stands_for_something_else(taken):
+    class Named(Proxy):
+        name, source, needs = taken, "a test", (Weights,)
+
+    with pytest.raises(ValueError, match=f"proxy: .*'{taken}'"):
+        register(Named)

@@ -133,6 +133,22 @@ def test_equal_minibatches_have_no_spread():
     assert result["snip"].status == "ok"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3, 2, 0, 3, 1], [0] * 9])
+def test_minibatches_of_the_same_samples_differ_by_rounding_alone(rows, dtype):
+    torch.manual_seed(0)
+    images, targets = image_batch(4, dtype=dtype)
+    result = score(small_cnn(batchnorm=False).to(dtype), (images[rows], targets[rows]), ["zico"])["zico"]
+    assert (result.status, "are equal" in result.reason) == ("undefined", True)
+
+
+def test_minibatches_that_hardly_differ_have_a_value():
+    torch.manual_seed(0)
+    net, (images, targets) = small_cnn().double(), image_batch(4)
+    moved = torch.cat([images, images + 1e-4 * torch.randn_like(images)]), targets.repeat(2)
+    assert score(net, moved, ["zico"])["zico"].value == pytest.approx(plainly(net, split(*moved, 2)), rel=1e-5)
+
+
 def test_unused_layers_are_left_out():
     class Unused(nn.Sequential):
         def __init__(self):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 from zcfast.passes.batch import Batch
+from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation
 
@@ -51,8 +52,14 @@ class Pass(ABC):
         """
 
 
-Results = dict[type[Pass], Any]
-"""The result of each pass, by its class."""
+class Results(dict[type[Pass], Any]):
+    """The result of each pass, by its class: of those that a proxy names in `needs`, or a pass in `requires`."""
+
+    def __missing__(self, which: Any) -> Any:
+        """Raise ProxyError: the result was not asked for."""
+        asked = ", ".join(each.__name__ for each in self) or "none"
+        name = getattr(which, "__name__", which)
+        raise ProxyError("failed", f"expected a pass that `needs` or `requires` names ({asked}), got {name}")
 
 
 def with_requirements(needs: Iterable[type[Pass]]) -> list[type[Pass]]:

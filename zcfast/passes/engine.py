@@ -72,7 +72,7 @@ def run_passes(
     tensors = sum(1 for _ in module.parameters()) if Weights in passes else 0
 
     if passes == [Weights] and all(isinstance(layer.module._parameters.get("weight"), Tensor) for layer in layers):
-        given: Results = {Weights: WeightsOfNet([layer.weight.detach() for layer in layers], numbers, tensors)}
+        given = Results({Weights: WeightsOfNet([layer.weight.detach() for layer in layers], numbers, tensors)})
         if all(is_own(type(consumer)) for consumer in consumers):  # nothing runs that could change the net
             return [finish(consumer, given, 0.0) for consumer in consumers]
     foreign = not all(map(is_own, [*passes, *map(type, consumers)]))
@@ -107,7 +107,7 @@ class _Run(Generic[C, T]):
         self.net, self.batch, self.consumers, self.finish = net, batch, consumers, finish
         shared = any(Forward in which.requires for which in passes)  # else it is there for counts, not for numbers
         self.passes = sorted(passes, key=lambda which: _place_of(which, shared=shared))
-        self.results: Results = {}
+        self.results = Results()
         self.failures: dict[type[Pass], Failure] = {}
         self.seconds: dict[type[Pass], float] = {}
         self.outcomes: dict[int, T] = {}
@@ -132,7 +132,7 @@ class _Run(Generic[C, T]):
         for which in self.passes:
             if which is Forward:
                 continue
-            with self.guard(which), self.kept_apart(which, {}):
+            with self.guard(which), self.kept_apart(which, Results()):
                 made[which] = which()
                 if Forward in which.requires:
                     self.forward.observation.observer = which
@@ -147,7 +147,7 @@ class _Run(Generic[C, T]):
                     raise self.failures[required].as_error()
             if which in self.failures:
                 return
-            done = {required: self.results[required] for required in which.requires}
+            done = Results({required: self.results[required] for required in which.requires})
             with self.kept_apart(which, done):
                 try:
                     self.results[which] = made[which].run(self.net, self.batch, done)
@@ -209,7 +209,7 @@ class _Run(Generic[C, T]):
         failure = next((self.failures[which] for which in needs if which in self.failures), None)
         if failure is not None:
             return self.finish(consumer, failure, seconds)
-        given = {which: self.results[which] for which in consumer.needs}
+        given = Results({which: self.results[which] for which in consumer.needs})
         with self.kept_apart(type(consumer), given):
             return self.finish(consumer, given, seconds)
 

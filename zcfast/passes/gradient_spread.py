@@ -21,19 +21,21 @@ class Spread:
         sizes: sum of the gradients' absolute values.
         means: mean gradient.
         squares: sum of the squared deviations from it; 0 exactly where all gradients are equal.
+        eps: what rounding does to a number of each layer's type.
         minibatches: how many have been added.
     """
 
     sizes: list[Tensor]
     means: list[Tensor]
     squares: list[Tensor]
+    eps: list[float]
     minibatches: int = 0
 
     @classmethod
     def of(cls, weights: Sequence[Tensor]) -> "Spread":
         """Of no minibatch yet."""
         sizes, means, squares = ([torch.zeros_like(each, dtype=torch.float64) for each in weights] for _ in range(3))
-        return cls(sizes, means, squares)
+        return cls(sizes, means, squares, [torch.finfo(each.dtype).eps for each in weights])
 
     def add(self, gradients: Sequence[Tensor]) -> None:
         """Take in one minibatch, by Welford's rule: a sum of squares less a square would lose what differs little."""

@@ -10,6 +10,11 @@ from torch import Tensor
 from zcfast.errors import unknown
 from zcfast.import_paths import imported
 from zcfast.passes.base import Pass, Results
+from zcfast.proxies.populations import populations
+
+SETS = ("paper", "modern", "cheap", "all")
+"""The names of sets of proxies, which stand wherever those of proxies do."""
+_RECOMMENDED = "recommended"  # what ranks in a design
 
 
 class Proxy(ABC):
@@ -85,10 +90,12 @@ def register(proxy: type[_P]) -> type[_P]:
 
     Raises:
         TypeError: the name is none that a list with commas can have.
-        ValueError: another proxy has the name.
+        ValueError: another proxy has the name, or a set of proxies, or a score of sets of networks.
     """
     if not isinstance(proxy.name, str) or not proxy.name.isidentifier():
         raise TypeError(f"proxy: expected a name of letters, digits and _, got {proxy.name!r}")
+    if proxy.name in (*SETS, _RECOMMENDED, *populations()):
+        raise ValueError(f"proxy: expected a name of its own, got {proxy.name!r}, which stands for several proxies")
     if proxy.name in _REGISTRY:
         raise ValueError(f"proxy: {proxy.name!r} is registered already")
     _REGISTRY[proxy.name] = proxy

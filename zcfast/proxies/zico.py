@@ -45,6 +45,9 @@ class Zico(Proxy):
     def layerwise(self, results: Results) -> Tensor:
         """The share of each layer; 0 of those left out."""
         spread: Spread = results[gradient_spread(self.minibatches)]
+        for size, square, eps in zip(spread.sizes, spread.squares, spread.eps, strict=True):
+            if 0 < square.sum() < eps * (size / spread.minibatches).square().sum():  # the root of eps, of the gradient
+                raise ProxyError("undefined", "a layer's gradients of all minibatches are equal up to rounding")
         ratios = [
             _ratio(size, square, spread.minibatches) for size, square in zip(spread.sizes, spread.squares, strict=True)
         ]
