@@ -14,6 +14,7 @@ from zcfast.passes.blocks import blocks
 from zcfast.passes.draws import Draws
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
+from zcfast.passes.recording import gradient_checks
 from zcfast.passes.redraw import kaiming_fan_in, redrawn
 from zcfast.passes.repeated import Repeated
 
@@ -87,7 +88,8 @@ def _outputs(net: Net, inputs: Inputs) -> list[_Map]:
         maps.append(_Map(output, leaf))
         return leaf.clone()  # the next block may write to it
 
-    net.forward(inputs, [(module, cut) for module in {id(end[0]): end[0] for end in ends}.values()], fast=True)
+    cuts = [(module, cut) for module in {id(end[0]): end[0] for end in ends}.values()]
+    net.forward(inputs, [*gradient_checks(net.layers), *cuts], fast=True)
     return maps
 
 

@@ -13,6 +13,7 @@ from zcfast.passes.channel_correlations import Calls
 from zcfast.passes.draws import Draws
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
+from zcfast.passes.recording import check_graph, gradient_checks
 from zcfast.passes.repeated import Repeated
 
 _LOGITS = 10  # drawn ones, between which the circle's image turns
@@ -84,8 +85,9 @@ def _curvature(net: Net, batch: Batch, inputs: Inputs, image: Tensor, draws: Dra
     second = second - (first * second).sum() * first
     second = second / second.norm()
     angle = torch.zeros((), dtype=image.dtype, device=image.device, requires_grad=True)
-    output = net.forward(mapped(lambda x: angle.cos() * first + angle.sin() * second, inputs))
-    logits = batch.found_logits(output, 1).flatten()
+    circle = mapped(lambda x: angle.cos() * first + angle.sin() * second, inputs)
+    logits = batch.found_logits(net.forward(circle, gradient_checks(net.layers)), 1).flatten()
+    check_graph(logits, [angle])
     velocities, accelerations = zip(
         *(_derivatives(each, angle) for each in logits[_drawn(draws, len(logits))]), strict=True
     )

@@ -14,8 +14,10 @@ from zcfast.passes.draws import Draws
 from zcfast.passes.each_sample import same
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.first_derivatives import FirstDerivatives
+from zcfast.passes.forward import differentiate
 from zcfast.passes.net import Net, evaluate
 from zcfast.passes.opaque import UnsupportedError
+from zcfast.passes.recording import gradient_checks
 from zcfast.passes.redraw import kaiming_fan_in, redrawn
 from zcfast.passes.repeated import Repeated
 from zcfast.passes.unseen import BATCH_NORM, Watching
@@ -61,7 +63,8 @@ class FisherSpectrum(Repeated):
 
 def _logits(net: Net, batch: Batch, *modes: TorchFunctionMode) -> Tensor:
     inputs, _ = batch.tensors()
-    output = net.forward(inputs, before=[(net.module, evaluate)], modes=[*modes, _FixedStatistics()], fast=True)
+    checks, before = gradient_checks(net.layers), [(net.module, evaluate)]
+    output = net.forward(inputs, checks, before, modes=[*modes, _FixedStatistics()], fast=True)
     logits = batch.found_logits(output, batch.samples)
     if logits.dim() != 2 or len(logits) != batch.samples or logits.shape[1] < 2:
         raise ProxyError("undefined", f"logits [N, classes] are needed, got {tuple(logits.shape)} for a sample")
@@ -103,9 +106,8 @@ def _jacobian(logits: Tensor, parameters: list[list[Tensor]]) -> Tensor:
     points = [copy for group in parameters for copy in group]
     rows = []
     for each in logits:
-        found = torch.autograd.grad(each, points, retain_graph=True, allow_unused=True) if each.requires_grad else ()
-        first = iter(torch.zeros_like(each) if part is None else part.reshape(-1)[0] for part in found)
-        rows.append(torch.stack([torch.stack([next(first, each * 0) for _ in group]).sum() for group in parameters]))
+        first = iter(part.reshape(-1)[0] for part in differentiate(each, points, retain_graph=True))
+        rows.append(torch.stack([torch.stack([next(first) for _ in group]).sum() for group in parameters]))
     return torch.stack(rows).detach()
 
 

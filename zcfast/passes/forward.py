@@ -19,7 +19,7 @@ from zcfast.passes.failures import Failure, ProxyError, WrongArgumentError, desc
 from zcfast.passes.net import Net
 from zcfast.passes.observation import Observation, is_own
 from zcfast.passes.pulls import Pulls
-from zcfast.passes.recording import Recording, has_inplace_modules, recorded
+from zcfast.passes.recording import Recording, check_graph, has_inplace_modules, recorded
 from zcfast.passes.rectifiers import SeeRectifiers
 from zcfast.passes.references import check_unchanged
 
@@ -174,8 +174,13 @@ def _change(result: SharedForward, net: Net) -> Failure | None:
 def differentiate(
     value: Tensor, points: Sequence[Tensor], *, create_graph: bool = False, retain_graph: bool | None = None
 ) -> list[Tensor]:
-    """Gradient of a scalar by each point; zero where the value does not depend on it."""
-    reached = [point for point in points if point.requires_grad] if value.requires_grad else []
+    """Gradient of a scalar by each point; zero where the value does not depend on it.
+
+    Raises:
+        ProxyError: the value has no graph.
+    """
+    check_graph(value, points)
+    reached = [point for point in points if point.requires_grad]
     found: Sequence[Tensor | None] = []
     if reached:
         found = torch.autograd.grad(

@@ -10,6 +10,7 @@ from zcfast.passes.base import Pass, Results
 from zcfast.passes.batch import Batch
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.net import Net
+from zcfast.passes.recording import check_graph
 
 _ATTENTION = 2  # layers of nn.MultiheadAttention: its projections before and behind the products
 
@@ -38,6 +39,7 @@ class LongestPath(Pass):
         inputs = first_two(batch.tensors()[0])
         output = net.forward(inputs, [(module, see) for module in (*(each.module for each in net.layers), *attention)])
         logits = batch.found_logits(output, sample_count(inputs))
+        check_graph(logits, net.copies)
         return _longest(logits.grad_fn, dict(calls))
 
 

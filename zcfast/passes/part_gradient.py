@@ -5,7 +5,7 @@ from torch import Tensor
 from zcfast.passes.batch import Batch
 from zcfast.passes.forward import differentiate
 from zcfast.passes.net import Net
-from zcfast.passes.recording import recorded
+from zcfast.passes.recording import gradient_checks
 from zcfast.passes.references import check_references, check_unchanged
 
 
@@ -23,9 +23,7 @@ def part_gradient(net: Net, part: Batch) -> list[Tensor]:
         ProxyError: the net or its loss gives no gradient, or mixes weights.
     """
     net.slots.check_hooks()
-    with recorded(net.layers) as recording:
-        logits = part.found_logits(net.forward(part.inputs, fast=True), part.samples)
-    recording.check_gradients()
+    logits = part.found_logits(net.forward(part.inputs, gradient_checks(net.layers), fast=True), part.samples)
     check_unchanged(zip(net.layers, net.slots.weights, net.parameters, strict=True))
     loss = part.loss(logits, part.tensors()[1])
     check_references(net.module, net.slots.parameters, net.copies, logits, loss)

@@ -1,8 +1,10 @@
 """What the counted layers put out during one forward pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,9 +53,7 @@ class Recording:
     def check_gradients(self) -> None:
         """Raise ProxyError where a layer has no gradient to give."""
         if self.without_gradient is not None:
-            name = self.without_gradient
-            reason = f"layer {name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
-            raise ProxyError("refused", reason)
+            raise _without_gradient(self.without_gradient)
 
     def with_gradients(self, layers: Sequence[Layer], gradients: Sequence[Tensor]) -> Activations:
         """The outputs that were kept, of each layer, with the gradients by them."""
@@ -109,6 +109,28 @@ def recorded(layers: Sequence[Layer], *, keep: bool = False, clone: bool = False
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _without_gradient(name: str) -> ProxyError:
+    reason = f"layer {name!r} runs under no_grad, or in reentrant checkpointing (try use_reentrant=False)"
+    return ProxyError("refused", reason)
+
+
+def gradient_checks(layers: Sequence[Layer]) -> list[tuple[nn.Module, Callable[[nn.Module, Any, Any], None]]]:
+    """Forward hooks of layers, which raise ProxyError where one has no gradient to give."""
+    return [(layer.module, partial(_check_gradient, layer)) for layer in layers]
+
+
+def _check_gradient(layer: Layer, *_: Any) -> None:
+    if not torch.is_grad_enabled():
+        raise _without_gradient(layer.name)
+
+
+def check_graph(value: Tensor, points: Iterable[Tensor]) -> None:
+    """Raise ProxyError where a value has no graph, though some points need a gradient: it would seem to be 0."""
+    if not value.requires_grad and any(point.requires_grad for point in points):
+        reason = "no gradient leads to the logits: no_grad, detach() or numpy cuts it, or no parameter is used"
+        raise ProxyError("refused", reason)
 
 
 def has_inplace_modules(modules: Sequence[nn.Module]) -> bool:
