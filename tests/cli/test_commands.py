@@ -301,6 +301,7 @@ def test_algorithms_are_listed(run):
     status, out, _ = run("algorithms")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == list(zcfast.search.ALGORITHMS)
+    assert all(line.endswith(".") for line in out.splitlines())
 
 
 def test_arguments_of_a_model(run):

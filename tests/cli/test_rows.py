@@ -63,12 +63,33 @@ def test_no_number_comes_last_in_either_order(file):
         ("flops>=30", [40, 30]),
         ("flops=10", [10]),
         ("flops!=10", [40, 20, 30]),
+        ("flops==10", [10]),
+        ("snip!=2", [40, 20]),
         ("snip<=2", [20, 30]),
         ("reason_snip=failed: too small", [10]),
     ],
 )
 def test_conditions(file, condition, kept):
     assert [row["flops"] for row in rows(file, "--where", condition)] == kept
+
+
+def test_names_with_signs_and_commas(tmp_path):
+    label = "wrcor(weighted=True, init='as_is')"
+    columns = {label: COLUMN, "wrcor": COLUMN + 1}
+    cells = zcfast.space("nasbench201").enumerate()[:4]
+    Scores("nasbench201", cells, columns).save(tmp_path / "s.parquet")
+    found = rows(tmp_path / "s.parquet", "--where", f"{label} > 1", "--columns", f"wrcor,{label}, index")
+    assert [list(row) for row in found] == [["wrcor", label, "index"]] * 2
+    assert [row[label] for row in found] == [3.0, 2.0]
+
+
+def test_rows_of_many_columns_are_shown_one_below_the_other(file):
+    text = shown(file, "--where", "flops=10")
+    assert "\nflops: 10\nreason_snip: failed: too small\n" in text
+
+
+def test_columns_without_any_value_are_left_out_of_a_table(file):
+    assert "reason_snip" not in shown(file, "--where", "flops>10")
 
 
 def test_conditions_columns_and_a_limit_together(file):

@@ -81,6 +81,14 @@ def test_the_first_minibatch_of_a_loader_is_taken_wherever_one_is(batch):
     assert pair["snip"].equal(loaded["snip"])
 
 
+def test_a_loader_moves_no_generator(batch):
+    loader, scored = DataLoader(TensorDataset(*batch), batch_size=4, shuffle=True), net(4)
+    before = torch.get_rng_state()
+    values = [zcfast.score(scored, loader, ["snip"])["snip"].value for _ in range(2)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert values[0] == values[1]
+
+
 def test_an_empty_loader_is_no_minibatch(batch):
     empty = DataLoader(TensorDataset(*(each[:0] for each in batch)))
     with pytest.raises(TypeError, match="batch: expected"):

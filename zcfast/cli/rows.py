@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from zcfast.cli import terminal
@@ -25,7 +26,8 @@ _COMPARISONS = {
     ">": "greater",
     "=": "equal",
 }
-_CONDITION = re.compile(r"(.+?)(<=|>=|!=|<|>|=)(.*)", re.DOTALL)
+_CONDITION = re.compile(r"\s*(<=|>=|!=|==?|<|>)(.*)", re.DOTALL)  # behind the name of a column
+NARROWEST = 12  # letters of a column below which a row is shown as lines
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,20 @@ class Wanted:
             _require(rows, "--sort", name)
             rows = rows.sort_by([(name, "descending" if self.sort.startswith("-") else "ascending")])
         if self.columns is not None:
-            names = [name.strip() for name in self.columns.split(",")]
-            for name in names:
-                _require(rows, "--columns", name)
-            rows = rows.select(names)
+            rows = rows.select(_names(rows, self.columns))
         return rows.slice(0, self.limit) if self.form and self.limit is not None else rows
+
+
+def _names(rows: pyarrow.Table, text: str) -> list[str]:
+    """The columns of a list with commas, which names such as wrcor(weighted=True, init='as_is') have too."""
+    names, rest = [], text.strip()
+    while rest:
+        known = [name for name in rows.column_names if rest == name or re.match(re.escape(name) + r"\s*,", rest)]
+        name = max(known, key=len) if known else rest.partition(",")[0].strip()
+        _require(rows, "--columns", name)
+        names.append(name)
+        rest = rest[len(name) :].lstrip().removeprefix(",").lstrip()
+    return names
 
 
 def _require(rows: pyarrow.Table, flag: str, name: str) -> None:
@@ -86,18 +97,20 @@ def _mask(rows: pyarrow.Table, condition: str) -> Any:
     """Where a condition holds; not where there is no number."""
     from pyarrow import compute, types
 
-    found = _CONDITION.fullmatch(condition)
+    named = [name for name in rows.column_names if condition.lstrip().startswith(name)]
+    name = max(named, key=len) if named else re.split("[<>=!]", condition)[0].strip()
+    found = _CONDITION.fullmatch(condition.lstrip()[len(name) :])
     if found is None:
         raise ValueError(f"--where: expected NAME<=NUMBER, with any of {' '.join(_COMPARISONS)}, got {condition!r}")
-    name, sign, text = (part.strip() for part in found.groups())
     _require(rows, "--where", name)
+    sign, text = found[1].replace("==", "="), found[2].strip()
     column, value = rows.column(name), text
     if types.is_integer(column.type) or types.is_floating(column.type):
         try:
             value = float(text)
         except ValueError as error:
             raise ValueError(f"--where: expected a number to compare {name} with, got {text!r}") from error
-        column = column.cast("float64")
+        column = compute.if_else(compute.is_nan(column.cast("float64")), None, column.cast("float64"))
     elif not types.is_string(column.type):
         raise ValueError(f"--where: expected a column of numbers or texts, got {name}, lists of numbers")
     return compute.fill_null(getattr(compute, _COMPARISONS[sign])(column, value), False)
@@ -146,12 +159,21 @@ def _print_table(rows: pyarrow.Table, limit: int) -> None:
 
     from zcfast.notebook import number
 
-    text = TextTable(box=None, pad_edge=False)
     shown = _plain(rows.slice(0, limit))
-    for name in shown.column_names:
-        text.add_column(name, overflow="fold")
-    for row in zip(*(column.to_pylist() for column in shown.columns), strict=True):
-        text.add_row(*("" if value is None else value if isinstance(value, str) else number(value) for value in row))
-    terminal.show(text)
+    columns = [name for name in shown.column_names if shown.column(name).null_count < len(shown)]
+    cells = [
+        ["" if value is None else value if isinstance(value, str) else number(value) for value in row.values()]
+        for row in shown.select(columns).to_pylist()
+    ]
+    if len(columns) * NARROWEST > get_terminal_size().columns:
+        for row in cells:
+            terminal.say("\n".join(f"{name}: {value}" for name, value in zip(columns, row, strict=True)) + "\n")
+    else:
+        text = TextTable(box=None, pad_edge=False)
+        for name in columns:
+            text.add_column(name, overflow="fold")
+        for row in cells:
+            text.add_row(*row)
+        terminal.show(text)
     if len(rows) > len(shown):
         terminal.say(f"{len(rows) - len(shown):,} more rows; --limit shows more, --csv and --json print all")

@@ -148,4 +148,4 @@ def list_algorithms() -> None:
     from zcfast.search import ALGORITHMS
 
     for name, kind in ALGORITHMS.items():
-        terminal.say(f"{name:18}{(kind.__doc__ or '').partition(chr(10))[0]}")
+        terminal.say(f"{name:18}{kind.definition}")

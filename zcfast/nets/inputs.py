@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from zcfast.nets.seeding import seeded
+
 Inputs: TypeAlias = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 """A tensor x of `net(x)`, a tuple of `net(*inputs)`, or a dict of `net(**inputs)`; each tensor [N, ...]."""
 
@@ -39,8 +41,11 @@ def checked_inputs(value: Any, name: str = "inputs") -> Inputs:
 
 
 def first_minibatch(value: Any) -> Any:
-    """The first minibatch of a DataLoader; anything else as it is."""
-    return next(iter(value), None) if isinstance(value, DataLoader) else value
+    """The first minibatch of a DataLoader, which moves no generator of the caller's; anything else as it is."""
+    if not isinstance(value, DataLoader):
+        return value
+    with seeded(torch.initial_seed()):
+        return next(iter(value), None)
 
 
 def check_dense(name: str, tensor: Any) -> None:

@@ -289,7 +289,8 @@ def _check_classes(logits: Tensor, targets: Tensor) -> None:
         raise WrongArgumentError(f"targets: expected shape {form} for the default loss, got {shape}; {hint}")
     counted = targets[targets != IGNORED]
     if not counted.numel():
-        raise ProxyError("undefined", f"every target is {IGNORED}, which the loss ignores")
+        which = "every target" if len(logits) > 1 else "each target of a sample that runs alone"
+        raise ProxyError("undefined", f"{which} is {IGNORED}, which the loss ignores")
     low, high = int(counted.min()), int(counted.max())
     if low < 0 or high >= logits.shape[1]:
         last = logits.shape[1] - 1

@@ -25,7 +25,7 @@ def score_modules(
     Args:
         modules: networks by name, each with its own weights, or functions that make them, with weights of the seed and
             the name. Without names they are "0", "1", ...
-        batch: a minibatch that all of them take, in any form that ``score`` takes.
+        batch: one minibatch that all of them take: a pair (inputs, targets), an ImageBatch or a DataLoader.
         proxies: as for ``score_architectures``.
         options: of ``score_architectures``: seed, device, workers, loss_fn, logits, layers, progress, ...
 

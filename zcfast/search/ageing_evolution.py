@@ -52,6 +52,7 @@ class AgeingEvolution(Algorithm[EvolutionState]):
     """
 
     name: ClassVar[str] = "ageing_evolution"
+    definition: ClassVar[str] = "Trains a neighbour of the best of a tournament, which replaces the oldest of the pool."
     state: ClassVar[type[SearchState]] = EvolutionState
     proposes_moves: ClassVar[bool] = True
     default_ratio: ClassVar[float] = 0.75

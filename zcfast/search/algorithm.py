@@ -34,6 +34,8 @@ class Algorithm(ABC, Generic[StateT]):
     told, for trainings in parallel, and told in any order. Accuracies may have any unit.
 
     Attributes:
+        name: what results and the command line call it.
+        definition: one line that says what it does.
         initial: the scores that choose the first trainings or pre-train a model, see `warmup`.
         move: the scores that propose moves, see `move_proposal`.
         needs: what a space has to offer beside a list of its architectures.
@@ -43,6 +45,7 @@ class Algorithm(ABC, Generic[StateT]):
     """
 
     name: ClassVar[str]
+    definition: ClassVar[str] = ""
     state: ClassVar[type[SearchState]] = SearchState
     proposes_moves: ClassVar[bool] = False
     default_ratio: ClassVar[float] = 1.0

@@ -56,6 +56,7 @@ class BinaryPredictor(Algorithm[PredictorState]):
     """
 
     name: ClassVar[str] = "binary_predictor"
+    definition: ClassVar[str] = "Trains what a graph network that has learned the order of trained pairs ranks first."
     state: ClassVar[type[SearchState]] = PredictorState
 
     batch: int = 10

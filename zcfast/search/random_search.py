@@ -38,6 +38,7 @@ class RandomSearch(Algorithm[RandomState]):
     """
 
     name: ClassVar[str] = "random_search"
+    definition: ClassVar[str] = "Trains architectures in a uniformly random order, none twice."
     state: ClassVar[type[SearchState]] = RandomState
     look_ups: ClassVar[int] = BLOCK
 

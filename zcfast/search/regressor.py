@@ -64,6 +64,7 @@ class Regressor(Algorithm[RegressorState]):
     """
 
     name: ClassVar[str] = "regressor"
+    definition: ClassVar[str] = "Trains the highest upper confidence bound of a Gaussian process."
     state: ClassVar[type[SearchState]] = RegressorState
     needs: ClassVar[tuple[type[Capability], ...]] = (ClosedForms,)
 

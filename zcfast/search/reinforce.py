@@ -78,6 +78,7 @@ class Reinforce(Algorithm[ReinforceState]):
     """
 
     name: ClassVar[str] = "reinforce"
+    definition: ClassVar[str] = "Draws from a policy, one softmax a decision, which moves by what was reached."
     state: ClassVar[type[SearchState]] = ReinforceState
     proposes_moves: ClassVar[bool] = True
     default_ratio: ClassVar[float] = 10
