@@ -1,6 +1,8 @@
 import contextlib
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pyarrow
 import pytest
@@ -8,6 +10,7 @@ import torch
 from pyarrow import parquet
 
 import zcfast
+from tests.shared import environment
 from tests.spaces.own import TwoLayers
 from zcfast.data.provenance import Provenance
 from zcfast.order import best_first
@@ -271,3 +274,12 @@ def test_a_table_of_an_own_space(own_scores, tmp_path):
     path.write_text("index,accuracy\n1,0.9\n")
     with pytest.raises(ValueError, match=r"column 'index': expected texts of two_layers"):
         zcfast.table(own_scores.space, path)
+
+
+def test_a_file_of_numbers_and_hashes_is_written_without_pandas(tmp_path):
+    code = (
+        "import sys, zcfast; space = zcfast.space('nasbench101'); "
+        "zcfast.score_space(space, ['params'], cells=space.sample(9)).save('scores.parquet'); "
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), check=True)

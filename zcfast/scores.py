@@ -236,7 +236,9 @@ def _to_arrow(column: Tensor) -> pyarrow.Array:
     """A column [N], or [N, K] as lists of K entries."""
     import pyarrow
 
-    values = pyarrow.array(column.detach().cpu().flatten().numpy())
+    from zcfast.data.parquet import arrow_numbers
+
+    values = arrow_numbers(column.detach().cpu().flatten().numpy())
     return values if column.dim() == 1 else pyarrow.FixedSizeListArray.from_arrays(values, column.shape[1])
 
 
