@@ -1,8 +1,6 @@
 import contextlib
 import dataclasses
 import json
-import subprocess
-import sys
 
 import pyarrow
 import pytest
@@ -10,7 +8,6 @@ import torch
 from pyarrow import parquet
 
 import zcfast
-from tests.shared import environment
 from tests.spaces.own import TwoLayers
 from zcfast.data.provenance import Provenance
 from zcfast.order import best_first
@@ -32,6 +29,10 @@ def test_a_saved_file_loads_as_it_was(scores, tmp_path):
     for field in dataclasses.fields(scores.cells):
         assert torch.equal(getattr(loaded.cells, field.name), getattr(scores.cells, field.name))
     assert [file.name for file in tmp_path.iterdir()] == ["scores.parquet"]
+
+
+def test_printed_as_one_line(scores):
+    assert repr(scores) == f"Scores({scores.space.name}: {len(scores):,} architectures; {', '.join(scores.columns)})"
 
 
 def test_a_part_of_the_space_keeps_its_rows(scores, space, tmp_path):
@@ -270,12 +271,3 @@ def test_a_table_of_an_own_space(own_scores, tmp_path):
     path.write_text("index,accuracy\n1,0.9\n")
     with pytest.raises(ValueError, match=r"column 'index': expected texts of two_layers"):
         zcfast.table(own_scores.space, path)
-
-
-def test_a_file_of_numbers_and_hashes_is_written_without_pandas(tmp_path):
-    code = (
-        "import sys, zcfast; space = zcfast.space('nasbench101'); "
-        "zcfast.score_space(space, ['params'], cells=space.sample(9)).save('scores.parquet'); "
-        "assert 'pandas' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), check=True)

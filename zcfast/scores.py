@@ -73,6 +73,10 @@ class Scores:
             raise unknown("column", column, self.columns)
         return self.columns[column]
 
+    def __repr__(self) -> str:
+        """The space, the number of architectures and the columns."""
+        return f"Scores({self.space.name}: {len(self):,} architectures; {', '.join(self.columns)})"
+
     def _repr_html_(self) -> str:
         """A short table for a notebook."""
         first, shown = self.cells[: notebook.ROWS], list(self.columns)[: notebook.COLUMNS]
@@ -232,9 +236,7 @@ def _to_arrow(column: Tensor) -> pyarrow.Array:
     """A column [N], or [N, K] as lists of K entries."""
     import pyarrow
 
-    from zcfast.data.parquet import arrow_numbers
-
-    values = arrow_numbers(column.detach().cpu().flatten().numpy())
+    values = pyarrow.array(column.detach().cpu().flatten().numpy())
     return values if column.dim() == 1 else pyarrow.FixedSizeListArray.from_arrays(values, column.shape[1])
 
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow
 from pyarrow import compute, parquet
 
@@ -90,14 +88,6 @@ def _require_memory(path: str | os.PathLike[str]) -> None:
         for size in sizes(content):
             total += COPIES * size
             require_memory("its columns", total)
-
-
-def arrow_numbers(values: npt.NDArray[Any]) -> pyarrow.Array:
-    """An array [N] as pyarrow has it; pyarrow.array would import pandas, which takes most of a second."""
-    if values.dtype == np.bool_:  # eight of them are a byte there
-        return pyarrow.array(values)
-    kind = pyarrow.from_numpy_dtype(values.dtype)
-    return pyarrow.Array.from_buffers(kind, len(values), [None, pyarrow.py_buffer(np.ascontiguousarray(values))])
 
 
 def write_parquet(table: pyarrow.Table, path: str | os.PathLike[str], **options: Any) -> None:

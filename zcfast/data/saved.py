@@ -15,7 +15,7 @@ from pyarrow import compute
 
 from zcfast import _tables
 from zcfast.data.header import opened, sealed
-from zcfast.data.parquet import ParquetFile, arrow_numbers, write_parquet
+from zcfast.data.parquet import ParquetFile, write_parquet
 from zcfast.errors import first_line, printable
 from zcfast.files import check_parquet_name, reading
 
@@ -94,8 +94,7 @@ def _checksum(column: pyarrow.ChunkedArray) -> int:
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if pyarrow.types.is_string(array.type) or pyarrow.types.is_large_string(array.type):
         texts = compute.fill_null(array.cast(pyarrow.string()), "")
-        ends = arrow_numbers(np.array([0, len(texts)], dtype=np.int32))
-        whole = pyarrow.ListArray.from_arrays(ends, texts)
+        whole = pyarrow.ListArray.from_arrays([0, len(texts)], texts)
         return _tables.crc32c(compute.binary_join(whole, "\n")[0].as_buffer())
     numbers = array.flatten() if pyarrow.types.is_fixed_size_list(array.type) else array
     values: npt.NDArray[Any] = numbers.to_numpy(zero_copy_only=False)

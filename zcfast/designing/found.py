@@ -97,6 +97,10 @@ class Design:
     tried: Scores
     study: optuna.Study | None = None
 
+    def __repr__(self) -> str:
+        """What was considered, and the best."""
+        return f"Design({summary(self)}{f'; best: {self.best}' if len(self) else ''})"
+
     @property
     def space(self) -> SearchSpace[Any]:
         """The search space."""
@@ -236,4 +240,5 @@ def summary(found: Design) -> str:
     stages = [" + ".join(each) for each in made["stages"]]
     stages[0] = made.get("trained", stages[0])
     then = f", then the best {made['second']:,} by {stages[1]}" if made["second"] else ""
-    return f"{', '.join(parts)}; ranked by {stages[0]}{then}"
+    cut = "interrupted: " if made.get("interrupted") else ""
+    return f"{cut}{', '.join(parts)}; ranked by {stages[0]}{then}"

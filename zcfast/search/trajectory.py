@@ -96,7 +96,6 @@ class Trajectory:
         """
         import pyarrow
 
-        from zcfast.data.parquet import arrow_numbers
         from zcfast.data.saved import write_saved
 
         runs, budget = self.rows.shape
@@ -109,7 +108,7 @@ class Trajectory:
             "report": self.report,
             "best_so_far": self.best_so_far,
         }
-        arrays = {name: arrow_numbers(values.cpu().flatten()[there].numpy()) for name, values in columns.items()}
+        arrays = {name: pyarrow.array(values.cpu().flatten()[there].numpy()) for name, values in columns.items()}
         header = {"space": self.space, "shape": [runs, budget], "provenance": self.provenance.as_json()}
         write_saved(path, TRAJECTORIES, header, pyarrow.table(arrays))
 
