@@ -31,6 +31,10 @@ def test_a_saved_file_loads_as_it_was(scores, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["scores.parquet"]
 
 
+def test_printed_as_one_line(scores):
+    assert repr(scores) == f"Scores({scores.space.name}: {len(scores):,} architectures; {', '.join(scores.columns)})"
+
+
 def test_a_part_of_the_space_keeps_its_rows(scores, space, tmp_path):
     rows = torch.tensor([15_000, 3, 11])
     part = Scores(space.name, space.enumerate()[rows], {"snip": torch.tensor([1.0, torch.nan, -torch.inf])})

@@ -31,7 +31,9 @@ def _again(kind: type, args: tuple[Any, ...]) -> Any:
 def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
     """The error to raise for a `name` that is none of `known`: with near matches if there are any, else with all."""
     known = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name, known, n=3) if isinstance(name, str) else []
+    lower = {each.lower(): each for each in known}
+    found = difflib.get_close_matches(name.lower(), lower, n=3) if isinstance(name, str) else []
+    near = [lower[each] for each in found]
     expected = f"expected one of {', '.join(known)}" if known else "expected none, as there is none"
     hint = f"did you mean {' or '.join(near)}?" if near else expected
     return ValueError(f"unknown {kind} {name!r}: {hint}")

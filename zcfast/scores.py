@@ -73,6 +73,10 @@ class Scores:
             raise unknown("column", column, self.columns)
         return self.columns[column]
 
+    def __repr__(self) -> str:
+        """The space, the number of architectures and the columns."""
+        return f"Scores({self.space.name}: {len(self):,} architectures; {', '.join(self.columns)})"
+
     def _repr_html_(self) -> str:
         """A short table for a notebook."""
         first, shown = self.cells[: notebook.ROWS], list(self.columns)[: notebook.COLUMNS]

@@ -81,6 +81,8 @@ def test_what_was_looked_at_is_in_the_design(stop):
         assert (found.scores["params"] <= 2e4).all()
         assert found.best.values["params"] == found.scores["params"].max()
         assert summary(found).endswith("ranked by params + flops")
+        assert summary(found).startswith("interrupted: ")
+        assert not summary(whole).startswith("interrupted")
     else:
         with pytest.raises(ValueError, match="expected a design with a ranked architecture, got one without"):
             _ = found.best

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 import zcfast
-from zcfast.designing import Design, Stages
+from zcfast.designing import Design, Stages, summary
 from zcfast.errors import Notice
 from zcfast.order import average_ranks
 
@@ -118,6 +118,19 @@ def test_an_object_of_the_users_own_ranks(space):
     assert found.best.values["params"] == space.params(space.enumerate()).min()
     with pytest.raises(ValueError, match="by: expected rank to give 15625 numbers, one an architecture, got 2"):
         zcfast.design(space, by=type("Two", (), {"rank": lambda self, space, cells: [1, 2]})())
+
+
+def test_a_design_of_a_large_space_has_no_rows_over_a_limit(tmp_path):
+    space = zcfast.space("nasbench101")
+    flops = space.flops(space.enumerate())
+    limit = float(flops.double().quantile(0.02))
+    found = zcfast.design(space, by="params", limits={"flops": limit})
+    within = (flops <= limit).nonzero().flatten()
+    assert sorted(found.tried.keys().tolist()) == within.tolist()
+    assert (found.protocol["considered"], found.protocol["within"]) == (len(space), len(within))
+    found.save(tmp_path / "found.parquet")
+    assert summary(Design.load(tmp_path / "found.parquet")).startswith(f"{len(space):,} architectures of ")
+    assert not found.tried.reasons
 
 
 def test_the_pareto_front(space):

@@ -12,7 +12,7 @@ import torch.nn as nn
 from tests.passes.test_restoration import fingerprint
 from tests.proxies.example_nets import ANY_NET, SMALL_NET, image_batch, small_cnn
 from zcfast.passes import Forward, InputJacobian, LossGradient, Pass, ProxyError, ReluPatterns, Weights
-from zcfast.proxies import Proxy, register, registered
+from zcfast.proxies import Proxy, base, register, registered
 from zcfast.scoring import score
 
 ALL = SMALL_NET
@@ -515,3 +515,46 @@ def test_a_name_that_stands_for_something_else(taken):
 
     with pytest.raises(ValueError, match=f"proxy: .*'{taken}'"):
         register(Named)
+
+
+def defined_again(name, number):
+    class Again(Proxy):
+        source, needs = "a test", (Weights,)
+
+        def value(self, results):
+            return number
+
+    Again.name = name
+    return Again
+
+
+def test_a_proxy_that_is_defined_again_takes_its_own_place(monkeypatch):
+    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
+    register(defined_again("again", 1.0))
+    register(defined_again("again", 2.0))
+    assert score(the_net(), image_batch(dtype=torch.float32), ["again"])["again"].value == 2
+    with pytest.raises(ValueError, match=r"expected a name that no other proxy has, got 'snip': zcfast\.proxies\.snip"):
+        register(defined_again("snip", 1.0))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "message"),
+    [
+        (3, "proxy: expected a class of zcfast.proxies.Proxy, got 3"),
+        (type("Nameless", (Proxy,), {"needs": ()}), "proxy: expected a name of letters, digits and _, got None"),
+        (type("Empty", (Proxy,), {"name": "empty", "needs": ()}), "proxy: expected empty to have layerwise or value"),
+    ],
+)
+def test_what_is_no_proxy_is_not_registered(proxy, message):
+    with pytest.raises(TypeError, match=message):
+        register(proxy)
+
+
+def test_a_class_in_a_list_is_the_proxy_with_its_defaults():
+    scores = score(the_net(), image_batch(dtype=torch.float32), [defined_again("again", 3.0), "params"])
+    assert scores["again"].value == 3
+
+
+def test_a_score_of_sets_is_none_of_one_network():
+    with pytest.raises(ValueError, match="expected scores of one network, got az_nas, of a set of networks"):
+        score(the_net(), image_batch(dtype=torch.float32), ["az_nas"])

@@ -87,6 +87,13 @@ def test_the_best_are_there_without_a_program(found):
     assert "As text" not in report.design(found, top=0)
 
 
+def test_counts_what_a_large_benchmark_has_over_a_limit():
+    space = zcfast.space("nasbench101")
+    found = zcfast.design(space, by="params", limits={"flops": 2.5e8})
+    page = report.design(found, top=1)
+    assert f"<b>{len(space) - len(found):,}</b> over a limit" in page
+
+
 def test_a_benchmark_under_a_latency(tmp_path):
     space = zcfast.space("nasbench201")
     milliseconds = torch.rand(len(space), generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -65,7 +65,7 @@ WRONG = [
     ("batch", (torch.nested.nested_tensor([IMAGES[0], IMAGES[1]]), TARGETS[:2]), ValueError, "got a nested one"),
     ("proxies", ["snipe"], ValueError, "unknown proxy 'snipe': did you mean snip"),
     ("proxies", "snip", TypeError, "proxies: expected a list"),
-    ("proxies", [fisher], TypeError, "proxies: expected names or configured"),
+    ("proxies", [3], TypeError, "proxies: expected names or configured"),
     ("proxies", ["fisher", fisher()], ValueError, "proxies: expected each once"),
 ]
 

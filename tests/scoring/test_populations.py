@@ -75,3 +75,12 @@ def test_parts_are_listed_once():
 def test_unknown_names_may_be_populations():
     with pytest.raises(ValueError, match="unknown proxy 'az_nass': did you mean az_nas"):
         scored(["az_nass"])
+
+
+def test_no_score_of_sets_without_one_of_its_parts():
+    """What is left would be the rank by the other parts, under its name."""
+    nets = {str(width): torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, width)) for width in (4, 8)}
+    scores = zcfast.score_modules(nets, (torch.randn(4, 3, 4, 4), torch.arange(4)), ["az_nas"])
+    assert scores["az_nas"].isnan().all()
+    assert scores.reasons["az_nas"] == scores.reasons["az_expressivity"]
+    assert scores["flops"].isfinite().all()

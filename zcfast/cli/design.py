@@ -161,7 +161,7 @@ def _limits(space: SearchSpace[Any], pairs: list[str], costs: Path | None) -> di
     limits: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
-        if not equals or name in limits:
+        if not equals or name in limits or name.endswith(("<", ">", "!")):
             raise ValueError(f"--limit: expected NAME=MOST, such as flops=450M, each name once, got {pair!r}")
         most = quantity(f"--limit {name}", name, text)
         if table is not None and name in table.metrics:

@@ -29,6 +29,7 @@ class Considered:
         scores: of the first stage, [N] by name, NaN where there is none.
         kept: which keep to all limits, bool [N].
         reasons: why an architecture has no network or no score, "" where it has.
+        left_out: how many more were looked at, all of them over a limit.
     """
 
     space: SearchSpace[Any]
@@ -37,6 +38,7 @@ class Considered:
     scores: dict[str, Tensor]
     kept: Tensor
     reasons: list[str]
+    left_out: int = 0
 
 
 @dataclass(eq=False)
@@ -95,7 +97,7 @@ def _counts(considered: Considered, ranking: Ranking) -> dict[str, int]:
     return {
         "within": int(considered.kept.sum()),
         "failed": sum(bool(why) and missing for why, missing in zip(considered.reasons, unranked, strict=True)),
-        "considered": len(considered.cells),
+        "considered": len(considered.cells) + considered.left_out,
         "second": 0 if ranking.combined is None else len(ranking.rows),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from zcfast.order import spread
 from zcfast.spaces import ClosedForms, Enumerated, Sizes
 
 DRAWN = 1_000  # architectures that are considered where nobody says how many and not all can be
+WITH_OTHERS = 20_000  # architectures of the largest space of which those over a limit are in the design as well
 
 
 def has_formulas(plan: Plan) -> bool:
@@ -24,6 +26,8 @@ def has_formulas(plan: Plan) -> bool:
 
 def by_formulas(plan: Plan, hold: Callable[[Considered, Stage], None]) -> tuple[Considered, Stage]:
     """The rows within the limits, as many as are wanted, and their first scores.
+
+    Where all of a space of at most 20,000 are considered, those over a limit are among them.
 
     Args:
         plan: the design.
@@ -40,26 +44,38 @@ def by_formulas(plan: Plan, hold: Callable[[Considered, Stage], None]) -> tuple[
         drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(plan.seed))
         rows = rows[drawn[:most].sort().values]
 
-    def considered(scored_rows: Tensor, stage: Stage, everything: bool) -> tuple[Considered, Stage]:
-        """What was scored, with what is over a limit if everything was looked at."""
-        chosen = torch.arange(len(cells)) if everything else scored_rows
-        at = scored_rows if everything else torch.arange(len(chosen))
-        columns = stage.columns
-        if len(at) < len(chosen):
-            columns = {name: spread(column, at, len(chosen)) for name, column in columns.items()}
-        kept = torch.zeros(len(chosen), dtype=torch.bool)
-        kept[at] = True
-        costs = {name: column[chosen] for name, column in numbers.items()}
-        reasons = _reasons(stage, at, len(chosen))
-        shown = Considered(plan.space, cells[chosen], costs, columns, kept, reasons)
-        return shown, Stage(columns, stage.meanings, {})
-
     try:
         stage = scored(plan, plan.first, cells[rows], plan.progress)
     except StageInterrupted as error:
-        hold(*considered(rows[error.rows], error.stage, False))
+        done = rows[error.rows]
+        hold(_considered(plan, done, numbers, error.stage), error.stage)
         raise
-    return considered(rows, stage, whole)
+    found = _considered(plan, rows, numbers, stage)
+    if not whole:
+        return found, stage
+    if len(cells) > WITH_OTHERS:
+        return replace(found, left_out=len(cells) - len(rows)), stage
+    found = _with_others(found, rows, numbers)
+    return found, replace(stage, columns=found.scores)
+
+
+def _considered(plan: Plan, rows: Tensor, numbers: dict[str, Tensor], stage: Stage) -> Considered:
+    """Rows of the space that are within the limits, with their scores."""
+    cells = plan.space.capability(Enumerated).enumerate()[rows]
+    costs = {name: column[rows] for name, column in numbers.items()}
+    reasons = [next(filter(None, each), "") for each in zip(*stage.reasons.values(), strict=True)] or [""] * len(rows)
+    return Considered(plan.space, cells, costs, stage.columns, torch.ones(len(rows), dtype=torch.bool), reasons)
+
+
+def _with_others(found: Considered, rows: Tensor, numbers: dict[str, Tensor]) -> Considered:
+    """What was found of some rows as that of all rows of the space, of which the others are over a limit."""
+    cells = found.space.capability(Enumerated).enumerate()
+    reasons = [""] * len(cells)
+    for row, reason in zip(rows.tolist(), found.reasons, strict=True):
+        reasons[row] = reason
+    scores = {name: spread(column, rows, len(cells)) for name, column in found.scores.items()}
+    kept = torch.zeros(len(cells), dtype=torch.bool).index_fill_(0, rows, True)
+    return Considered(found.space, cells, numbers, scores, kept, reasons)
 
 
 def rows_within(plan: Plan) -> tuple[dict[str, Tensor], Tensor]:
@@ -74,11 +90,3 @@ def rows_within(plan: Plan) -> tuple[dict[str, Tensor], Tensor]:
     if not bool(kept.any()):
         raise infeasible(plan.costs, numbers)
     return numbers, kept.nonzero()[:, 0]
-
-
-def _reasons(stage: Stage, rows: Tensor, size: int) -> list[str]:
-    """The first reason of each row that has no score, of so many in all."""
-    texts = [""] * size
-    for row, each in zip(rows.tolist(), zip(*stage.reasons.values(), strict=True), strict=False):
-        texts[row] = next(filter(None, each), "")
-    return texts

@@ -88,13 +88,18 @@ class Design:
     """The architectures that a design has considered, the best first; those over a limit or without a score last.
 
     Attributes:
-        tried: all of them with their scores and costs. The column ``design`` is the share of the ranked architectures
-            that come no earlier, from 1 for the best; NaN where one is over a limit or has no score, and why.
+        tried: all of them with their scores and costs, but for those over a limit of a benchmark with formulas that has
+            more than 20,000 architectures. The column ``design`` is the share of the ranked architectures that come no
+            earlier, from 1 for the best; NaN where one is over a limit or has no score, and why.
         study: the Optuna study that proposed the architectures; None where all of a space were considered.
     """
 
     tried: Scores
     study: optuna.Study | None = None
+
+    def __repr__(self) -> str:
+        """What was considered, and the best."""
+        return f"Design({summary(self)}{f'; best: {self.best}' if len(self) else ''})"
 
     @property
     def space(self) -> SearchSpace[Any]:
@@ -165,7 +170,7 @@ class Design:
         return [self._pick(row) for row in front(self.scores[cost])]
 
     def table(self) -> pyarrow.Table:
-        """Everything that was considered, one row an architecture: the columns of ``Scores.to_arrow``."""
+        """Everything that was tried, one row an architecture: the columns of ``Scores.to_arrow``."""
         return self.tried.to_arrow()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -235,4 +240,5 @@ def summary(found: Design) -> str:
     stages = [" + ".join(each) for each in made["stages"]]
     stages[0] = made.get("trained", stages[0])
     then = f", then the best {made['second']:,} by {stages[1]}" if made["second"] else ""
-    return f"{', '.join(parts)}; ranked by {stages[0]}{then}"
+    cut = "interrupted: " if made.get("interrupted") else ""
+    return f"{cut}{', '.join(parts)}; ranked by {stages[0]}{then}"

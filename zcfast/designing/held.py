@@ -80,7 +80,7 @@ class Held:
         _require_scores(plan, stage, second)
         self.rows, self.stages, self.second = top, (*self.stages, stage), second
 
-    def design(self) -> Design:
+    def design(self, interrupted: bool = False) -> Design:
         """The design of what there is; the second stage ranks once all of it is there."""
         plan, considered, first = self.plan, self.considered, self.first
         if considered is None or first is None:
@@ -88,7 +88,9 @@ class Held:
         rows = torch.zeros(0, dtype=torch.int64) if self.rows is None else self.rows
         again = self.stages[1] if self.rows is not None else Stage({}, {}, {})
         ranking = Ranking(first, rows, again.columns, self.second, again.reasons)
-        return replace(finished(considered, ranking, _provenance(plan, self.stages), plan.seed), study=self.study)
+        return replace(
+            finished(considered, ranking, _provenance(plan, self.stages, interrupted), plan.seed), study=self.study
+        )
 
 
 def _nothing(plan: Plan) -> Considered:
@@ -106,7 +108,7 @@ def _require_scores(plan: Plan, stage: Stage, second: Tensor) -> None:
         raise ValueError(f"by: none of the best {len(second)} of {plan.space.name} has {' and '.join(names)}: {why}")
 
 
-def _provenance(plan: Plan, made: tuple[Stage, ...]) -> Provenance:
+def _provenance(plan: Plan, made: tuple[Stage, ...], interrupted: bool) -> Provenance:
     """What a reader of the design needs to make it again."""
     meanings = {RANK: Meaning(_DEFINITION, "share", "zcfast")}
     for stage in reversed(made):
@@ -122,6 +124,7 @@ def _provenance(plan: Plan, made: tuple[Stage, ...]) -> Provenance:
         "network": plan.network,
         "seed": plan.seed,
         **({} if plan.trained is None else {"trained": plan.trained}),
+        **({"interrupted": True} if interrupted else {}),
     }
     options = {"space": plan.space.title, "network": plan.space.network_options(plan.network), "design": asked}
     return Provenance(__version__, torch.__version__, plan.seed, meanings, options)

@@ -29,7 +29,7 @@ _OF_SCORES = ("loss_fn", "logits", "layers")  # options of zcfast.score
 
 
 class DesignInterrupted(KeyboardInterrupt):
-    """Ctrl-C, with the design of what was considered so far, which may be nothing."""
+    """Ctrl-C; ``found`` is the design of what was considered so far, which may be nothing."""
 
     def __init__(self, found: Design) -> None:
         """Take the design."""
@@ -143,7 +143,7 @@ def design(
         try:
             return _designed(plan, held, sampler, storage, study_name)
         except KeyboardInterrupt as error:
-            raise DesignInterrupted(held.design()) from error
+            raise DesignInterrupted(held.design(interrupted=True)) from error
 
 
 def _predictor(space: SearchSpace[Any], trained: Any, by: Any) -> By:

@@ -86,18 +86,25 @@ _P = TypeVar("_P", bound=Proxy)
 
 
 def register(proxy: type[_P]) -> type[_P]:
-    """Make a proxy known by its name (a class decorator).
+    """Make a proxy known by its name (a class decorator). One that is defined again takes its own place.
 
     Raises:
-        TypeError: the name is none that a list with commas can have.
+        TypeError: no class of proxies, without ``layerwise`` and ``value``, a name that no list with commas can have.
         ValueError: another proxy has the name, or a set of proxies, or a score of sets of networks.
     """
-    if not isinstance(proxy.name, str) or not proxy.name.isidentifier():
-        raise TypeError(f"proxy: expected a name of letters, digits and _, got {proxy.name!r}")
+    if not (isinstance(proxy, type) and issubclass(proxy, Proxy)):
+        raise TypeError(f"proxy: expected a class of zcfast.proxies.Proxy, got {proxy!r}")
+    name = getattr(proxy, "name", None)
+    if not isinstance(name, str) or not name.isidentifier():
+        raise TypeError(f"proxy: expected a name of letters, digits and _, got {name!r}")
     if proxy.name in (*SETS, _RECOMMENDED, *populations()):
         raise ValueError(f"proxy: expected a name of its own, got {proxy.name!r}, which stands for several proxies")
-    if proxy.name in _REGISTRY:
-        raise ValueError(f"proxy: {proxy.name!r} is registered already")
+    before = _REGISTRY.get(proxy.name, proxy)
+    if (before.__module__, before.__qualname__) != (proxy.__module__, proxy.__qualname__):
+        taken = f"{before.__module__}.{before.__qualname__} has it"
+        raise ValueError(f"proxy: expected a name that no other proxy has, got {proxy.name!r}: {taken}")
+    if proxy.layerwise is Proxy.layerwise and proxy.value is Proxy.value:
+        raise TypeError(f"proxy: expected {name} to have layerwise or value, got neither")
     _REGISTRY[proxy.name] = proxy
     return proxy
 
@@ -120,16 +127,21 @@ def registered() -> Mapping[str, type[Proxy]]:
 
 
 def resolve(proxy: str | Proxy) -> Proxy:
-    """Turn a name into the proxy with default options; a configured proxy is returned as it is.
+    """Turn a name or a class into the proxy with default options; a configured proxy is returned as it is.
 
     Raises:
-        ValueError: no proxy has this name.
+        ValueError: no proxy of single networks has this name.
         TypeError: neither a name nor a proxy.
     """
     if isinstance(proxy, Proxy):
         return proxy
+    if isinstance(proxy, type) and issubclass(proxy, Proxy):
+        return proxy()
     if not isinstance(proxy, str):
         raise TypeError(f"proxies: expected names or configured proxies, got {proxy!r}")
+    if proxy in populations():
+        hint = "zcfast.score_modules or score_architectures"
+        raise ValueError(f"proxies: expected scores of one network, got {proxy}, of a set of networks: {hint}")
     if proxy not in _REGISTRY:
         raise unknown("proxy", proxy, _REGISTRY)
     return _REGISTRY[proxy]()

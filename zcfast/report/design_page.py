@@ -155,7 +155,8 @@ def _order(option: str) -> tuple[bool, float, str]:
 def _counts(found: Design) -> list[tuple[str, str]]:
     """Numbers for the head of the page."""
     made = found.protocol
-    over = found.tried.reasons.get(RANK, []).count(OVER)
+    left_out = made["considered"] - len(found.tried)  # all of them over a limit
+    over = found.tried.reasons.get(RANK, []).count(OVER) + left_out
     counted = {"considered": made["considered"], "within the limits": made["within"], "over a limit": over}
     counted |= {"without a network or a score": made["failed"], "ranked again": made["second"]}
     return [(words, f"{count:,}") for words, count in counted.items() if count]

@@ -162,7 +162,8 @@ def _checked(batch: Any, loss_fn: Loss | None, logits: Callable[[Any], Tensor]) 
 def _pair(batch: Any) -> tuple[Any, Any]:
     pair = tuple(batch) if isinstance(batch, (ImageBatch, tuple, list)) else ()
     if len(pair) != 2:
-        raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}")
+        several = f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""
+        raise TypeError(f"batch: expected (inputs, targets), got {type(batch).__name__}{several}")
     return pair
 
 

@@ -28,7 +28,10 @@ def with_populations(scores: Scores, proxies: Sequence[Any], sampled: Sequence[s
     if not sets:
         return scores
     columns = {each.name: set_score(each, scores.columns, sampled) for each in sets}
-    reasons = {each.name: _reasons(each, columns[each.name], scores.reasons, sampled) for each in sets}
+    reasons = {
+        each.name: _reasons(each, columns[each.name], scores.reasons, sampled, absent(each, scores.columns, sampled))
+        for each in sets
+    }
     meanings = {each.name: set_meaning(each) for each in sets}
     parts = {**scores.provenance.columns}
     if proxies[0] in known:
@@ -46,17 +49,32 @@ def set_meaning(population: Population) -> Meaning:
 
 
 def set_score(population: Population, columns: Mapping[str, Tensor], sampled: Sequence[str]) -> Tensor:
-    """The score of sets of its parts' columns [N], among the rows of which a network gave some part; NaN for others."""
+    """The score of sets of its parts' columns [N], among the rows of which a network gave some part; NaN for others.
+
+    NaN for all where no network gave some part: what is left is another score.
+    """
     parts = [columns[name].double() for name in population.of]
+    if absent(population, columns, sampled):
+        return torch.full_like(parts[0], torch.nan)
     given = [columns[name].double() for name in population.of if name in sampled]
     scored = ~torch.stack(given or parts).isnan().all(0)
     return spread(population.score([part[scored] for part in parts]), scored, len(scored))
 
 
+def absent(population: Population, columns: Mapping[str, Tensor], sampled: Sequence[str]) -> list[str]:
+    """The parts that no network gave."""
+    return [name for name in population.of if name in sampled and len(columns[name]) and columns[name].isnan().all()]
+
+
 def _reasons(
-    population: Population, column: Tensor, reasons: Mapping[str, Sequence[str]], sampled: Sequence[str]
+    population: Population,
+    column: Tensor,
+    reasons: Mapping[str, Sequence[str]],
+    sampled: Sequence[str],
+    missing: Sequence[str],
 ) -> list[str]:
-    """Why rows have no score of sets: the first reason of a part."""
-    texts = [reasons[name] for name in population.of if name in sampled and name in reasons]
+    """Why rows have no score of sets: the first reason of a part that no network gave, or else of any."""
+    wanted = missing or [name for name in population.of if name in sampled]
+    texts = [reasons[name] for name in wanted if name in reasons]
     first = [next(filter(None, each), "") for each in zip(*texts, strict=True)] or [""] * len(column)
-    return [text if missing else "" for text, missing in zip(first, column.isnan().tolist(), strict=True)]
+    return [text if without else "" for text, without in zip(first, column.isnan().tolist(), strict=True)]
