@@ -283,19 +283,22 @@ cli.main()
 
 
 def test_a_model_by_its_import_path(run, models):
-    arguments = ("--input", "3x8x8", "--seed", "2", "--out", "m.json", "--proxies", "paper,params")
+    arguments = ("--input", "3x8x8", "--seed", "2", "--out", "m.json", "--proxies", "paper,params,swap")
     status, out, err = run("score", "torch", f"{models}:small", *arguments)
     assert (status, err) == (0, "")
     assert f"{models}:small: 8 inputs of 3x8x8, random" in out
     content = json.loads(Path("m.json").read_text())
     torch.manual_seed(2)
     module = sys.modules[models].small()
-    expected = zcfast.score(module, tuple(random_images(8, (3, 8, 8), 10, 2)), [*PAPER, "params"])
+    expected = zcfast.score(module, tuple(random_images(8, (3, 8, 8), 10, 2)), [*PAPER, "params", "swap"], seed=2)
     assert list(content["scores"]) == list(expected)
     for name, each in expected.items():
         came = content["scores"][name]
         assert (came["value"], came["log_value"], came["status"]) == (each.value, each.log_value, "ok")
+        assert (came["standard_error"], came["method"]) == (each.standard_error, each.method)
         assert f"│ {name} " in out
+    assert content["scores"]["swap"]["standard_error"] > 0
+    assert content["scores"]["synflow"]["method"] == "pairs"
     assert content["images"] == random_images(8, (3, 8, 8), 10, 2).protocol()
     assert (content["seed"], content["protocol"]["loss"]) == (2, "cross_entropy")
 

@@ -1,7 +1,9 @@
 """gradsign: the official code's values, an independent computation, and where it has none."""
 
 import copy
+import random
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -11,7 +13,7 @@ from torch import nn
 
 from tests.golden.modern_cases import build, values
 from tests.proxies.example_nets import image_batch, small_cnn
-from zcfast.passes import gradient_signs
+from zcfast.passes import gradient_signs, sample_gradients
 from zcfast.passes.part_gradient import part_gradient
 from zcfast.scoring import score
 
@@ -124,6 +126,9 @@ TOGETHER = {
 }
 APART = {
     "samples that see each other": lambda: Steps(lambda net, y: y.sigmoid() - 0.5 * y.sigmoid().mean(0)),
+    "samples that see each other in the middle": lambda: Steps(
+        lambda net, y: torch.cat([y[:1], y[1:-1] - y[1:-1].mean(0) / 2, y[1:][-1:]]).sigmoid()
+    ),
     "a branch": lambda: Steps(lambda net, y: y.relu() if y.mean() > 0 else y.tanh()),
     "a number": lambda: Steps(lambda net, y: y.sigmoid() * y.sum().item()),
     "called twice": Twice,
@@ -145,23 +150,63 @@ def test_all_samples_at_once_only_where_that_is_the_same(kind, monkeypatch):
     before = {name: each.clone() for name, each in net.state_dict().items()}
     result = score(net, (inputs, targets), ["gradsign", "snip"])["gradsign"]
     assert (result.value, result.reason) == (expected, "")
-    assert len(alone) == (2 if kind in TOGETHER else 6)
+    assert len(alone) == (3 if kind in TOGETHER else 6)
     assert all(torch.equal(each, before[name]) for name, each in net.state_dict().items())
 
 
-def test_dropout_draws_for_each_sample():
-    torch.manual_seed(0)
-    net = Steps(lambda net, y: net.drop(y.sigmoid())).double()
+def seeded():
     torch.manual_seed(1)
+    random.seed(1)
+    np.random.seed(1)  # what nets draw from
+
+
+def kept(y, generator=None):
+    """Drop path, as timm and torchvision write it."""
+    return y * y.new_empty(len(y), 1, 1, 1).bernoulli_(0.6, generator=generator).div_(0.6)
+
+
+DRAWING = {
+    "dropout": lambda net, y: net.drop(y.sigmoid()),
+    "drop path": lambda net, y: kept(y.sigmoid()),
+    "torch's generator of one's own": lambda net, y: kept(y.sigmoid(), torch.Generator().manual_seed(5)),
+    "a random leaky slope": lambda net, y: F.rrelu(y, 0.1, 0.9, training=True),
+    "numpy": lambda net, y: y.sigmoid() * torch.from_numpy(np.random.rand(len(y), 1, 1, 1)),
+    "Python": lambda net, y: y.sigmoid() * y.new_tensor([random.random() for _ in y])[:, None, None, None],
+}
+
+
+@pytest.mark.parametrize("kind", DRAWING)
+def test_each_sample_draws_as_if_alone(kind, monkeypatch):
+    monkeypatch.setattr(gradient_signs, "same", lambda *_: True)  # as samples are by which nothing is left out
+    torch.manual_seed(0)
+    net = Steps(DRAWING[kind]).double()
+    seeded()
     copied = copy.deepcopy(net)
     batch = image_batch(6)
     total = [torch.zeros_like(w) for w in (copied.conv.weight, copied.head.weight)]
     for x, y in zip(*batch, strict=True):
-        torch.manual_seed(1)
+        seeded()
         found = torch.autograd.grad(F.cross_entropy(copied(x[None]), y[None]), [copied.conv.weight, copied.head.weight])
         total = [t + g.sign() for t, g in zip(total, found, strict=True)]
-    torch.manual_seed(1)
+    seeded()
     assert score(net, batch, ["gradsign"])["gradsign"].value == sum(t.abs().sum().item() for t in total)
+
+
+def test_a_net_that_takes_one_sample_alone():
+    def middle(net, y):
+        return y.sigmoid() * {1: 1.0}[len(y)]
+
+    net, batch = Steps(middle).double(), image_batch(6)
+    assert score(net, batch, ["gradsign"])["gradsign"].value == plainly(net, *batch)
+
+
+def test_a_bug_of_the_faster_way_is_not_taken_for_a_slow_net(monkeypatch):
+    def broken(call, inputs, by_output):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(sample_gradients, "_gradients", broken)
+    result = score(Wide().double(), image_batch(6), ["gradsign"])["gradsign"]
+    assert (result.status, result.reason) == ("failed", "TypeError: a bug")
 
 
 def test_losses_and_modes_of_ones_own():

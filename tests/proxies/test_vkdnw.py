@@ -184,6 +184,11 @@ MIDDLES = {
     "each sample by itself": (lambda net, x: F.gelu(x), True),
     "dropout that is off": (lambda net, x: F.dropout(x, 0.5, net.training), True),
     "samples that see each other": (lambda net, x: x - x.mean(0) / 2, False),
+    "samples that see each other in the middle": (
+        lambda net, x: torch.cat([x[:1], x[1:-1] - x[1:-1].mean(0) / 2, x[1:][-1:]]),
+        False,
+    ),
+    "drop path": (lambda net, x: x * x.new_empty(len(x), 1, 1).bernoulli_(1 - 1e-9), False),
     "a branch": (lambda net, x: x.relu() if x.sum() > 0 else x.tanh(), False),
     "a layer twice": (lambda net, x: net.inner(x), False),
     "a parameter elsewhere": (lambda net, x: x * net.head.bias.sum(), False),
@@ -199,7 +204,7 @@ def test_all_samples_at_once_only_where_that_is_the_same(kind, monkeypatch):
     monkeypatch.setattr(fisher_spectrum, "_of_one", lambda net, part: alone.append(part) or of_one(net, part))
     (result,) = score(net, (inputs, targets), [vkdnw_entropy(init="as_is")]).values()
     assert result.value == pytest.approx(plainly(net, inputs), rel=1e-6)
-    assert len(alone) == (1 if together else 5)
+    assert len(alone) == (3 if together else 5)
 
 
 def test_images_with_their_channels_innermost(monkeypatch):
@@ -213,4 +218,4 @@ def test_images_with_their_channels_innermost(monkeypatch):
     monkeypatch.setattr(fisher_spectrum, "_of_one", lambda net, part: alone.append(part) or of_one(net, part))
     (result,) = score(net, (inputs.float(), targets), [vkdnw_entropy(init="as_is")]).values()
     assert result.value == pytest.approx(plainly(net, inputs), rel=2e-3)
-    assert len(alone) == 1
+    assert len(alone) == 3

@@ -59,7 +59,7 @@ class Batch:
     targets: Tensor
     loss_fn: Loss | None = None
     logits: Callable[[Any], Tensor] = find_logits
-    sizes: tuple[int, ...] = ()  # of the minibatches that stand in it side by side, where it is several
+    sizes: tuple[int, ...] = ()  # of the minibatches that stand in it side by side, where they were given in a list
 
     def __post_init__(self) -> None:
         """Check the arguments against one another."""
@@ -114,12 +114,12 @@ class Batch:
         return cls(inputs, targets, first.loss_fn, first.logits, tuple(each.samples for each in minibatches))
 
     def minibatches(self, number: int) -> "list[Batch]":
-        """Those that were given, where they were several; else `split`.
+        """Those that were given, where they are several; else `split`, of a list of one too.
 
         Raises:
             ProxyError: others were given, or there are fewer samples.
         """
-        if not self.sizes:
+        if len(self.sizes) < 2:
             return self.split(number)
         if len(self.sizes) != number:
             raise ProxyError("refused", f"it takes {number} minibatches, got {len(self.sizes)}")

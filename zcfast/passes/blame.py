@@ -52,7 +52,7 @@ class Blamed(TorchFunctionMode):
 
 def is_nets_own(error: Exception) -> bool:
     """Whether an exception was raised by a statement of the user's code, whatever numbers it was given."""
-    return all(_is_statement(each) and not _module_of(each).startswith(("torch.", "zcfast.")) for each in _chain(error))
+    return all(_is_statement(each) and not module_of(each).startswith(("torch.", "zcfast.")) for each in _chain(error))
 
 
 def _works_plainly(func: Callable[..., Any], args: Any, kwargs: Any) -> bool:
@@ -93,6 +93,7 @@ def _is_statement(error: BaseException) -> bool:
     return "CALL" not in dis.opname[code[place.tb_lasti]]
 
 
-def _module_of(error: BaseException) -> str:
+def module_of(error: BaseException) -> str:
+    """The name of the module whose code raised, or called the function of C that did."""
     place = _last(error)
     return "" if place is None else str(place.tb_frame.f_globals.get("__name__", ""))

@@ -8,7 +8,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from zcfast.passes.blame import module_of
 from zcfast.passes.cpu_backend.channels_last import BatchNormCall
+from zcfast.passes.failures import ProxyError, WrongArgumentError
+from zcfast.passes.generators import Generators
 from zcfast.passes.opaque import UnsupportedError
 from zcfast.torch_internals import outside_modes
 
@@ -22,13 +25,15 @@ _DECIDING = frozenset(
         *(Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.nonzero, torch.nonzero, torch.equal, torch.allclose),
     }
 )
-_DROPOUTS = frozenset({F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout})
 _FORMS = frozenset(
     {
         *(Tensor.size, Tensor.dim, Tensor.numel, Tensor.is_floating_point, Tensor.is_complex),
         *(getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "is_cuda")),
     }
 )
+NOT_AT_ONCE = (UnsupportedError, ProxyError, WrongArgumentError, RuntimeError)
+"""What such a pass raises where the net may run sample by sample all the same: torch also for want of memory."""
+
 _ROUNDING = 10  # roots of a float's eps, as between two passes of a net
 
 
@@ -36,8 +41,9 @@ class EachSample(TorchFunctionMode):
     """Waits at each function that takes a parameter of some, and lets BatchNorm see one sample at a time.
 
     Right for nets that treat each sample by itself but for BatchNorm, which takes a sample's own statistics here as it
-    does where that runs alone. Whoever uses it compares some samples (`same`). In such a pass UnsupportedError is
-    raised where a net reads numbers, draws some, or uses a parameter in a way that `layer` does not know.
+    does where that runs alone. Whoever uses it compares `compared` samples (`same`). In such a pass UnsupportedError is
+    raised where a net reads numbers, draws some from a global generator or one of torch's, raises, or uses a parameter
+    in a way that `layer` does not know.
 
     Attributes:
         first: parameters of layers whose input no parameter has moved. Derivatives by these pass all layers behind.
@@ -50,6 +56,23 @@ class EachSample(TorchFunctionMode):
         self.place_of, self.samples = place_of, samples
         self.first: list[Tensor] = []
         self.failure: Exception | None = None
+        self._raised: list[Exception] = []
+        self._generators = Generators()
+
+    def __enter__(self) -> "EachSample":
+        """Note the generators."""
+        self._generators = Generators()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """Raise UnsupportedError where the net drew, as each sample alone draws the first one's, or where it raised."""
+        super().__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        if isinstance(error, Exception) and (error in self._raised or not module_of(error).startswith("zcfast.")):
+            raise UnsupportedError("the net raises") from error
+        with outside_modes():
+            if error is None and self._generators.have_moved():
+                raise UnsupportedError("the net draws random numbers")
 
     def layer(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Pulled:
         """What to do with the derivative by what a function gives that was called with a parameter.
@@ -62,7 +85,7 @@ class EachSample(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
         """Call a function, and wait at it where it takes a parameter."""
         kwargs = kwargs or {}
-        if func in _DECIDING or (func in _DROPOUTS and _draws(*args, **kwargs)):
+        if func in _DECIDING or kwargs.get("generator") is not None:
             raise UnsupportedError(f"{func} depends on all samples")
         held = [each for each in _tensors((*args, *kwargs.values())) if id(each) in self.place_of]
         waits = bool(held) and func not in _FORMS
@@ -72,15 +95,21 @@ class EachSample(TorchFunctionMode):
             with outside_modes():
                 result = _by_samples(BatchNormCall(*args, **kwargs))
         else:
-            result = func(*args, **kwargs)
+            try:
+                result = func(*args, **kwargs)
+            except Exception as error:
+                self._raised.append(error)
+                raise
         if pulled is not None:
             with outside_modes():
-                self._wait(pulled, args[0], held, result)
+                self._wait(pulled, args[0] if args else kwargs["input"], held, result)
         return result
 
     def _wait(self, pulled: Pulled, given: Tensor, held: Sequence[Tensor], result: Any) -> None:
         if not isinstance(result, Tensor) or result.grad_fn is None or len(given) != self.samples:
             raise UnsupportedError("a layer without a gradient, or not of the samples")
+        if result.dtype != given.dtype:
+            raise UnsupportedError("a layer of two precisions")
         if not given.requires_grad:
             self.first += held
 
@@ -94,16 +123,17 @@ class EachSample(TorchFunctionMode):
         result.grad_fn.register_prehook(see)
 
 
+def compared(samples: int) -> list[int]:
+    """The places of some samples that show whether they see each other: the first, a middle and the last one."""
+    return sorted({0, samples // 2, samples - 1})
+
+
 def same(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
     """Whether derivatives are the same up to rounding, each to its own size."""
     norms = torch.stack([each.double().norm() for each in expected])
     off = torch.stack([(one.double() - other.double()).norm() for one, other in zip(found, expected, strict=True)])
     eps = max(torch.finfo(each.dtype).eps for each in expected) ** 0.5
     return bool((off <= _ROUNDING * eps * torch.maximum(norms, eps * norms.max())).all())
-
-
-def _draws(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> bool:
-    return training and p > 0
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:

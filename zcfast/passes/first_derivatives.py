@@ -47,6 +47,8 @@ class FirstDerivatives(EachSample):
         """See `EachSample`."""
         if func in CONVOLUTIONS or func is F.linear:
             call = LayerCall(*args, **kwargs)
+            if call.weight.dim() != (2 if func is F.linear else call.input.dim()) or not call.weight.numel():
+                raise UnsupportedError("a convolution of one sample, or an empty layer")
             entered = call.input[..., 0] if func is F.linear else _first_taps(call)
             return self._products(call.weight, call.bias, entered, innermost=func is F.linear)
         if func is F.batch_norm:

@@ -1,7 +1,7 @@
 """How unevenly the outputs of a net answer to its parameters."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from zcfast.passes.batch import Batch
 from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.draws import Draws
-from zcfast.passes.each_sample import same
+from zcfast.passes.each_sample import NOT_AT_ONCE, compared, same
 from zcfast.passes.failures import ProxyError
 from zcfast.passes.first_derivatives import FirstDerivatives
 from zcfast.passes.net import Net, evaluate
@@ -20,6 +20,7 @@ from zcfast.passes.redraw import kaiming_fan_in, redrawn
 from zcfast.passes.repeated import Repeated
 from zcfast.passes.unseen import BATCH_NORM, Watching
 
+_Found: TypeAlias = tuple[Tensor, Tensor]
 _PARAMETERS = 128  # the first ones of the net
 _SMOOTHING = torch.tensor(0.05, dtype=torch.float16)  # of the probabilities, in half precision as published
 
@@ -35,7 +36,7 @@ class FisherSpectrum(Repeated):
 
     reads = "inputs"
     stream = "vkdnw"
-    cost = 10.0
+    cost = 15.0
 
     def once(self, net: Net, batch: Batch, draws: Draws) -> Tensor:
         """Those of one draw of Kaiming weights (fan in), or of the weights that are there."""
@@ -47,10 +48,10 @@ class FisherSpectrum(Repeated):
 
     def _spectrum(self, net: Net, batch: Batch) -> Tensor:
         parts = batch.split(batch.samples)
-        logits, last = _of_one(net, parts[-1])
-        found = _of_all(net, batch, last) if len(parts) > 1 else None
+        alone = {place: _of_one(net, parts[place]) for place in compared(len(parts))}
+        found = _of_all(net, batch, alone) if len(parts) > len(alone) else None
         if found is None:
-            found = [*(_of_one(net, part) for part in parts[:-1]), (logits, last)]
+            found = [alone.get(place) or _of_one(net, part) for place, part in enumerate(parts)]
         matrices = [_factor(each) @ jacobian for each, jacobian in found]
         total: Tensor = torch.stack([rows.T @ rows for rows in matrices]).sum(0)
         if not bool(total.isfinite().all()):
@@ -68,14 +69,14 @@ def _logits(net: Net, batch: Batch, *modes: TorchFunctionMode) -> Tensor:
     return logits
 
 
-def _of_one(net: Net, sample: Batch) -> tuple[Tensor, Tensor]:
+def _of_one(net: Net, sample: Batch) -> _Found:
     """The logits [classes] of a sample and their derivatives [classes, P], float64."""
     logits = _logits(net, sample)
     return logits[0].detach().double(), _jacobian(logits[0], _first(net)).double()
 
 
-def _of_all(net: Net, batch: Batch, last: Tensor) -> list[tuple[Tensor, Tensor]] | None:
-    """`_of_one` of all samples by one pass, where the last one's derivatives are those that it has alone; else None."""
+def _of_all(net: Net, batch: Batch, alone: Mapping[int, _Found]) -> list[_Found] | None:
+    """`_of_one` of all samples by one pass, where some have the derivatives that they have alone; else None."""
     net.begin_again()
     groups = _first(net, everyone=True)
     mode = FirstDerivatives([group[0] for group in groups], batch.samples)
@@ -83,11 +84,14 @@ def _of_all(net: Net, batch: Batch, last: Tensor) -> list[tuple[Tensor, Tensor]]
         if any(len(group) > 1 for group in groups):
             raise UnsupportedError("a parameter of several layers")
         logits = _logits(net, batch, mode)
-        jacobians = mode.jacobians(logits, last.shape[1])
-    except Exception:  # where this way raises, the other one decides whether the net is at fault
+        jacobians = mode.jacobians(logits, alone[0][1].shape[1])
+    except NOT_AT_ONCE:  # the other way decides whether the net is at fault
         return None
-    found, alone = (each.to(logits.dtype).unbind(1) for each in (jacobians[-1], last))
-    return list(zip(logits.detach().double(), jacobians, strict=True)) if same(found, alone) else None
+    dtype = logits.dtype
+    for place, (_, expected) in alone.items():
+        if not same(jacobians[place].to(dtype).unbind(1), expected.to(dtype).unbind(1)):
+            return None
+    return list(zip(logits.detach().double(), jacobians, strict=True))
 
 
 def _first(net: Net, *, everyone: bool = False) -> list[list[Tensor]]:

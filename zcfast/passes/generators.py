@@ -1,6 +1,7 @@
 """The global random generators, torch's, Python's and numpy's, from any of which a net may draw."""
 
 import contextvars
+import pickle
 import random
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,27 @@ def random_devices(module: nn.Module) -> Sequence[torch.device]:
         return []
     tensors = [*module.parameters(), *module.buffers()]
     return sorted({tensor.device for tensor in tensors if tensor.device.type == "cuda"}, key=str)
+
+
+class Generators:
+    """The states of the global generators, to see whether something draws."""
+
+    def __init__(self) -> None:
+        """Note them."""
+        self._states = _states()
+
+    def have_moved(self) -> bool:
+        """Whether one has another state."""
+        return _states() != self._states
+
+
+def _states() -> list[Any]:
+    tensors = [torch.get_rng_state()]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        tensors += torch.cuda.get_rng_state_all()
+    numpy_random: Any = sys.modules.get("numpy.random")  # nothing draws from what is not imported
+    numpy_state = pickle.dumps(numpy_random.get_state()) if numpy_random else None
+    return [*(each.tolist() for each in tensors), random.getstate(), numpy_state]
 
 
 class GlobalState:

@@ -79,8 +79,8 @@ class _ByWeights(EachSample):
         layer = self.place_of.get(id(call.weight))
         if layer is None or layer in self._called or id(call.bias) in self.place_of:
             raise UnsupportedError("a layer that is called again, or whose weight is something else")
-        if func is not F.linear and call.input.dim() != call.weight.dim():
-            raise UnsupportedError("a convolution of one sample")
+        if call.weight.dim() != (2 if func is F.linear else call.input.dim()) or not call.weight.numel():
+            raise UnsupportedError("a convolution of one sample, or an empty layer")
         self._called.add(layer)
 
         def pulled(by_output: Tensor) -> None:

@@ -67,8 +67,10 @@ def as_json(scores: Mapping[str, Score], batch: ImageBatch, **protocol: Any) -> 
             name: {
                 "value": _finite(score.value),
                 "log_value": _finite(score.log_value),
+                "standard_error": _finite(score.standard_error),
                 "status": score.status,
                 "reason": score.reason,
+                "method": score.method,
                 "higher_is_better": score.higher_is_better,
                 "seconds": score.seconds,
             }

@@ -22,7 +22,7 @@ class AttentionFlow(LinearFlow):
     """
 
     reads = "inputs"
-    cost = 1.0
+    cost = 10.0
     by_pairs = False
 
     def __init__(self) -> None:

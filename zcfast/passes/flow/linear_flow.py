@@ -117,6 +117,7 @@ class SignedLinearFlow(LinearFlow):
 class BatchNormLinearFlow(LinearFlow):
     """One forward and backward pass of synflow, BatchNorm kept."""
 
+    cost = 1.0
     keep_batchnorm = True
     by_pairs = False
 
@@ -124,6 +125,7 @@ class BatchNormLinearFlow(LinearFlow):
 class LogLinearFlow(LinearFlow):
     """The same of |W log(dR/dW + 1)|, every BatchNorm removed. It takes each derivative, so always a backward pass."""
 
+    cost = 1.0
     by_pairs = False
 
     def shares(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
@@ -141,6 +143,7 @@ class DrawnLogFlow(Repeated):
 
     reads = "shape"
     stream = "logsynflow"
+    cost = 1.0
 
     def once(self, net: Net, batch: Batch, draws: Draws) -> float:
         """The value of one draw."""
