@@ -12,6 +12,8 @@ import zcfast
 from tests.shared import environment, shared_data
 from zcfast import cli
 from zcfast.cli import arguments, terminal
+from zcfast.proxies import resolve
+from zcfast.proxies.sets import cost
 from zcfast.scores import Scores
 
 
@@ -294,7 +296,25 @@ def test_named_sets_of_proxies():
     assert {"naswot", "zen", "meco"} <= set(arguments.proxy_names("modern"))
     assert not {"snip", "params"} & set(arguments.proxy_names("modern"))
     assert {"params", "naswot", "synflow"} <= set(arguments.proxy_names("cheap"))
-    assert not {"snip", "zen", "swap"} & set(arguments.proxy_names("cheap"))
+    dear = {"snip", "zen", "swap", "meco", "meco_opt", "dss", "dextr", "head_confidence", "hidden_cov"}
+    assert not dear & set(arguments.proxy_names("cheap"))
+
+
+MEASURED = {"naswot": 0.36, "gradsign": 1.7, "logsynflow": 0.36, "vkdnw_entropy": 5.1, "dextr": 1.99, "ntk_cond": 14.2}
+MEASURED |= {
+    "wrcor_weighted": 1.19,
+    "dss": 3.36,
+    "head_confidence": 0.56,
+    "hidden_cov": 1.11,
+    "meco": 4 * 0.14,
+    "meco_opt": 4 * 0.14,
+}
+
+
+@pytest.mark.parametrize(("name", "units"), MEASURED.items())
+def test_the_cost_of_a_proxy_is_what_the_documentation_measures(name, units):
+    """Of which a forward and backward pass, one unit, is three forward passes."""
+    assert cost(resolve(name)) == round(3 * units)
 
 
 def test_algorithms_are_listed(run):

@@ -34,6 +34,7 @@ class ActivationBlocks(Pass):
     """
 
     reads = "inputs"
+    cost = 1.0
 
     def run(self, net: Net, batch: Batch, done: Results) -> list[int]:
         """Run two samples forward."""

@@ -24,7 +24,8 @@ class Pass(ABC):
         reads: what it takes of the minibatch: inputs and targets ("batch"), in several parts ("batches"), its "inputs",
             no more than their "shape", or "nothing". A proxy all of whose passes read no more than the shape is scored
             without a minibatch where a space has none.
-        cost: its time in forward passes of the minibatch, for estimates; 0 of what takes one sample.
+        cost: its time beside what it requires, in forward passes of the minibatch, a forward and backward pass being
+            three; 0 below half of one. For estimates: those of this package are rounded, of 32 pictures or sequences.
     """
 
     requires: ClassVar[tuple[type[Pass], ...]] = ()

@@ -37,6 +37,7 @@ class ChannelCorrelations(Repeated):
 
     reads = "inputs"
     stream = "meco"
+    cost = 0.5
     calls: ClassVar[Calls] = "leaf"
     channels: ClassVar[int | None] = None
 

@@ -43,7 +43,7 @@ class Curve(Repeated):
 
     reads = "inputs"
     stream = "dextr"
-    cost = 1.0
+    cost = 6.0
     calls: ClassVar[Calls] = "leaf"
 
     def run(self, net: Net, batch: Batch, done: Any) -> list[CurveOfNet]:

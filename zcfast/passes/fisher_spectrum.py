@@ -38,7 +38,7 @@ class FisherSpectrum(Repeated):
 
     reads = "inputs"
     stream = "vkdnw"
-    cost = 10.0
+    cost = 15.0
 
     def once(self, net: Net, batch: Batch, draws: Draws) -> Tensor:
         """Those of one draw of Kaiming weights (fan in), or of the weights that are there."""

@@ -24,7 +24,7 @@ class GradientSigns(Pass):
     """
 
     reads = "batches"
-    cost = 3.0
+    cost = 5.0
 
     def run(self, net: Net, batch: Batch, done: Results) -> list[Tensor]:
         """Count; no gradient is kept but those of three samples."""

@@ -15,7 +15,7 @@ class HeadMaxima(Pass):
     """Of each attention, in order, the means of its queries, keys and values' largest values over the tokens."""
 
     reads = "inputs"
-    cost = 1.0
+    cost = 2.0
 
     def run(self, net: Net, batch: Batch, done: Results) -> list[float]:
         """Run the minibatch forward."""

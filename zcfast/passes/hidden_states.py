@@ -22,7 +22,7 @@ class HiddenStates(Pass):
     """
 
     reads = "inputs"
-    cost = 1.0
+    cost = 3.0
 
     def run(self, net: Net, batch: Batch, done: Results) -> list[Tensor]:
         """Run the minibatch forward."""

@@ -23,7 +23,7 @@ class TangentKernel(Pass):
 
     requires = (Forward,)
     reads = "inputs"
-    cost = 64.0
+    cost = 42.0
 
     def observe(self, forward: Observation) -> None:
         """The forward pass needs a graph."""

@@ -48,7 +48,7 @@ def _named(each: Any) -> Any:
 
 
 def cost(proxy: Proxy) -> float:
-    """Forward passes of the minibatch that take as long as those of the proxy; 0 of what takes one sample."""
+    """Forward passes of the minibatch that take as long as the proxy; see `Pass.cost`."""
     return sum(each.cost for each in with_requirements(proxy.needs))
 
 
