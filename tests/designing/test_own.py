@@ -221,6 +221,11 @@ def test_spaces_of_classes_and_of_modules():
         zcfast.design(modules, by="params", sampler="random")
 
 
+def test_a_sampler_is_an_object_or_a_name():
+    with pytest.raises(ValueError, match=r"sampler: expected one of Optuna's as an object, got the class TPESampler"):
+        zcfast.design("nasbench201", sampler=optuna.samplers.TPESampler)
+
+
 def test_the_best_start_a_training_study():
     study = optuna.create_study(direction="maximize")
     found = zcfast.optuna.enqueue_best(study, zcfast.Space(own_space.small, EXAMPLE), 2, by="params")

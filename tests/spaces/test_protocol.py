@@ -1,3 +1,6 @@
+import functools
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
@@ -90,3 +93,30 @@ def test_what_builds_no_module():
     own._network = lambda cell: None
     with pytest.raises(ValueError, match=r"two_layers: expected an nn.Module for 4 relu, got None"):
         own.build("4 relu")
+
+
+class Raises(TwoLayers):
+    """Its example takes what is not there, and its list what cannot be imported."""
+
+    elsewhere: ClassVar = {Enumerated: "no.such.module:List"}
+
+    @property
+    def example(self):
+        return self.missing
+
+    @functools.cached_property
+    def title(self):
+        return self.absent
+
+
+def test_a_property_raises_its_own_error():
+    with pytest.raises(AttributeError, match=r"'Raises' object has no attribute 'missing'"):
+        _ = Raises().example
+    with pytest.raises(AttributeError, match=r"'Raises' object has no attribute 'absent'"):
+        _ = Raises().title
+
+
+def test_to_ask_for_an_attribute_makes_no_capability():
+    assert not hasattr(Raises(), "index")
+    with pytest.raises(AttributeError, match=r"expected space\.capability\(zcfast\.spaces\.Enumerated\)\.index, got"):
+        _ = Raises().index

@@ -25,6 +25,8 @@ SAMPLERS = {
 
 def check_sampler(sampler: Any) -> None:
     """Raise a ValueError unless it is one of Optuna's, by name or as an object."""
+    if isinstance(sampler, type):
+        raise ValueError(f"sampler: expected one of Optuna's as an object, got the class {sampler.__name__}")
     if sampler is not None and sampler not in list(SAMPLERS) and not hasattr(sampler, "sample_relative"):
         raise unknown("sampler", sampler, SAMPLERS)
 

@@ -94,17 +94,19 @@ class SearchSpace(ABC, Generic[CellsT]):
 
         def __getattr__(self, name: str) -> Any:
             """Say of what a capability would have which one that is, and what to use instead."""
+            if hasattr(type(self), name):  # a property that raised: its own error is the one to see
+                return object.__getattribute__(self, name)
             kinds = (*Capability.__subclasses__(), NeighbourGraph)  # what these are, not what has them
             kind = next((each for each in kinds if name in vars(each)), None)
             if kind is None or name.startswith("_"):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-            if self.offers(kind) is not None:
-                expected = f"space.capability(zcfast.spaces.{kind.__name__}).{name}"
-                raise AttributeError(f"{self.name}: expected {expected}, got space.{name}")
-            try:
-                self.capability(kind)
-            except ValueError as error:
-                raise AttributeError(str(error)) from error
+            if kind not in self.elsewhere:  # what is there may take long to make
+                try:
+                    self.capability(kind)
+                except ValueError as error:
+                    raise AttributeError(str(error)) from error
+            expected = f"space.capability(zcfast.spaces.{kind.__name__}).{name}"
+            raise AttributeError(f"{self.name}: expected {expected}, got space.{name}")
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> CellsT:

@@ -55,6 +55,31 @@ def twice_in_place(net, x):
     return x.flatten(1).view(1, 3, 64)[:, 1:]
 
 
+class Remembers(torch.autograd.Function):
+    """Keeps two maps of its own for a backward pass, beside what it returns."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.first = x + 1
+        ctx.second = ctx.first + 1
+        return ctx.second + 1
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def remembered(net, x):
+    for _ in range(5):
+        x = Remembers.apply(x)
+    return x
+
+
+def own_parameter(net, x):
+    net.scale.mul_(0.5).add_(1)
+    return x * net.scale
+
+
 plain = Calls(own_constants, table=nn.Parameter(torch.ones(500, 7)))
 plain.plain = torch.ones(100_000)[:1]
 
@@ -69,6 +94,9 @@ BY_HAND = {
     "the last three": (Calls(let_go, wide=conv(1, 9), narrow=conv(9, 1)), 1 + 1 + 9 + 1),
     "views and in place": (Calls(twice_in_place, conv=conv()), 6),
     "what is made without the input": (plain, 3 + 5 + 3),
+    "normalised after an activation in place": (nn.Sequential(conv(), nn.ReLU(inplace=True), nn.BatchNorm2d(3)), 9),
+    "a function that keeps maps for a backward pass": (Calls(remembered), 3 + 3 + 3 + 3 + 3),
+    "writes to a parameter": (Calls(own_parameter, scale=nn.Parameter(torch.ones(3, 1, 1))), 6),
     "no layer": (nn.Flatten(), 3),
 }
 
@@ -135,7 +163,9 @@ def test_attention_has_its_whole_matrix():
 def test_layers_that_torch_would_fuse_count_as_what_they_are():
     layer = nn.TransformerEncoderLayer(8, 2, 1000, batch_first=True).eval()
     inputs = torch.randn(2, 10, 8)
+    fused = torch.backends.mha.get_fastpath_enabled()
     assert peak(layer, inputs) > 2 * 10 * 1000 * 4  # a hidden layer and its activation
+    assert torch.backends.mha.get_fastpath_enabled() == fused
 
 
 def build(trial):

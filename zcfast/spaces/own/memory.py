@@ -46,7 +46,7 @@ def peak(module: nn.Module, inputs: Inputs) -> int:
 
     Memory counts from the operation of torch that allocates it until Python holds none of its tensors: views and
     operations in place share it, and an operation has its inputs and its result at once. What a kernel allocates for
-    itself does not count. Attention and recurrences run as the products that they are.
+    itself does not count. No gradients are kept. Attention and recurrences run as the products that they are.
 
     Args:
         module: the network, in the mode in which it is to run.
@@ -54,8 +54,13 @@ def peak(module: nn.Module, inputs: Inputs) -> int:
     """
     one = mapped(lambda x: x[:1].clone(), inputs)
     held = _Held(tensors_of(one))
-    with unfused(module.modules()), held:
-        call_net(module, one)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # without gradients torch fuses whole layers of attention
+    try:
+        with unfused(module.modules()), torch.no_grad(), held:
+            call_net(module, one)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
     return held.most
 
 
