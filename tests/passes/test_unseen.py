@@ -1,5 +1,6 @@
 """What runs below torch's functions, in torch.jit's code or other libraries' operators: seen, or refused."""
 
+import itertools
 import warnings
 
 import pytest
@@ -231,6 +232,29 @@ def test_the_graph_of_the_pass_is_left_alone():
     batch = image_batch(6, dtype=torch.float32)
     alone, beside = score(Scaled(), batch, ["snip"]), score(Scaled(), batch, ["naswot", "wrcor", "snip"])
     assert beside["snip"].value == alone["snip"].value
+
+
+class Elsewhere(nn.Module):
+    """A norm that is scripted in one way of running alone."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way, self.conv, self.head = way, nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.head((scripted_norm(x) if self.way(self, x) else x).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("names", itertools.permutations(["naswot", "synflow", "vkdnw_entropy"]))
+@pytest.mark.parametrize(
+    ("way", "refused"),
+    [(lambda net, x: not net.training, "vkdnw_entropy"), (lambda net, x: x.dtype == torch.float64, "synflow")],
+    ids=["evaluation mode", "float64"],
+)
+def test_what_hides_in_one_way_of_running_alone(way, refused, names):
+    found = score(Elsewhere(way), image_batch(dtype=torch.float32), names)
+    assert {name: each.status for name, each in found.items()} == {**dict.fromkeys(names, "ok"), refused: "refused"}
 
 
 def test_known_nets_are_not_run_for_it(monkeypatch):

@@ -32,8 +32,6 @@ UNREPEATABLE = Failure(
 _FEW = 2  # samples that show what a net calls
 _SAMPLES = 8  # from which on the rules of the other memory format pay
 _ROUNDING = 10  # roots of a float's eps: far above what rounding does to deep nets, far below what another state does
-
-
 _FUNCTIONS = (type, FunctionType, BuiltinFunctionType)
 
 
@@ -88,7 +86,7 @@ class Net:
         self.random_devices = random_devices(isolated.module)
         self._is_known = not may_keep_state(isolated.modules, batch)
         self._repeats = self._is_known
-        self._hidden: Sequence[str] | Failure | None = [] if self._is_known else None
+        self._hidden: dict[object, Sequence[str] | Failure] = {}
         self._first: tuple[Tensor, list[Scale]] | None = None
         self._scales: list[Scale] = []
         self._first_channels_last = channels_last
@@ -242,7 +240,6 @@ class Net:
 
     def flowing(self, inputs: Inputs) -> Inputs:
         """A copy for the net: it may write to its input, and a leaf that needs a gradient cannot be written to."""
-
         return mapped(partial(_copied, innermost=self.channels_last), inputs)
 
     def logits(self, inputs: Inputs, rules: TorchFunctionMode | None = None) -> Tensor:
@@ -267,6 +264,8 @@ class Net:
     def require_sight(self, matters: Sequence[str], find: Callable[[], Sequence[str]] | None = None) -> None:
         """Run a few samples forward, if the net may hide operations, and look for some that matter.
 
+        Once for each way in which passes run the net: it may hide others in evaluation mode, or in float64.
+
         Args:
             matters: parts of their names (`Watching`).
             find: gives what is hidden in a pass that runs the net otherwise.
@@ -274,11 +273,15 @@ class Net:
         Raises:
             ProxyError: some ran where what watches functions does not see them, or the net does not run so watched.
         """
-        if self._hidden is None:
-            self._hidden = (find or self._find_hidden)()
-        if isinstance(self._hidden, Failure):
-            raise self._hidden.as_error()
-        if found := missed(self._hidden, matters):
+        if self._is_known:
+            return
+        way = find is not None, tuple(module.training for module in self.modules)
+        if way not in self._hidden:
+            self._hidden[way] = (find or self._find_hidden)()
+        hidden = self._hidden[way]
+        if isinstance(hidden, Failure):
+            raise hidden.as_error()
+        if found := missed(hidden, matters):
             reason = (
                 f"{found[0]} runs where it cannot be watched: in torch.jit's code, an extension or a custom operator"
             )
