@@ -81,8 +81,10 @@ def check_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str]
 
 def _reads(source: Path, target: Path) -> bool:
     """Whether what is read is a file that is there, or may be in the directory."""
-    if target.samefile(source) or source.resolve() not in target.parents:
-        return target.samefile(source)
+    if target.samefile(source):
+        return True
+    if source.resolve() not in target.parents:
+        return False
     with target.open("rb") as file:
         return file.read(len(PARQUET)) != PARQUET
 

@@ -173,6 +173,16 @@ def test_other_content(tmp_path, content, message):
         zcfast.table("nasbench_bert", write(tmp_path / "file", content))
 
 
+def test_a_correlation_may_be_negative_and_an_accuracy_may_not(tmp_path):
+    run = trained(small(), 70.0)
+    run["scores"]["cola"] = -2.0
+    table = zcfast.table("nasbench_bert", write(tmp_path / "file", [run]))
+    assert (table.metrics["cola"].unit, table["cola"].tolist()) == ("percent correlation", [-2.0])
+    run["scores"]["rte"] = -2.0
+    with pytest.raises(ValueError, match=r"rte: expected finite numbers >= 0 and <= 100 \(percent\), got -2"):
+        zcfast.table("nasbench_bert", write(tmp_path / "file", [run]))
+
+
 def test_other_files(tmp_path):
     text = SPACE.parse(small()).texts[0].replace('"', '""')
     (tmp_path / "own.csv").write_text(f'architecture,accuracy\n"{text}",70.5\n')

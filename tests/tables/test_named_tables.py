@@ -131,6 +131,25 @@ def test_other_content(tmp_path, name, content):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("nasbench_macro", {"a": {"test_acc": [1, 2, 1e9]}}, r"cifar10: .* >= 0 and <= 100 \(percent\), got 1e\+09"),
+        ("transnas_micro", [["64-41414-0_00_000", -1]], r"jigsaw: .* >= 0 and <= 100 \(percent\), got -1"),
+        ("nasbench_nlp", [{**NLP[0], "ptb_final_test_loss": -2.0}], r"ptb: .* >= 0 \(nats a token\), got -2"),
+    ],
+)
+def test_numbers_that_cannot_be(tmp_path, name, content, message):
+    with pytest.raises(ValueError, match=message):
+        zcfast.table(name, write(tmp_path / "micro_jigsaw.json", content))
+
+
+def test_an_empty_file_is_of_no_kind(tmp_path):
+    write(tmp_path / "macro_jigsaw.json", [["64-4111-basic", 93.5]])
+    write(tmp_path / "macro_normal.json", [])
+    assert list(zcfast.table("transnas_macro", tmp_path).metrics) == ["jigsaw"]
+
+
 def test_transnas_needs_the_names_of_the_files(tmp_path):
     with pytest.raises(ValueError, match=r"expected files micro_<task>\.json or macro_<task>\.json, or .* of micro"):
         zcfast.table("transnas_micro", tmp_path)

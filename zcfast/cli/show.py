@@ -74,7 +74,7 @@ def show(
         {"--table": table, "--top": top, "--space": space} if trajectories else {"--target": target}
     )
     for flag, value in without_effect.items():
-        if value is not None and file.is_file():  # of what is none its reader tells
+        if value is not None and file.is_file():  # where there is none, its reader says so
             raise ValueError(f"{flag}: no effect on {'trajectories' if trajectories else 'scores'}")
     if trajectories:
         _show_trajectory(file, target)

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from torch import Tensor
+
+BOUNDS = {  # of values in a unit; any other are finite
+    "percent": (0.0, 100.0),
+    "percent mIoU": (0.0, 100.0),
+    "percent correlation": (-100.0, 100.0),
+    "fraction": (0.0, 1.0),
+    "SSIM": (-1.0, 1.0),
+    "seconds": (0.0, math.inf),
+    "nats a token": (0.0, math.inf),
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +47,17 @@ class Metric:
         if self.values.dim() != 2 or len(self.values) != rows or not self.values.is_floating_point():
             came = f"{self.values.dtype} {list(self.values.shape)}"
             raise ValueError(f"values: expected floats [{rows}, N], one row a seed, got {came}")
+
+    def bounded(self) -> Metric:
+        """The metric itself; a ValueError for a value that is infinite or outside ``BOUNDS`` of the unit."""
+        low, high = BOUNDS.get(self.unit, (-math.inf, math.inf))
+        wrong = self.values.isinf() | (self.values < low) | (self.values > high)
+        if bool(wrong.any()):
+            expected = "finite numbers" if low == -math.inf else f"finite numbers >= {low:g}"
+            expected += "" if math.isinf(high) else f" and <= {high:g}"
+            came = f"{self.values[wrong][0].item():g}"
+            raise ValueError(f"values of {self.dataset or 'a metric'}: expected {expected} ({self.unit}), got {came}")
+        return self
 
     def at(self, rows: Tensor, seed: int | None = None) -> Tensor:
         """Values at rows [M] of the table, float64 [M]: of one seed, or the mean of the runs that there are."""

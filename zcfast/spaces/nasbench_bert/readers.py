@@ -15,6 +15,7 @@ from zcfast.tables.metric import Metric
 from zcfast.tables.table import Table
 
 TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst", "sts")
+_CORRELATIONS = ("cola", "sts")  # which may be negative
 MOST_RUNS = 3  # of one architecture
 _BEGINS = (b"[", b"\x1f\x8b")  # JSON, bare or packed by gzip
 
@@ -77,5 +78,6 @@ def _metric(name: str, runs: list[list[dict[str, float]]], count: int) -> Metric
     values = torch.tensor(rows, dtype=torch.float64).T.contiguous()
     seeds = tuple(range(count)) if count > 1 else ()
     if name == "train_seconds":
-        return Metric(values, "", "train", None, "seconds", seeds)
-    return Metric(values, name, "valid", None, "percent", seeds)
+        return Metric(values, "", "train", None, "seconds", seeds).bounded()
+    unit = "percent correlation" if name in _CORRELATIONS else "percent"
+    return Metric(values, name, "valid", None, unit, seeds).bounded()

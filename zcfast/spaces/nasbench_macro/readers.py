@@ -23,6 +23,6 @@ def read(benchmark: str, path: Path) -> Table:
     values = torch.tensor([content[name]["test_acc"] for name in names], dtype=torch.float64)
     if not names or values.shape != (len(names), len(RUNS)):
         raise ValueError(f"expected {len(RUNS)} runs an architecture, got {list(values.shape)}")
-    metric = Metric(values.T.contiguous(), "cifar10", "test", None, "percent", RUNS)
+    metric = Metric(values.T.contiguous(), "cifar10", "test", None, "percent", RUNS).bounded()
     about = "NAS-Bench-Macro: mean CIFAR-10 test accuracy of 3 runs"
     return Table(benchmark, {"test": metric}, ("test",), about, names)

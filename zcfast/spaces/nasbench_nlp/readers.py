@@ -34,9 +34,9 @@ def read(benchmark: str, path: Path) -> Table:
     seeds, metrics = tuple(range(count)), {}
     for split, field in SPLITS.items():
         rows = [[_last(run[field]) for run in of_one] + [torch.nan] * (count - len(of_one)) for of_one in runs.values()]
-        metrics[f"{split}_wikitext2"] = Metric(_columns(rows), "wikitext2", split, EPOCHS, UNIT, seeds)
+        metrics[f"{split}_wikitext2"] = Metric(_columns(rows), "wikitext2", split, EPOCHS, UNIT, seeds).bounded()
     single = [[_number(of_one[0]["ptb_final_test_loss"])] for of_one in runs.values()]
-    metrics["test_ptb"] = Metric(_columns(single), "ptb", "test", None, UNIT)
+    metrics["test_ptb"] = Metric(_columns(single), "ptb", "test", None, UNIT).bounded()
     about = f"NAS-Bench-NLP: test loss on WikiText-2 after {EPOCHS} epochs; lower is better"
     return Table(benchmark, metrics, ("test_wikitext2",), about, tuple(runs))
 

@@ -46,6 +46,6 @@ def read(benchmark: str, path: Path) -> Table:
     metrics = {}
     for label, column in columns.items():
         dataset = label.rsplit("_", 1)[1]
-        metrics[label] = Metric(column[None], dataset, SPLITS[dataset], None, "percent")
+        metrics[label] = Metric(column[None], dataset, SPLITS[dataset], None, "percent").bounded()
     headline = tuple(label for label in metrics if label.startswith("top1_"))
     return Table(benchmark, metrics, headline, "pytorchcv: published errors in percent; lower is better", names)

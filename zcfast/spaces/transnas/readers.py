@@ -41,7 +41,7 @@ def read(benchmark: str, path: Path) -> Table:
     for file in [path] if path.is_file() else sorted(path.glob("m?cro_*.json*")):
         task = _task(file)
         known = {} if task is None else _values(file)
-        if task is not None and all(map(KINDS[kind].fullmatch, known)):
+        if task is not None and known and all(map(KINDS[kind].fullmatch, known)):
             if task in values:
                 raise ValueError(f"{file.name}: expected one file of {kind} architectures for {task}, got another one")
             values[task] = known
@@ -52,7 +52,7 @@ def read(benchmark: str, path: Path) -> Table:
     metrics = {}
     for task, known in values.items():
         column = torch.tensor([known.get(name, torch.nan) for name in names], dtype=torch.float64)
-        metrics[task] = Metric(column[None], task, "", None, UNITS[task])
+        metrics[task] = Metric(column[None], task, "", None, UNITS[task]).bounded()
     about = f"TransNAS-Bench-101, {kind} space: {', '.join(metrics)}"
     return Table(benchmark, metrics, tuple(metrics), about, names)
 
@@ -66,7 +66,7 @@ def _task(file: Path) -> str | None:
 def _values(file: Path) -> dict[str, float]:
     pairs = read_json(file)
     values = {str(name): float(value) for name, value in pairs}
-    if not values or len(values) != len(pairs):
+    if len(values) != len(pairs):
         raise ValueError(
             f"{file.name}: expected different architectures, got {len(pairs)}, of them {len(values)} different"
         )
