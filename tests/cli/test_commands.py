@@ -300,7 +300,7 @@ def test_named_sets_of_proxies():
     assert not dear & set(arguments.proxy_names("cheap"))
 
 
-MEASURED = {"naswot": 0.36, "gradsign": 1.7, "logsynflow": 0.36, "vkdnw_entropy": 5.1, "dextr": 1.99, "ntk_cond": 14.2}
+MEASURED = {"naswot": 0.36, "gradsign": 2.9, "logsynflow": 0.36, "vkdnw_entropy": 5.1, "dextr": 1.99, "ntk_cond": 14.2}
 MEASURED |= {
     "wrcor_weighted": 1.19,
     "dss": 3.36,

@@ -13,8 +13,6 @@ from torch import nn
 
 from tests.golden.modern_cases import build, values
 from tests.proxies.example_nets import image_batch, small_cnn
-from zcfast.passes import gradient_signs, sample_gradients
-from zcfast.passes.part_gradient import part_gradient
 from zcfast.scoring import score
 
 
@@ -117,14 +115,12 @@ class Mean(nn.Module):
         return x.mean(2)
 
 
-TOGETHER = {
+NETS = {
     "BatchNorm": lambda: Steps(lambda net, y: F.relu(net.norm(y))),
     **{f"{places} dimensions": lambda places=places: flat(places) for places in (1, 2, 3)},
     "a layer that no parameter comes before": lambda: Steps(lambda net, y: y),
     "constants": lambda: Steps(lambda net, y: y + net.norm(torch.zeros_like(y)) * 0),
     "in place": lambda: Steps(lambda net, y: F.relu_(y)),
-}
-APART = {
     "samples that see each other": lambda: Steps(lambda net, y: y.sigmoid() - 0.5 * y.sigmoid().mean(0)),
     "samples that see each other in the middle": lambda: Steps(
         lambda net, y: torch.cat([y[:1], y[1:-1] - y[1:-1].mean(0) / 2, y[1:][-1:]]).sigmoid()
@@ -138,19 +134,14 @@ APART = {
 }
 
 
-@pytest.mark.parametrize("kind", [*TOGETHER, *APART])
-def test_all_samples_at_once_only_where_that_is_the_same(kind, monkeypatch):
-    alone = []
-    monkeypatch.setattr(
-        gradient_signs, "part_gradient", lambda net, part: alone.append(part) or part_gradient(net, part)
-    )
+@pytest.mark.parametrize("kind", NETS)
+def test_each_sample_is_alone(kind):
     torch.manual_seed(0)
-    net, (inputs, targets) = (TOGETHER | APART)[kind]().double(), image_batch(6)
+    net, (inputs, targets) = NETS[kind]().double(), image_batch(6)
     expected = plainly(net, inputs, targets)
     before = {name: each.clone() for name, each in net.state_dict().items()}
     result = score(net, (inputs, targets), ["gradsign", "snip"])["gradsign"]
     assert (result.value, result.reason) == (expected, "")
-    assert len(alone) == (3 if kind in TOGETHER else 6)
     assert all(torch.equal(each, before[name]) for name, each in net.state_dict().items())
 
 
@@ -176,8 +167,7 @@ DRAWING = {
 
 
 @pytest.mark.parametrize("kind", DRAWING)
-def test_each_sample_draws_as_if_alone(kind, monkeypatch):
-    monkeypatch.setattr(gradient_signs, "same", lambda *_: True)  # as samples are by which nothing is left out
+def test_each_sample_draws_as_if_alone(kind):
     torch.manual_seed(0)
     net = Steps(DRAWING[kind]).double()
     seeded()
@@ -198,15 +188,6 @@ def test_a_net_that_takes_one_sample_alone():
 
     net, batch = Steps(middle).double(), image_batch(6)
     assert score(net, batch, ["gradsign"])["gradsign"].value == plainly(net, *batch)
-
-
-def test_a_bug_of_the_faster_way_is_not_taken_for_a_slow_net(monkeypatch):
-    def broken(call, inputs, by_output):
-        raise TypeError("a bug")
-
-    monkeypatch.setattr(sample_gradients, "_gradients", broken)
-    result = score(Wide().double(), image_batch(6), ["gradsign"])["gradsign"]
-    assert (result.status, result.reason) == ("failed", "TypeError: a bug")
 
 
 def test_losses_and_modes_of_ones_own():

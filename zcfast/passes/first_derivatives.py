@@ -10,7 +10,31 @@ from torch import Tensor
 from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.each_sample import EachSample, Pulled
 from zcfast.passes.opaque import UnsupportedError
-from zcfast.passes.sample_gradients import CONVOLUTIONS, LayerCall
+
+CONVOLUTIONS = frozenset({F.conv1d, F.conv2d, F.conv3d})
+
+
+class LayerCall(NamedTuple):
+    """The arguments of a convolution or F.linear, by position or by name."""
+
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    stride: Any = 1
+    padding: Any = 0
+    dilation: Any = 1
+    groups: int = 1
+
+    def each(self, name: str) -> list[int]:
+        """An argument of a convolution, one number a dimension.
+
+        Raises:
+            UnsupportedError: it is a word.
+        """
+        value, places = getattr(self, name), self.weight.dim() - 2
+        if isinstance(value, str):
+            raise UnsupportedError(f"{name} {value!r}")
+        return list(value) if isinstance(value, (tuple, list)) else [value] * places
 
 
 class _LayerNormCall(NamedTuple):
