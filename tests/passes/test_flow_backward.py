@@ -1,5 +1,7 @@
 """synflow of nets whose gradient is not what their forward pass says, or has no digit: the backward pass decides."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn as nn
@@ -127,8 +129,71 @@ def test_synflow_bn_of_numbers_is_not(seed):
         assert score(net, batch, ["synflow_bn"])["synflow_bn"].status == "ok"
 
 
+def unpadded(*between, width=8, **options):
+    """A first convolution that makes constant maps of ones, and what BatchNorm gets them."""
+    norm = nn.BatchNorm2d(width, **options)
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 4)
+    return nn.Sequential(nn.Conv2d(3, width, 3), norm, *between, *head)
+
+
+def padded(width=8):
+    return nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+
+
+NOISE = {
+    "activation": lambda: unpadded(nn.ReLU()),
+    "no activation": lambda: unpadded(nn.Conv2d(8, 8, 3, bias=False)),
+    "padding behind": lambda: unpadded(nn.ReLU(), *padded(), *padded(), *padded()),
+    "no weights": lambda: unpadded(nn.ReLU(), affine=False),
+}
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("net", NOISE)
+@pytest.mark.parametrize("seed", range(3))
+def test_synflow_bn_of_constant_maps_alone_is_undefined(net, seed, memory_format):
+    """Its value is 0, and what float64 gives in its place is of no size that anything decides."""
+    torch.manual_seed(seed)
+    scored = NOISE[net]().to(memory_format=memory_format)
+    result = score(scored, (torch.randn(2, 3, 12, 12), torch.arange(2)), ["synflow_bn"])["synflow_bn"]
+    assert result.status == "undefined"
+    assert "rounding decides" in result.reason
+
+
+def shifted():
+    net = unpadded(nn.ReLU(), *padded())
+    nn.init.uniform_(net[1].bias, 0.1, 1)
+    return net
+
+
+NUMBERS = {
+    "shifts": shifted,
+    "biases behind": lambda: unpadded(nn.ReLU(), nn.Conv2d(8, 8, 3)),
+    "an activation of zero that is none": lambda: unpadded(nn.Hardsigmoid()),
+    "padding": lambda: nn.Sequential(*padded(3), nn.Flatten(), nn.Linear(432, 4)),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_synflow_bn_of_constant_maps_and_more_is_not(name):
+    torch.manual_seed(0)
+    net = NUMBERS[name]()
+    result = score(net, (torch.randn(2, 3, 12, 12), torch.arange(2)), ["synflow_bn"])["synflow_bn"]
+    assert result.value == pytest.approx(plain_synflow_bn(net), rel=1e-6)
+
+
+def plain_synflow_bn(net):
+    net = copy.deepcopy(net).double().train()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.abs_()
+    weights = [each.weight for each in net if isinstance(each, nn.Conv2d | nn.Linear)]
+    total = net(torch.ones(1, 3, 12, 12, dtype=torch.float64)).sum()
+    return sum((w * g).abs().sum().item() for w, g in zip(weights, torch.autograd.grad(total, weights), strict=True))
+
+
 def test_synflow_bn_where_a_view_needs_its_format():
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), Viewed(), nn.Linear(144, 2))
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), Viewed(), nn.Linear(256, 2))
     assert score(net, (torch.randn(2, 3, 8, 8), torch.arange(2)), ["synflow_bn"])["synflow_bn"].status == "ok"
 
 

@@ -396,7 +396,7 @@ class Named(nn.Module):
 
     def __init__(self, norm):
         super().__init__()
-        self.conv, self.norm, self.fc = nn.Conv2d(3, 8, 3), norm, nn.Linear(8, 3)
+        self.conv, self.norm, self.fc = nn.Conv2d(3, 8, 3, padding=1), norm, nn.Linear(8, 3)
 
     def forward(self, x):
         x = torch.relu(self.norm(self.conv(x)))

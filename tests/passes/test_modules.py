@@ -276,10 +276,10 @@ def test_attention_has_a_second_derivative():
 def test_convolutions_of_other_dimensions(dims):
     conv = {1: nn.Conv1d, 3: nn.Conv3d}[dims]
     norm = {1: nn.BatchNorm1d, 3: nn.BatchNorm3d}[dims]
-    net = nn.Sequential(conv(2, 4, 3), norm(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 3**dims, 3)).double()
+    net = nn.Sequential(conv(2, 4, 3, padding=1), norm(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 5**dims, 3)).double()
     batch = torch.randn(5, 2, *[5] * dims, dtype=torch.float64), torch.arange(5) % 3
     result = values(net, batch)
-    assert result["flops"] == 4 * 2 * 3**dims * 3**dims + 4 * 3**dims * 3
+    assert result["flops"] == 4 * 2 * 3**dims * 5**dims + 4 * 5**dims * 3
     published = score(net, batch, ["l2_norm"], layers=(nn.Conv2d, nn.Linear), per_layer=True)["l2_norm"]
     assert published.layer_names == ("4",)
 

@@ -22,15 +22,15 @@ def net_with(trap):
     """float32, so that a trap for float64 springs in the synflow passes alone."""
     torch.manual_seed(0)
     net = nn.Sequential(
-        weight_norm(nn.Conv2d(3, 4, 3)),
+        weight_norm(nn.Conv2d(3, 4, 3, padding=1)),
         nn.BatchNorm2d(4),
         nn.ReLU(inplace=True),
         nn.Dropout(0.1),
-        spectral_norm(nn.Conv2d(4, 4, 3)),
+        spectral_norm(nn.Conv2d(4, 4, 3, padding=1)),
         trap,
         nn.BatchNorm2d(4),
         nn.Flatten(),
-        nn.Linear(64, 5),
+        nn.Linear(256, 5),
     )
     net[3].eval()
     net[8].bias.requires_grad_(False)

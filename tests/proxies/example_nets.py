@@ -135,7 +135,7 @@ def small_cnn(batchnorm=True, inplace=False):
         norms[0],
         nn.ReLU(inplace),
         nn.MaxPool2d(2),
-        nn.Conv2d(4, 6, 3, bias=False),
+        nn.Conv2d(4, 6, 3, padding=1, bias=False),
         norms[1],
         nn.ReLU(inplace),
         nn.AdaptiveAvgPool2d(1),

@@ -79,7 +79,7 @@ def test_one_sample_is_the_number_of_relus():
     net = small_cnn(batchnorm=False).double()
     images, targets = image_batch(1)
     result = score(net, (images, targets), [Naswot()])["naswot"]
-    assert result.value == pytest.approx(math.log(4 * 64 + 6 * 4))
+    assert result.value == pytest.approx(math.log(4 * 64 + 6 * 16))
 
 
 def test_relus_of_other_rows_than_samples():

@@ -12,6 +12,8 @@ from torch.overrides import TorchFunctionMode
 from zcfast.passes.failures import ProxyError
 from zcfast.torch_internals import AnyBatchNorm
 
+_ROUNDING = 64  # eps of the largest value: more than sums in another order move it
+
 
 class ReplacedBatchNorm(TorchFunctionMode):
     """Calls `replace(input)` in place of every batch normalisation."""
@@ -38,8 +40,20 @@ def replace_modules(modules: Sequence[nn.Module], replace: Callable[[Tensor], Te
             child.__dict__["forward"] = replace
 
 
-class RefusedSingleValues(TorchFunctionMode):
-    """Refuses batch normalisation by the statistics of one value a channel, whose variance is 0."""
+class KeptBatchNorm(TorchFunctionMode):
+    """Refuses batch normalisation by the statistics of one value a channel, whose variance is 0.
+
+    Of maps that are constant, the mean is rounded: their deviation from it is noise, multiplied by up to 1 / sqrt(eps).
+
+    Attributes:
+        saw_rounding: whether some input other than zero was constant in every channel, but for rounding errors.
+        exact: let such inputs deviate by exactly 0.
+    """
+
+    def __init__(self) -> None:
+        """Begin with maps as they are."""
+        super().__init__()
+        self.saw_rounding = self.exact = False
 
     def __torch_function__(
         self, func: Any, types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -50,7 +64,19 @@ class RefusedSingleValues(TorchFunctionMode):
             x = args[0] if args else kwargs["input"]
             if x.numel() == x.shape[1]:
                 raise ProxyError("undefined", "a BatchNorm in training mode sees one value a channel of the one sample")
+            if _varies_by_rounding(x.detach()):
+                self.saw_rounding = True
+                if self.exact:
+                    zero = x * 0  # and no gradient: times a constant, what is left of one is noise too
+                    return func(zero, *args[1:], **kwargs) if args else func(**{**kwargs, "input": zero})
         return func(*args, **kwargs)
+
+
+def _varies_by_rounding(x: Tensor) -> bool:
+    """Whether all channels of [N, C, ...] are constant but for rounding errors, and not all zero."""
+    rows = x.transpose(0, 1).flatten(1)
+    level = _ROUNDING * torch.finfo(x.dtype).eps * rows.abs().amax(1)
+    return bool((rows.std(1, correction=0) <= level).all() and rows.any())
 
 
 def is_batch_norm(func: Any) -> bool:

@@ -6,7 +6,7 @@ Source: Tanaka et al. 2020 (Pruning neural networks without any data by iterativ
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -23,7 +23,7 @@ from zcfast.passes.draws import Draws
 from zcfast.passes.embedding import require_real, tapped_embeddings, tokens_in
 from zcfast.passes.failures import ProxyError, WrongArgumentError, describe
 from zcfast.passes.flow.batchnorm import (
-    RefusedSingleValues,
+    KeptBatchNorm,
     ReplacedBatchNorm,
     replace_modules,
     run_synchronised_as_plain,
@@ -162,6 +162,7 @@ class _FlowRun:
     net: Net
     batch: Batch
     form: LinearFlow
+    kept: KeptBatchNorm = field(default_factory=KeptBatchNorm)
 
     @cached_property
     def layers(self) -> Sequence[Layer]:
@@ -234,7 +235,7 @@ class _FlowRun:
 
     def backward(self, change: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """The value of every layer, [L]; `change` is applied to the input, all weights and the outputs of layers."""
-        mode = RefusedSingleValues() if self.form.keep_batchnorm else ReplacedBatchNorm(Tensor.clone)
+        mode = self.kept if self.form.keep_batchnorm else ReplacedBatchNorm(Tensor.clone)
         changed = change or _as_it_is
         with self.prepared(changed, mode) as (slots, call), ExitStack() as stack:
             stand_ins = slots.install(lambda slot, count: nn.Parameter(changed(_positive(slot, count))))
@@ -252,6 +253,19 @@ class _FlowRun:
             weights = [leaf.detach() for leaf in slots.of_layers(leaves)]
             return self.form.shares(weights, slots.shared(gradients))
 
+    def with_other_rounding(self, value: float) -> float:
+        """A value with BatchNorm kept, of another size than the given one if there is such."""
+        if self.kept.saw_rounding:
+            self.kept.exact = True
+            exact = self.backward().sum().item()
+            self.kept.exact = False
+            if not _are_of_one_size(value, exact):
+                return exact
+        try:
+            return self.backward(_innermost).sum().item()
+        except RuntimeError:  # view() of an image fails in most formats but the contiguous one
+            return value
+
     def watched(self) -> list[str]:
         """The operations that hide from modes in a call."""
         with self.prepared(_as_it_is, ReplacedBatchNorm(Tensor.clone)) as (slots, call):
@@ -265,9 +279,9 @@ class _FlowRun:
         a value has no digit. Moving numbers in their last digit, as Monte Carlo arithmetic does (Parker 1997), gives
         another value there, and moves a value of d digits in the d-th alone.
 
-        With BatchNorm kept, constant maps are no fault: their variance of 0 and equal maxima are exact, but would not
-        outlive a move. There the sums are taken in another order, that of channels_last, and the size alone has to be
-        that of the first: published values are kept that have no more.
+        With BatchNorm kept, equal maxima of constant maps are no fault, but would not outlive a move. There maps that
+        are constant but for rounding deviate by exactly 0 in the second run, and sums are taken in another order, that
+        of channels_last, in the third. The size alone has to be that of the first: published values have no more.
         """
         if not math.isfinite(value):
             return
@@ -275,13 +289,10 @@ class _FlowRun:
             again = self.backward(_moved).sum().item()
             right = abs(again - value) <= _SHARE * abs(value)
         else:
-            try:
-                again = self.backward(_innermost).sum().item()
-            except RuntimeError:  # view() of an image fails in most formats but the contiguous one
-                return
-            right = again == value or max(again, value) <= _FACTOR * min(again, value)
+            again = self.with_other_rounding(value)
+            right = _are_of_one_size(value, again)
         if not right:
-            reason = f"rounding decides over the value: {value:.4g}, or {again:.4g} by sums in another order"
+            reason = f"rounding decides over the value: {value:.4g}, or {again:.4g} with other rounding errors"
             raise ProxyError("undefined", reason)
 
     @contextmanager
@@ -319,6 +330,10 @@ class _FlowRun:
     def logits(self, inputs: Inputs, mode: TorchFunctionMode) -> Tensor:
         with mode:
             return self.batch.found_logits(self.net.call(inputs), 1)
+
+
+def _are_of_one_size(one: float, other: float) -> bool:
+    return one == other or max(one, other) <= _FACTOR * min(one, other)
 
 
 def _positive(slot: Slot, _: int) -> Tensor:
