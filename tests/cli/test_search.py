@@ -127,6 +127,8 @@ def test_ctrl_c_writes_the_trajectories_so_far(run, monkeypatch):
         return ask(self, state)
 
     monkeypatch.setattr(search.RandomSearch, "_ask", interrupted)
+    monkeypatch.setattr(search.RandomSearch, "advance", search.Algorithm.advance)  # one training after the other
+    monkeypatch.setattr(search.RandomSearch, "look_ups", 1)
     status, out, err = run(*SEARCH, "--algorithm", "random_search")
     assert (status, err) == (130, "zcfast: interrupted\n")
     assert out == "132 trainings before the interruption: t.parquet\n"
@@ -143,6 +145,8 @@ def test_an_interruption_before_the_first_training(run, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(search.RandomSearch, "_ask", interrupted)
+    monkeypatch.setattr(search.RandomSearch, "advance", search.Algorithm.advance)  # one training after the other
+    monkeypatch.setattr(search.RandomSearch, "look_ups", 1)
     run(*SEARCH, "--algorithm", "random_search")
     status, out, _ = run("show", "t.parquet")
     assert status == 0

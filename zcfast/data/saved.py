@@ -17,7 +17,7 @@ from zcfast import _tables
 from zcfast.data.header import opened, sealed
 from zcfast.data.parquet import ParquetFile, write_parquet
 from zcfast.errors import first_line, printable
-from zcfast.files import check_parquet_name, reading
+from zcfast.files import reading
 
 
 class SavedFile:
@@ -47,12 +47,11 @@ class SavedFile:
 def write_saved(
     path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], columns: pyarrow.Table, **options: Any
 ) -> None:
-    """Write a file of a kind in place of `path`, whole or not at all. Errors: OSError, ValueError for another suffix.
+    """Write a file of a kind in place of `path`, whole or not at all. Errors: OSError.
 
     Parquet has no checksum of its footer, which says where a column lies and what it is called: the header has one of
     each column, and one of itself.
     """
-    check_parquet_name(path)
     checksums = {name: _checksum(columns.column(name)) for name in columns.column_names}
     metadata = sealed(kind, {**header, "checksums": checksums})
     write_parquet(columns.replace_schema_metadata(metadata), path, **options)
