@@ -1,7 +1,9 @@
-"""Short tables as HTML for a notebook."""
+"""How numbers and short tables are shown: as text, as HTML for a notebook, as JSON."""
 
+import math
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 ROWS, COLUMNS = 5, 8  # that are shown
 EXACT = 1e15  # a float below has all its digits
@@ -21,6 +23,11 @@ def table(
 def count(count: int, noun: str) -> str:
     """A number of things in words."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def finite(value: Any) -> Any:
+    """A value of JSON; None for a float that JSON has no form for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def number(value: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zcfast.cli import terminal
 from zcfast.errors import unknown
+from zcfast.notebook import finite, number
 
 if TYPE_CHECKING:
     import pyarrow
@@ -138,12 +138,8 @@ def _print_csv(rows: pyarrow.Table) -> None:
 
 def _print_json(rows: pyarrow.Table) -> None:
     """An array of objects, a line each; null for what is no finite number."""
-    lines = [json.dumps({name: _finite(value) for name, value in row.items()}) for row in rows.to_pylist()]
+    lines = [json.dumps({name: finite(value) for name, value in row.items()}) for row in rows.to_pylist()]
     _print("[" + ",\n ".join(lines) + "]\n")
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print(text: str) -> None:
@@ -156,8 +152,6 @@ def _print(text: str) -> None:
 
 def _print_table(rows: pyarrow.Table, limit: int) -> None:
     from rich.table import Table as TextTable
-
-    from zcfast.notebook import number
 
     shown = _plain(rows.slice(0, limit))
     columns = [name for name in shown.column_names if shown.column(name).null_count < len(shown)]

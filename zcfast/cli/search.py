@@ -108,8 +108,8 @@ def _algorithm(
     algorithm = made(name, kind) if callable(kind) else kind
     if not isinstance(algorithm, engine.Algorithm):
         raise ValueError(f"{name}: expected a class of zcfast.search.Algorithm, got {kind!r}")
-    for kind in algorithm.needs:
-        space.capability(kind)
+    for needed in algorithm.needs:
+        space.capability(needed)
     if warmup is None and not move:
         for flag, value in (("--proxy", proxy), ("--scores", scores)):
             if value is not None:

@@ -16,9 +16,10 @@ from zcfast.designing.limits import SIZES
 from zcfast.errors import Notice, integer
 from zcfast.order import best_first
 from zcfast.proxies import Proxy
+from zcfast.proxies.base import SETS
 from zcfast.proxies.flops import Flops
 from zcfast.proxies.populations import Population, populations, with_parts
-from zcfast.proxies.sets import SETS, expanded
+from zcfast.proxies.sets import expanded
 from zcfast.scoring.architectures import resolve_columns
 from zcfast.scoring.populations import set_score
 from zcfast.spaces import ClosedForms, Graph, SearchSpace, Sizes

@@ -1,6 +1,6 @@
 """What a net is called with: a tensor, several in order, or several by keyword."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import torch
@@ -84,6 +84,17 @@ def tensors_of(inputs: Inputs) -> list[Tensor]:
     return (
         list(inputs.values()) if isinstance(inputs, dict) else list(inputs) if isinstance(inputs, tuple) else [inputs]
     )
+
+
+def tensors_within(values: Iterable[Any]) -> Iterator[Tensor]:
+    """All tensors of some values, such as a function's arguments, and of tuples, lists and dicts among these."""
+    for each in values:
+        if isinstance(each, Tensor):
+            yield each
+        elif isinstance(each, (tuple, list)):
+            yield from tensors_within(each)
+        elif isinstance(each, dict):
+            yield from tensors_within(each.values())
 
 
 def mapped(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:

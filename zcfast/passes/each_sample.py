@@ -1,15 +1,14 @@
 """Passes of all samples in which each one runs as if it were alone."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from zcfast.nets.inputs import tensors_within
 from zcfast.passes.blame import module_of
-from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.failures import ProxyError, WrongArgumentError
 from zcfast.passes.generators import Generators
 from zcfast.passes.opaque import UnsupportedError
@@ -38,12 +37,11 @@ _ROUNDING = 10  # roots of a float's eps, as between two passes of a net
 
 
 class EachSample(TorchFunctionMode):
-    """Waits at each function that takes a parameter of some, and lets BatchNorm see one sample at a time.
+    """Waits at each function that takes a parameter of some.
 
-    Right for nets that treat each sample by itself but for BatchNorm, which takes a sample's own statistics here as it
-    does where that runs alone. Whoever uses it compares `compared` samples (`same`). In such a pass UnsupportedError is
-    raised where a net reads numbers, draws some from a global generator or one of torch's, raises, or uses a parameter
-    in a way that `layer` does not know.
+    Right for nets that treat each sample by itself. Whoever uses it compares `compared` samples (`same`). In such a
+    pass UnsupportedError is raised where a net reads numbers, draws some from a global generator or one of torch's,
+    raises, or uses a parameter in a way that `layer` does not know.
 
     Attributes:
         first: parameters of layers whose input no parameter has moved. Derivatives by these pass all layers behind.
@@ -87,19 +85,15 @@ class EachSample(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _DECIDING or kwargs.get("generator") is not None:
             raise UnsupportedError(f"{func} depends on all samples")
-        held = [each for each in _tensors((*args, *kwargs.values())) if id(each) in self.place_of]
+        held = [each for each in tensors_within((*args, *kwargs.values())) if id(each) in self.place_of]
         waits = bool(held) and func not in _FORMS
         with outside_modes():
             pulled = self.layer(func, args, kwargs) if waits else None
-        if func is F.batch_norm:
-            with outside_modes():
-                result = _by_samples(BatchNormCall(*args, **kwargs))
-        else:
-            try:
-                result = func(*args, **kwargs)
-            except Exception as error:
-                self._raised.append(error)
-                raise
+        try:
+            result = func(*args, **kwargs)
+        except Exception as error:
+            self._raised.append(error)
+            raise
         if pulled is not None:
             with outside_modes():
                 self._wait(pulled, args[0] if args else kwargs["input"], held, result)
@@ -134,22 +128,3 @@ def same(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
     off = torch.stack([(one.double() - other.double()).norm() for one, other in zip(found, expected, strict=True)])
     eps = max(torch.finfo(each.dtype).eps for each in expected) ** 0.5
     return bool((off <= _ROUNDING * eps * torch.maximum(norms, eps * norms.max())).all())
-
-
-def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
-    for each in values:
-        if isinstance(each, Tensor):
-            yield each
-        elif isinstance(each, (tuple, list)):
-            yield from _tensors(each)
-
-
-def _by_samples(call: BatchNormCall) -> Tensor:
-    """BatchNorm with statistics of each sample alone, as further channels of one; running ones stay where they are."""
-    if not call.training:
-        return F.batch_norm(*call)
-    x = call.input
-    samples, channels = x.shape[:2]
-    weight, bias = (None if each is None else each.repeat(samples) for each in (call.weight, call.bias))
-    apart = x.reshape(1, samples * channels, *x.shape[2:])
-    return F.batch_norm(apart, None, None, weight, bias, True, 0.0, call.eps).view(x.shape)

@@ -11,10 +11,10 @@ from zcfast.passes.cpu_backend.channels_last import BatchNormCall
 from zcfast.passes.each_sample import EachSample, Pulled
 from zcfast.passes.opaque import UnsupportedError
 
-CONVOLUTIONS = frozenset({F.conv1d, F.conv2d, F.conv3d})
+_CONVOLUTIONS = frozenset({F.conv1d, F.conv2d, F.conv3d})
 
 
-class LayerCall(NamedTuple):
+class _LayerCall(NamedTuple):
     """The arguments of a convolution or F.linear, by position or by name."""
 
     input: Tensor
@@ -69,8 +69,8 @@ class FirstDerivatives(EachSample):
 
     def layer(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Pulled:
         """See `EachSample`."""
-        if func in CONVOLUTIONS or func is F.linear:
-            call = LayerCall(*args, **kwargs)
+        if func in _CONVOLUTIONS or func is F.linear:
+            call = _LayerCall(*args, **kwargs)
             if call.weight.dim() != (2 if func is F.linear else call.input.dim()) or not call.weight.numel():
                 raise UnsupportedError("a convolution of one sample, or an empty layer")
             entered = call.input[..., 0] if func is F.linear else _first_taps(call)
@@ -106,7 +106,7 @@ class FirstDerivatives(EachSample):
         return pulled
 
 
-def _first_taps(call: LayerCall) -> Tensor:
+def _first_taps(call: _LayerCall) -> Tensor:
     """[N, ...]: what the first weight of a convolution multiplies at each place of its output."""
     stride, padding, dilation = (call.each(name) for name in ("stride", "padding", "dilation"))
     padded = F.pad(call.input[:, 0], [side for each in reversed(padding) for side in (each, each)])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
-from zcfast.nets.inputs import Inputs, call_net, mapped, sample_count, tensors_of
+from zcfast.nets.inputs import Inputs, call_net, first_two, mapped, sample_count, tensors_of
 from zcfast.passes.batch import Batch, find_logits
 from zcfast.passes.blame import is_nets_own
 from zcfast.passes.cpu_backend.channels_last import ChannelsLast, has_tangent, suits
@@ -29,7 +29,6 @@ from zcfast.torch_internals import outside_modes
 UNREPEATABLE = Failure(
     "refused", "the net computes other logits in a second pass: something that a pass changes does not come back"
 )
-_FEW = 2  # samples that show what a net calls
 _SAMPLES = 8  # from which on the rules of the other memory format pay
 _ROUNDING = 10  # roots of a float's eps: far above what rounding does to deep nets, far below what another state does
 _FUNCTIONS = (type, FunctionType, BuiltinFunctionType)
@@ -303,7 +302,7 @@ class Net:
             return call_net(self.module, mapped(Tensor.clone, x))
 
         with suppress(Exception):  # a net may take minibatches of one size alone
-            return hidden_operations(partial(call, mapped(lambda x: x[:_FEW], inputs)))
+            return hidden_operations(partial(call, first_two(inputs)))
         try:
             return hidden_operations(partial(call, inputs))
         except Exception as error:

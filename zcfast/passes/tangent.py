@@ -13,7 +13,7 @@ along the direction is known before.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from torch.autograd.function import once_differentiable
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
+from zcfast.nets.inputs import tensors_within
 from zcfast.passes.cpu_backend.channels_last import (
     BatchNorm,
     BatchNormCall,
@@ -144,10 +145,10 @@ class _TangentRules(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Iterable[type], args: Any = (), kwargs: Any = None) -> Any:
         if func is not F.batch_norm and func not in COMPARED:  # first: torch asks some while it holds a tensor's lock
             raise UnsupportedError(f"{func} was not compared")
-        given = [*_tensors(args), *_tensors((kwargs or {}).values())]
+        given = [*tensors_within(args), *tensors_within((kwargs or {}).values())]
         self.check(given)
         result = self._call(func, args, kwargs or {})
-        self.note([*given, *_tensors((result,))])  # those given may have been written to
+        self.note([*given, *tensors_within((result,))])  # those given may have been written to
         return result
 
     def _call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -160,14 +161,6 @@ class _TangentRules(TorchFunctionMode):
         if func in _SUMS_AND_PRODUCTS:
             args = _with_tangents(func, args)
         return func(*args, **kwargs)
-
-
-def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
-    for each in values:
-        if isinstance(each, Tensor):
-            yield each
-        elif isinstance(each, (tuple, list)):
-            yield from _tensors(each)
 
 
 _SUMS_AND_PRODUCTS = frozenset(

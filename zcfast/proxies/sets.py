@@ -5,8 +5,7 @@ from typing import Any
 
 from zcfast.passes.base import with_requirements
 from zcfast.passes.repeated import Repeated
-from zcfast.proxies.base import SETS as SETS
-from zcfast.proxies.base import Proxy, name_at, registered, resolve
+from zcfast.proxies.base import SETS, Proxy, name_at, registered, resolve
 
 PAPER = ("grad_norm", "snip", "grasp", "fisher", "synflow", "jacob_cov")
 _EARLIER = (*PAPER, "plain", "synflow_bn", "l2_norm", "params", "flops", "multiply_adds", "depth")

@@ -1,7 +1,6 @@
 """Finds a model by its import path, and writes its scores as JSON values."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import nn
 from zcfast.errors import first_line
 from zcfast.images import ImageBatch
 from zcfast.import_paths import imported, made
+from zcfast.notebook import finite
 from zcfast.passes.batch import find_logits
 from zcfast.passes.isolation import isolated
 from zcfast.scoring.net import Score
@@ -65,9 +65,9 @@ def as_json(scores: Mapping[str, Score], batch: ImageBatch, **protocol: Any) -> 
         "protocol": made_under,
         "scores": {
             name: {
-                "value": _finite(score.value),
-                "log_value": _finite(score.log_value),
-                "standard_error": _finite(score.standard_error),
+                "value": finite(score.value),
+                "log_value": finite(score.log_value),
+                "standard_error": finite(score.standard_error),
                 "status": score.status,
                 "reason": score.reason,
                 "method": score.method,
@@ -77,7 +77,3 @@ def as_json(scores: Mapping[str, Score], batch: ImageBatch, **protocol: Any) -> 
             for name, score in scores.items()
         },
     }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

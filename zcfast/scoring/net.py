@@ -106,11 +106,10 @@ def score(
     Args:
         module: any net.
         batch: inputs and targets [N, ...] on the net's device, as a pair, an ImageBatch, or a DataLoader, of which the
-            first minibatch is taken. Inputs are a tensor, several
-            in a tuple, as in ``net(*inputs)``, or by keyword in a dict, as in ``net(**inputs)``, each [N, ...]. Integer
-            ones are tokens: the Jacobian is taken, and synflow's ones are put, at the output of the nn.Embedding called
-            on them; masks stay as they are. A list of several minibatches is one, their samples side by side, save
-            in zico, which takes each by itself.
+            first minibatch is taken. Inputs are a tensor, several in a tuple, as in ``net(*inputs)``, or by keyword in
+            a dict, as in ``net(**inputs)``, each [N, ...]. Integer ones are tokens: the Jacobian is taken, and
+            synflow's ones are put, at the output of the nn.Embedding called on them; masks stay as they are. A list of
+            several minibatches is one, their samples side by side, save in zico, which takes each by itself.
         proxies: names, or configured proxies such as zcfast.proxies.fisher(weighting="channel"); "paper", "modern",
             "cheap" and "all" stand for the proxies of these sets.
         loss_fn: (logits, targets) -> scalar, a mean over samples. Default: cross-entropy of [N, classes, ...].

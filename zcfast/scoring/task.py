@@ -71,9 +71,9 @@ class Task:
     def _able(self, module: nn.Module, proxies: list[Proxy]) -> tuple[list[Proxy], Row]:
         """The proxies that apply to a network, and why others do not: without layers there is none to sum over."""
         layers = self.options.get("layers", COUNTABLE)
-        one = any(isinstance(child, layers) for child in module.modules())
-        found = one or find_layers(module, layers)  # which says why a net cannot be read
-        able = [proxy for proxy in proxies if found or not proxy.sums_layers]
+        counts = any(isinstance(child, layers) for child in module.modules())
+        counts = counts or bool(find_layers(module, layers))  # which says why a net cannot be read
+        able = [proxy for proxy in proxies if counts or not proxy.sums_layers]
         return able, {each.label: (math.nan, f"failed: {no_layer(layers)}") for each in proxies if each not in able}
 
 

@@ -6,6 +6,19 @@ from torch import nn
 import zcfast
 
 
+class Calls(nn.Module):
+    """A net of its parts and a function of them and the inputs."""
+
+    def __init__(self, forward, **parts):
+        super().__init__()
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.function = forward
+
+    def forward(self, *inputs):
+        return self.function(self, *inputs)
+
+
 def cnn(trial):
     """A width, a depth, and a kernel for each of as many layers."""
     width = trial.suggest_int("width", 8, 32, step=8)

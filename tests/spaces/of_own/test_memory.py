@@ -8,6 +8,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 import zcfast
+from tests.spaces.of_own.builders import Calls
 from zcfast.designing import Design
 from zcfast.spaces import ActivationMemory
 from zcfast.spaces.own.memory import peak
@@ -15,19 +16,6 @@ from zcfast.spaces.own.space import Space
 
 IMAGES = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(4)
 MAP = 64 * 4  # bytes of one channel
-
-
-class Calls(nn.Module):
-    """A net of its parts and a function of them and the inputs."""
-
-    def __init__(self, forward, **parts):
-        super().__init__()
-        for name, part in parts.items():
-            setattr(self, name, part)
-        self.function = forward
-
-    def forward(self, *inputs):
-        return self.function(self, *inputs)
 
 
 def conv(inputs=3, outputs=3, kernel=1):

@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import zcfast
+from tests.spaces.of_own.builders import Calls
 from zcfast.scoring.fingerprint import fingerprint
 from zcfast.spaces import LayerKinds, Sizes
 from zcfast.spaces.own import sizes as own_sizes
@@ -17,19 +18,6 @@ from zcfast.spaces.own.no_samples import NoSamples, OtherwiseShapedError
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(4)
 TOKENS = torch.randint(0, 20, (4, 6), generator=torch.Generator().manual_seed(0)), torch.arange(4)
-
-
-class Calls(nn.Module):
-    """A net of its parts and a function of them and the inputs."""
-
-    def __init__(self, forward, **parts):
-        super().__init__()
-        for name, part in parts.items():
-            setattr(self, name, part)
-        self.function = forward
-
-    def forward(self, x):
-        return self.function(self, x)
 
 
 class Squared(torch.autograd.Function):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zcfast.errors import first_line
-from zcfast.nets.inputs import Inputs, call_net, mapped, tensors_of
+from zcfast.nets.inputs import Inputs, call_net, mapped, tensors_of, tensors_within
 from zcfast.nets.products import unfused
 from zcfast.nets.seeding import seeded
 from zcfast.spaces.capabilities import ActivationMemory
@@ -82,19 +82,9 @@ class _Held(DispatchMode):
         result = func(*args, **(kwargs or {}))
         self._alive = {ref: size for ref, size in self._alive.items() if not ref.expired()}
         # A result in the memory of parameters, or of what the network had before, is none of its own.
-        taken = set(map(memory_of, _tensors((*args, *(kwargs or {}).values())))) - self._alive.keys()
-        for each in _tensors((result,)):
+        taken = set(map(memory_of, tensors_within((*args, *(kwargs or {}).values())))) - self._alive.keys()
+        for each in tensors_within((result,)):
             if (ref := memory_of(each)) not in taken:
                 self._alive[ref] = each.untyped_storage().nbytes()
         self.most = max(self.most, sum(self._alive.values()))
         return result
-
-
-def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, Mapping):
-            yield from _tensors(value.values())
-        elif isinstance(value, (tuple, list)):
-            yield from _tensors(value)

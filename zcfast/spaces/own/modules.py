@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from zcfast.errors import check_kind, integer, unknown
 from zcfast.spaces.base import Example, SearchSpace
-from zcfast.spaces.capabilities import ActivationMemory, Enumerated, LayerKinds, Sizes
+from zcfast.spaces.capabilities import Enumerated
 from zcfast.spaces.cells import Texts
 from zcfast.spaces.neighbours import check_generator
+from zcfast.spaces.own.space import Space
 
 Make = Callable[[], nn.Module]
 
@@ -21,10 +22,7 @@ Make = Callable[[], nn.Module]
 class ModulesSpace(SearchSpace[Texts], Enumerated):
     """Networks under names of their own, in the order in which they were given."""
 
-    elsewhere: ClassVar = {
-        **dict.fromkeys((Sizes, LayerKinds), "zcfast.spaces.own.sizes:BuiltSizes"),
-        ActivationMemory: "zcfast.spaces.own.memory:BuiltMemory",
-    }
+    elsewhere: ClassVar = Space.elsewhere
 
     def __init__(self, makers: Mapping[str, nn.Module | Make], example: Example, name: str) -> None:
         """Take what makes each network, or the network itself."""

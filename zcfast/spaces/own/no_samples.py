@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812  # the name that every PyTorch use
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from zcfast.nets.inputs import tensors_within
 from zcfast.nets.products import PRODUCT, Counted, convolution_kind
 
 _NAMES = """
@@ -64,7 +65,7 @@ class NoSamples(TorchFunctionMode):
     def require_seen(self, output: Any) -> None:
         """Raise an OtherwiseShapedError where an output of the net comes from a call that was not seen."""
         values = output.values() if isinstance(output, Mapping) else (output,)
-        if any(0 in each.shape and id(each) not in self._seen for each in _tensors(values)):
+        if any(0 in each.shape and id(each) not in self._seen for each in tensors_within(values)):
             raise OtherwiseShapedError("samples come from a call that no mode sees")
 
     def __torch_function__(
@@ -78,7 +79,7 @@ class NoSamples(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _QUERIES:
             return func(*args, **kwargs)
-        taken = [each for each in _tensors((*args, *kwargs.values())) if 0 in each.shape]
+        taken = [each for each in tensors_within((*args, *kwargs.values())) if 0 in each.shape]
         if any(id(each) not in self._seen for each in taken):
             raise OtherwiseShapedError("samples come from a call that no mode sees")
         if not taken:
@@ -90,7 +91,7 @@ class NoSamples(TorchFunctionMode):
             for kind, work in _WORK[func](result, *args, **kwargs):
                 calls, before = self.kinds.get(kind, (0, 0))
                 self.kinds[kind] = calls + 1, before + work
-        made = list(_tensors((result,)))
+        made = list(tensors_within((result,)))
         if made and func not in _VIEW_OF and func not in _SAMPLEWISE:
             raise OtherwiseShapedError(f"{func} is not known")
         for each in made:
@@ -109,7 +110,7 @@ def _without(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             result = func(*args, **kwargs)
         if counted.kinds or counted.unknown:
             raise OtherwiseShapedError(f"{func} works without samples")
-    if any(0 in each.shape for each in _tensors((result,))):
+    if any(0 in each.shape for each in tensors_within((result,))):
         raise OtherwiseShapedError(f"{func} makes samples")
     return result
 
@@ -195,11 +196,3 @@ _VIEW_OF: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys(_IN_PARTS, _in_parts),
     Tensor.__getitem__: _item,
 }
-
-
-def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
-            yield from _tensors(value)
